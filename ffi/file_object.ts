@@ -1,0 +1,66 @@
+/**
+ * What can be waited for: a descriptor's number, or an object that knows its own.
+ *
+ * @module
+ */
+
+/** Something with a descriptor: its number, or an object whose `fileno()` gives it, as in Python. */
+export type FileObject = number | {
+  /** Gives the number of the descriptor. */
+  fileno(): number;
+};
+
+/** The greatest number that a C `int` can carry. */
+const INT_MAX = 0x7fff_ffff;
+
+/** A descriptor or file object that is not registered, or is so already. */
+export class KeyError extends Error {
+  /** Makes the error with its sentence. */
+  constructor(message: string) {
+    super(message);
+    this.name = "KeyError";
+  }
+}
+
+/**
+ * Gives the descriptor of a file object, never a number that C would read otherwise.
+ *
+ * @throws {TypeError} if it is no file object: it has no `fileno()`, or one that gives no integer
+ * @throws {RangeError} if the descriptor is negative or above 2^31-1
+ */
+export function filenoOf(fileobj: FileObject): number {
+  const fd = typeof fileobj === "number" ? fileobj : callFileno(fileobj);
+  const int = fd | 0; // -0 becomes 0
+  if (int === fd && int >= 0) return int;
+  if (!Number.isInteger(fd)) {
+    throw new TypeError(
+      `Cannot use ${show(fileobj)} as a file object: its descriptor must be an integer, not ${show(fd)}`,
+    );
+  }
+  throw new RangeError(
+    `Cannot use descriptor ${fd}: it must be from 0 to ${INT_MAX}` + (fd === -1 ? " (-1 stands for a closed one)" : ""),
+  );
+}
+
+function callFileno(fileobj: { fileno(): number }): number {
+  if (typeof fileobj?.fileno === "function") return fileobj.fileno();
+  throw new TypeError(
+    `Cannot use ${show(fileobj)} as a file object: it must be an integer or an object with a fileno() method`,
+  );
+}
+
+/** A short form of any value, for a message. */
+export function show(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(value);
+    case "bigint":
+      return `${value}n`;
+    case "object":
+      return value === null ? "null" : `[object ${value.constructor?.name ?? "Object"}]`;
+    case "function":
+      return `[function ${value.name}]`;
+    default:
+      return Object.is(value, -0) ? "-0" : String(value);
+  }
+}
