@@ -1,0 +1,47 @@
+/**
+ * Python's `selectors` for Deno: wait for many sockets, pipes and other descriptors at once.
+ *
+ * A selector is told once which file objects to watch and for what, and then asked again and again which of them are
+ * ready. It works on any descriptor of the operating system: those of `@selectors/selectors/socket`, those that
+ * `node:fs` opens, and inherited ones.
+ *
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ *
+ * const [here, there] = socketpair();
+ * using selector = new DefaultSelector<string>();
+ * selector.register(here, EVENT_READ, "a ping");
+ *
+ * there.send(new TextEncoder().encode("ping"));
+ * for (const [key, events] of selector.select()) {
+ *   console.log(`fd ${key.fd} is ready for ${events}: ${key.data}`);
+ * }
+ * selector.unregister(here);
+ * here.close();
+ * there.close();
+ * ```
+ *
+ * `select` is synchronous, and stops Deno's event loop while it waits. The only permission that is needed is
+ * `--allow-ffi`, and not before a selector is constructed.
+ *
+ * @module
+ */
+
+export { OSError } from "./ffi/errno.ts";
+export {
+  BaseSelector,
+  type DataArgument,
+  EVENT_READ,
+  EVENT_WRITE,
+  type FileObject,
+  KeyError,
+  type Ready,
+  SelectorKey,
+  SelectorMap,
+  type Timeout,
+} from "./selectors/base.ts";
+export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
+export { EpollSelector } from "./selectors/epoll.ts";
+export { PollSelector } from "./selectors/poll.ts";
+export { SelectSelector } from "./selectors/select.ts";

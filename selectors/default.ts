@@ -1,0 +1,52 @@
+/**
+ * Which selector is the best one on this system.
+ *
+ * @module
+ */
+
+import type { FileObject } from "../ffi/file_object.ts";
+import { type Os, os } from "../ffi/platform.ts";
+import type { BaseSelector } from "./base.ts";
+import { EpollSelector } from "./epoll.ts";
+import { PollSelector } from "./poll.ts";
+import { SelectSelector } from "./select.ts";
+
+/** The constructor of a selector. */
+export type SelectorConstructor = new <D = unknown, F extends FileObject = FileObject>() => BaseSelector<D, F>;
+
+/** The selectors, the best first, and the systems that have them. */
+const PREFERENCE: readonly [selector: SelectorConstructor, systems: readonly Os[]][] = [
+  [EpollSelector, ["linux", "android"]],
+  [PollSelector, ["darwin", "freebsd", "netbsd", "solaris", "illumos", "aix"]],
+  [SelectSelector, ["windows"]],
+];
+
+/** Gives the best selector of a system. */
+export function selectorFor(system: Os): SelectorConstructor {
+  return PREFERENCE.find(([, systems]) => systems.includes(system))?.[0] ?? SelectSelector;
+}
+
+/**
+ * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android.
+ *
+ * @example Usage
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [here, there] = socketpair();
+ * using selector = new DefaultSelector<() => Uint8Array>();
+ * selector.register(here, EVENT_READ, () => here.recv(1024));
+ * there.send(new TextEncoder().encode("ping"));
+ * for (const [key] of selector.select()) {
+ *   assertEquals(new TextDecoder().decode(key.data()), "ping");
+ * }
+ * here.close();
+ * there.close();
+ * ```
+ */
+export const DefaultSelector: SelectorConstructor = selectorFor(os);
+
+/** What every selector is, for annotations: `let selector: DefaultSelector<Handler>`. */
+export type DefaultSelector<D = unknown, F extends FileObject = FileObject> = BaseSelector<D, F>;

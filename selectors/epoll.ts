@@ -1,0 +1,132 @@
+/**
+ * The selector on epoll (Linux, Android).
+ *
+ * @module
+ */
+
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollInstance } from "../ffi/epoll.ts";
+import { check, EEXIST, EPERM, OSError } from "../ffi/errno.ts";
+import type { FileObject } from "../ffi/file_object.ts";
+import { isInterruption } from "../ffi/retry.ts";
+import { BaseSelector, type Ready } from "./base.ts";
+import { eventsOf, flagsOf } from "./poll_like.ts";
+
+/**
+ * Waits with epoll, whose cost grows with what is ready and not with what is registered.
+ *
+ * Timeouts are exact to the nanosecond from Linux 5.11 on, and rounded up to milliseconds before.
+ *
+ * ## Stale descriptions
+ *
+ * The kernel registers an open file description under a number. When the number is closed while a duplicate lives, the
+ * registration stays, can no longer be reached, and goes on to fire, possibly under a number that is another's by then.
+ * So each registration gets a tag of its own, which comes back with the event: an event with another tag than its
+ * descriptor's is no event, and the set is made anew without its cause.
+ *
+ * @typeParam D What goes with each registration
+ * @typeParam F Which file objects can be registered
+ *
+ * @example Usage
+ * ```ts
+ * import { EpollSelector, EVENT_READ } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * if (Deno.build.os === "linux") {
+ *   const [here, there] = socketpair();
+ *   using selector = new EpollSelector();
+ *   const key = selector.register(here, EVENT_READ);
+ *   there.send(new TextEncoder().encode("ping"));
+ *   assertEquals(selector.select(), [[key, EVENT_READ]]);
+ *   here.close();
+ *   there.close();
+ * }
+ * ```
+ */
+export class EpollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
+  readonly #epoll = new EpollInstance();
+  // Indexed by descriptor: the kernel gives the lowest free number, so that the array stays dense.
+  #tags = new Int32Array(64);
+  #lastTag = 0;
+
+  /** Gives the number of the epoll descriptor, for another selector to wait on. */
+  fileno(): number {
+    if (!this.closed) return this.#epoll.fd;
+    throw new Deno.errors.BadResource("Cannot ask for the descriptor: the selector is closed");
+  }
+
+  /** Adds the descriptor to the epoll set, under a tag of its own. */
+  protected override watch(fd: number, events: number): void {
+    if (fd >= this.#tags.length) this.#growTags(fd);
+    // Room for every registration at once. What was not removed keeps its place until then.
+    this.#epoll.reserve(this.size + 1);
+    const tag = this.#lastTag = (this.#lastTag + 1) | 0;
+    let outcome = this.#epoll.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), tag);
+    // A description that outlived its number, and was given it again.
+    if (outcome === -EEXIST) outcome = this.#epoll.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), tag);
+    if (outcome < 0) throw controlError(outcome, fd);
+    this.#tags[fd] = tag;
+  }
+
+  /** Changes the mask in the epoll set. */
+  protected override rewatch(fd: number, events: number): void {
+    const outcome = this.#epoll.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), this.#tags[fd]!);
+    if (outcome < 0) throw controlError(outcome, fd);
+  }
+
+  /** Removes the descriptor from the epoll set. */
+  protected override unwatch(fd: number): void {
+    this.#tags[fd] = 0;
+    // Fails if the number was closed, or stands for something else. What is left in the kernel then, if anything, is a
+    // stale description.
+    this.#epoll.ctl(EPOLL_CTL_DEL, fd, 0, 0);
+  }
+
+  /** Waits with `epoll_wait` or `epoll_pwait2`. */
+  protected override wait(timeoutMs: number): Ready<D, F>[] | null {
+    const epoll = this.#epoll;
+    const count = epoll.wait(timeoutMs, epoll.room);
+    if (count < 0) {
+      if (isInterruption(count)) return null;
+      check(count, "epoll_wait", epoll.fd);
+    }
+    const ready = new Array<Ready<D, F>>(count);
+    let filled = 0;
+    for (let index = 0; index < count; index++) {
+      const fd = epoll.fdAt(index);
+      const key = this.keyOf(fd);
+      if (key === undefined || this.#tags[fd] !== epoll.tagAt(index)) {
+        this.#rebuild();
+        return null;
+      }
+      const events = eventsOf(epoll.eventsAt(index)) & key.events;
+      if (events !== 0) ready[filled++] = [key, events];
+    }
+    if (filled !== count) ready.length = filled;
+    return ready;
+  }
+
+  /** Closes the epoll descriptor. */
+  protected override release(): void {
+    this.#epoll.close();
+  }
+
+  #rebuild(): void {
+    const registrations: [fd: number, flags: number, tag: number][] = [];
+    for (const key of this.getMap()!.values()) registrations.push([key.fd, flagsOf(key.events), this.#tags[key.fd]!]);
+    this.#epoll.rebuild(registrations);
+  }
+
+  #growTags(fd: number): void {
+    const larger = new Int32Array(Math.max(fd + 1, this.#tags.length * 2));
+    larger.set(this.#tags);
+    this.#tags = larger;
+  }
+}
+
+function controlError(outcome: number, fd: number): OSError {
+  const advice = outcome === -EPERM
+    ? "Operation not permitted: epoll cannot wait for this kind of descriptor (a regular file or a directory is always ready)"
+    : undefined;
+  return new OSError("epoll_ctl", -outcome, `fd ${fd}`, advice);
+}
