@@ -126,16 +126,10 @@ export const EBADF: number = errnoOf("EBADF");
 export const EAGAIN: number = errnoOf("EAGAIN");
 /** Number of "file exists". */
 export const EEXIST: number = errnoOf("EEXIST");
-/** Number of "invalid argument". */
-export const EINVAL: number = errnoOf("EINVAL");
 /** Number of "function not implemented". */
 export const ENOSYS: number = errnoOf("ENOSYS");
-/** Number of "protocol not available". */
-export const ENOPROTOOPT: number = errnoOf("ENOPROTOOPT");
-/** Number of "transport endpoint is already connected". */
-export const EISCONN: number = errnoOf("EISCONN");
-/** Number of "operation already in progress". */
-export const EALREADY: number = errnoOf("EALREADY");
+/** Number of "software caused connection abort". */
+export const ECONNABORTED: number = errnoOf("ECONNABORTED");
 /** Number of "operation now in progress". */
 export const EINPROGRESS: number = errnoOf("EINPROGRESS");
 
@@ -166,7 +160,7 @@ export function errnoCode(errno: number): string {
 export class OSError extends Error {
   /** Name of the error, for example `"EADDRINUSE"`. */
   readonly code: string;
-  /** Number of the error on this system. */
+  /** Number of the error on this system; of getaddrinfo()'s own errors, which have names of their own. */
   readonly errno: number;
   /** System call that failed, for example `"bind"`. */
   readonly syscall: string;
@@ -177,11 +171,11 @@ export class OSError extends Error {
    * @param syscall Name of the call, for example `"bind"`
    * @param errno Number of the error on this system, positive
    * @param target What the call was applied to, for example `"127.0.0.1:80"` or `"fd 5"`
-   * @param advice What the number means here and what to do, in place of the system's own text
+   * @param meaning What the number means here, in place of the system's own text and name
    */
-  constructor(syscall: string, errno: number, target?: string, advice?: string) {
-    const code = errnoCode(errno);
-    const text = advice ?? rowOf.get(errno)?.message ?? `Unknown error ${errno}`;
+  constructor(syscall: string, errno: number, target?: string, meaning: { code?: string; text?: string } = {}) {
+    const code = meaning.code ?? errnoCode(errno);
+    const text = meaning.text ?? rowOf.get(errno)?.message ?? `Unknown error ${errno}`;
     super(`${syscall}${target === undefined ? "" : ` ${target}`}: ${text} (${code})`);
     this.name = "OSError";
     this.code = code;

@@ -205,7 +205,7 @@ export class Poll {
   modify(fd: FileObject, eventmask: number): void {
     const number = filenoOf(fd);
     const mask = checkedMask(eventmask);
-    if (!this.#set.has(number)) throw new OSError("poll", ENOENT, `fd ${number}`, "The descriptor is not registered");
+    if (!this.#set.has(number)) throw new OSError("poll", ENOENT, `fd ${number}`, { text: "Not registered" });
     this.#set.set(number, mask);
   }
 

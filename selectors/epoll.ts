@@ -125,8 +125,8 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
 }
 
 function controlError(outcome: number, fd: number): OSError {
-  const advice = outcome === -EPERM
-    ? "Operation not permitted: epoll cannot wait for this kind of descriptor (a regular file or a directory is always ready)"
-    : undefined;
-  return new OSError("epoll_ctl", -outcome, `fd ${fd}`, advice);
+  const meaning = outcome === -EPERM
+    ? { text: "epoll cannot wait for a descriptor of this kind: a regular file or a directory is always ready" }
+    : {};
+  return new OSError("epoll_ctl", -outcome, `fd ${fd}`, meaning);
 }

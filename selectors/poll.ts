@@ -63,7 +63,8 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
     }
     const ready = new Array<Ready<D, F>>(count);
     let filled = 0;
-    for (let slot = 0, left = count; left > 0; slot++) {
+    let left = count;
+    for (let slot = 0; left > 0; slot++) {
       const revents = set.reventsAt(slot);
       if (revents === 0) continue;
       left--;

@@ -64,7 +64,8 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
     }
     const ready = new Array<Ready<D, F>>(count);
     let filled = 0;
-    for (let word = 0, left = count; left > 0; word++) {
+    let left = count;
+    for (let word = 0; left > 0; word++) {
       const readable = set.readableAt(word);
       const writable = set.writableAt(word);
       for (let bits = readable | writable; bits !== 0; bits &= bits - 1) {

@@ -1,0 +1,351 @@
+/**
+ * Descriptors and sockets of a Unix C library: numbers in, numbers out, a negative number being `-errno`.
+ *
+ * `winsock.ts` is to have the same names over ws2_32, so that nothing above asks which system it is on.
+ *
+ * @module
+ */
+
+import { lazyLibc, result } from "./errno.ts";
+import { O_CLOEXEC, O_NONBLOCK, SOCK_CLOEXEC } from "./socket_constants.ts";
+
+const F_GETFL = 3;
+const F_SETFL = 4;
+
+const libc = lazyLibc({
+  socket: {
+    parameters: [
+      "i32", // int domain
+      "i32", // int type
+      "i32", // int protocol
+    ],
+    result: "i32",
+  },
+  socketpair: {
+    parameters: [
+      "i32", // int domain
+      "i32", // int type
+      "i32", // int protocol
+      "buffer", // int sv[2]
+    ],
+    result: "i32",
+  },
+  bind: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // const struct sockaddr *addr
+      "u32", // socklen_t addrlen
+    ],
+    result: "i32",
+  },
+  listen: {
+    parameters: [
+      "i32", // int sockfd
+      "i32", // int backlog
+    ],
+    result: "i32",
+  },
+  accept4: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // struct sockaddr *addr
+      "buffer", // socklen_t *addrlen
+      "i32", // int flags
+    ],
+    result: "i32",
+  },
+  connect: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // const struct sockaddr *addr
+      "u32", // socklen_t addrlen
+    ],
+    result: "i32",
+  },
+  recv: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // void *buf
+      "usize", // size_t len
+      "i32", // int flags
+    ],
+    result: "i32", // ssize_t; see "How errno is read" in errno.ts. The kernel moves less than 2 GiB at once.
+  },
+  recvfrom: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // void *buf
+      "usize", // size_t len
+      "i32", // int flags
+      "buffer", // struct sockaddr *src_addr
+      "buffer", // socklen_t *addrlen
+    ],
+    result: "i32", // ssize_t
+  },
+  send: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // const void *buf
+      "usize", // size_t len
+      "i32", // int flags
+    ],
+    result: "i32", // ssize_t
+  },
+  sendto: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // const void *buf
+      "usize", // size_t len
+      "i32", // int flags
+      "buffer", // const struct sockaddr *dest_addr
+      "u32", // socklen_t addrlen
+    ],
+    result: "i32", // ssize_t
+  },
+  shutdown: {
+    parameters: [
+      "i32", // int sockfd
+      "i32", // int how
+    ],
+    result: "i32",
+  },
+  getsockname: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // struct sockaddr *addr
+      "buffer", // socklen_t *addrlen
+    ],
+    result: "i32",
+  },
+  getpeername: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // struct sockaddr *addr
+      "buffer", // socklen_t *addrlen
+    ],
+    result: "i32",
+  },
+  setsockopt: {
+    parameters: [
+      "i32", // int sockfd
+      "i32", // int level
+      "i32", // int optname
+      "buffer", // const void *optval
+      "u32", // socklen_t optlen
+    ],
+    result: "i32",
+  },
+  getsockopt: {
+    parameters: [
+      "i32", // int sockfd
+      "i32", // int level
+      "i32", // int optname
+      "buffer", // void *optval
+      "buffer", // socklen_t *optlen
+    ],
+    result: "i32",
+  },
+  pipe2: {
+    parameters: [
+      "buffer", // int pipefd[2]
+      "i32", // int flags
+    ],
+    result: "i32",
+  },
+  read: {
+    parameters: [
+      "i32", // int fd
+      "buffer", // void *buf
+      "usize", // size_t count
+    ],
+    result: "i32", // ssize_t
+  },
+  write: {
+    parameters: [
+      "i32", // int fd
+      "buffer", // const void *buf
+      "usize", // size_t count
+    ],
+    result: "i32", // ssize_t
+  },
+  close: {
+    parameters: ["i32"], // int fd
+    result: "i32",
+  },
+  // Variadic. 64-bit Arm machines of Apple's take variadic arguments from the stack, others from registers: with the
+  // value in every register that is left, and in the first place of the stack, it arrives everywhere.
+  fcntl: {
+    parameters: [
+      "i32", // int fd
+      "i32", // int cmd
+      "i32",
+      "i32",
+      "i32",
+      "i32",
+      "i32",
+      "i32",
+      "i32", // int arg, the last of seven
+    ],
+    result: "i32",
+  },
+});
+
+/** Bytes of any kind that C can read or write in place. */
+export type Bytes = Uint8Array;
+
+// size_t has 64 bits, hence a BigInt, whose making costs more than a fast call. The sizes of a program repeat.
+const SIZES = 1024;
+const sizeNumbers = new Int32Array(SIZES);
+const sizeBigInts: bigint[] = new Array(SIZES).fill(0n);
+
+function sizeT(bytes: Bytes): bigint {
+  const size = bytes.byteLength;
+  const slot = size % SIZES;
+  if (sizeNumbers[slot] !== size) {
+    sizeBigInts[slot] = BigInt(size);
+    sizeNumbers[slot] = size;
+  }
+  return sizeBigInts[slot]!;
+}
+
+/** Makes a socket, close-on-exec. */
+export function socket(domain: number, type: number, protocol: number): number {
+  return result(libc().socket(domain, type | SOCK_CLOEXEC, protocol));
+}
+
+/** Makes two sockets that are connected, close-on-exec. */
+export function socketpair(domain: number, type: number, protocol: number, pair: Int32Array<ArrayBuffer>): number {
+  return result(libc().socketpair(domain, type | SOCK_CLOEXEC, protocol, pair));
+}
+
+/** Gives a socket its address. */
+export function bind(fd: number, sockaddr: Bytes): number {
+  return result(libc().bind(fd, sockaddr, sockaddr.byteLength));
+}
+
+/** Makes a socket take connections. */
+export function listen(fd: number, backlog: number): number {
+  return result(libc().listen(fd, backlog));
+}
+
+/** Takes the next connection, close-on-exec and blocking, and the peer's address. */
+export function accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
+  return result(libc().accept4(fd, sockaddr, length, SOCK_CLOEXEC));
+}
+
+/** Connects a socket. */
+export function connect(fd: number, sockaddr: Bytes): number {
+  return result(libc().connect(fd, sockaddr, sockaddr.byteLength));
+}
+
+/** Receives bytes. */
+export function recv(fd: number, bytes: Bytes, flags: number): number {
+  return result(libc().recv(fd, bytes, sizeT(bytes), flags));
+}
+
+/** Receives bytes and the sender's address. */
+export function recvfrom(
+  fd: number,
+  bytes: Bytes,
+  flags: number,
+  sockaddr: Bytes,
+  length: Uint32Array<ArrayBuffer>,
+): number {
+  return result(
+    libc().recvfrom(
+      fd,
+      bytes,
+      sizeT(bytes),
+      flags,
+      sockaddr,
+      length,
+    ),
+  );
+}
+
+/** Sends bytes. */
+export function send(fd: number, bytes: Bytes, flags: number): number {
+  return result(libc().send(fd, bytes, sizeT(bytes), flags));
+}
+
+/** Sends bytes to an address. */
+export function sendto(fd: number, bytes: Bytes, flags: number, sockaddr: Bytes): number {
+  return result(
+    libc().sendto(
+      fd,
+      bytes,
+      sizeT(bytes),
+      flags,
+      sockaddr,
+      sockaddr.byteLength,
+    ),
+  );
+}
+
+/** Shuts one or both halves of a connection down. */
+export function shutdown(fd: number, how: number): number {
+  return result(libc().shutdown(fd, how));
+}
+
+/** Gives the address of a socket. */
+export function getsockname(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
+  return result(libc().getsockname(fd, sockaddr, length));
+}
+
+/** Gives the address of a socket's peer. */
+export function getpeername(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
+  return result(libc().getpeername(fd, sockaddr, length));
+}
+
+/** Sets an option. */
+export function setsockopt(fd: number, level: number, option: number, value: Bytes): number {
+  return result(libc().setsockopt(fd, level, option, value, value.byteLength));
+}
+
+/** Reads an option. */
+export function getsockopt(
+  fd: number,
+  level: number,
+  option: number,
+  value: Bytes,
+  length: Uint32Array<ArrayBuffer>,
+): number {
+  return result(libc().getsockopt(fd, level, option, value, length));
+}
+
+/** Makes a pipe, close-on-exec. */
+export function pipe(pair: Int32Array<ArrayBuffer>): number {
+  return result(libc().pipe2(pair, O_CLOEXEC));
+}
+
+/** Reads from a descriptor. */
+export function read(fd: number, bytes: Bytes): number {
+  return result(libc().read(fd, bytes, sizeT(bytes)));
+}
+
+/** Writes to a descriptor. */
+export function write(fd: number, bytes: Bytes): number {
+  return result(libc().write(fd, bytes, sizeT(bytes)));
+}
+
+/** Closes a descriptor. */
+export function close(fd: number): number {
+  return result(libc().close(fd));
+}
+
+/** Makes calls on a descriptor block, or not. */
+export function setBlocking(fd: number, isBlocking: boolean): number {
+  const flags = fcntl(fd, F_GETFL, 0);
+  if (flags < 0) return flags;
+  return fcntl(fd, F_SETFL, isBlocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
+}
+
+/** Tells whether calls on a descriptor block: 1, or 0. */
+export function getBlocking(fd: number): number {
+  const flags = fcntl(fd, F_GETFL, 0);
+  return flags < 0 ? flags : (flags & O_NONBLOCK) === 0 ? 1 : 0;
+}
+
+function fcntl(fd: number, cmd: number, arg: number): number {
+  return result(libc().fcntl(fd, cmd, arg, arg, arg, arg, arg, arg, arg));
+}

@@ -1,0 +1,225 @@
+/**
+ * From names to addresses: getaddrinfo(3).
+ *
+ * @module
+ */
+
+import { errnoCode, lazyLibc, OSError, result } from "./errno.ts";
+import { type Os, os } from "./platform.ts";
+import {
+  type Address,
+  checkPort,
+  cString,
+  decodeAddress,
+  encodeNumeric,
+  encodeUnix,
+  fromCString,
+  showAddress,
+} from "./sockaddr.ts";
+import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "./socket_constants.ts";
+
+/**
+ * struct addrinfo {              Linux   BSD
+ *   int       ai_flags;          // +0    +0
+ *   int       ai_family;         // +4    +4
+ *   int       ai_socktype;       // +8    +8
+ *   int       ai_protocol;       // +12   +12
+ *   socklen_t ai_addrlen;        // +16   +16
+ *   sockaddr *ai_addr;           // +24   +32
+ *   char     *ai_canonname;      // +32   +24
+ *   addrinfo *ai_next;           // +40   +40
+ * };                             // 48    48
+ */
+export const ADDRINFO = {
+  size: 48,
+  ai_flags: 0,
+  ai_family: 4,
+  ai_socktype: 8,
+  ai_protocol: 12,
+  ai_addrlen: 16,
+  ai_addr: 24,
+  ai_canonname: 32,
+  ai_next: 40,
+};
+
+/** getaddrinfo()'s own errors: their names and texts by number. glibc: netdb.h. */
+const EAI_LINUX: Readonly<Record<number, readonly [code: string, text: string]>> = {
+  [-1]: ["EAI_BADFLAGS", "Bad value for the flags"],
+  [-2]: ["EAI_NONAME", "Name or service not known"],
+  [-3]: ["EAI_AGAIN", "Temporary failure in name resolution"],
+  [-4]: ["EAI_FAIL", "Non-recoverable failure in name resolution"],
+  [-5]: ["EAI_NODATA", "No address associated with the name"],
+  [-6]: ["EAI_FAMILY", "Address family not supported"],
+  [-7]: ["EAI_SOCKTYPE", "Socket type not supported"],
+  [-8]: ["EAI_SERVICE", "Service not supported for the socket type"],
+  [-9]: ["EAI_ADDRFAMILY", "The name has no address of this family"],
+  [-10]: ["EAI_MEMORY", "Out of memory"],
+  [-12]: ["EAI_OVERFLOW", "Argument too long"],
+};
+const EAI: Readonly<Partial<Record<Os, typeof EAI_LINUX>>> = { linux: EAI_LINUX, android: EAI_LINUX };
+/** "Look at errno." */
+const EAI_SYSTEM = -11;
+
+/** NI_MAXHOST: the longest name that getaddrinfo() gives. */
+const MAX_NAME = 1025n;
+
+const libc = lazyLibc({
+  getaddrinfo: {
+    parameters: [
+      "buffer", // const char *node
+      "buffer", // const char *service
+      "buffer", // const struct addrinfo *hints
+      "buffer", // struct addrinfo **res
+    ],
+    result: "i32",
+  },
+  freeaddrinfo: {
+    parameters: ["usize"], // struct addrinfo *res
+    result: "void",
+  },
+  // To read C's memory by address: a permission for the one library allows its functions, and no UnsafePointerView.
+  memcpy: {
+    parameters: [
+      "buffer", // void *dest
+      "usize", // const void *src
+      "usize", // size_t n
+    ],
+    result: "void",
+  },
+  strnlen: {
+    parameters: [
+      "usize", // const char *s
+      "usize", // size_t maxlen
+    ],
+    result: "u32", // size_t
+  },
+});
+
+/** What {@linkcode getaddrinfo} is asked for. */
+export interface AddressHints {
+  /** AF_INET, AF_INET6, or AF_UNSPEC for both, which is the default. */
+  family?: number;
+  /** SOCK_STREAM (the default), SOCK_DGRAM, or 0 for every type. */
+  type?: number;
+  /** Protocol, or 0 for any, which is the default. */
+  protocol?: number;
+  /** Any of the `AI_*` flags. */
+  flags?: number;
+}
+
+/** What {@linkcode getaddrinfo} found. */
+export interface AddressInfo {
+  /** Address family, for `new Socket`. */
+  family: number;
+  /** Socket type, for `new Socket`. */
+  type: number;
+  /** Protocol, for `new Socket`. */
+  protocol: number;
+  /** The canonical name, if AI_CANONNAME was asked for; `""` otherwise. */
+  canonname: string;
+  /** The address, in numbers. */
+  address: Address;
+}
+
+/**
+ * Finds the addresses of a name, the best first, as Python's `socket.getaddrinfo` does.
+ *
+ * It blocks until the system's resolver has answered.
+ *
+ * @param hostname A name or an address; null for this machine: the loopback address, or, with AI_PASSIVE, every one
+ * @param port A port from 0 to 65535
+ * @param hints What is wanted
+ * @throws {OSError} whose code begins with `EAI_`, for example `"EAI_NONAME"`, if nothing is found
+ * @throws {RangeError} if `port` is not an integer from 0 to 65535
+ *
+ * @see {@link https://man7.org/linux/man-pages/man3/getaddrinfo.3.html | getaddrinfo(3)}
+ *
+ * @example Usage
+ * ```ts
+ * import { AF_INET, getaddrinfo } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [first] = getaddrinfo("127.0.0.1", 80);
+ * assertEquals(first?.family, AF_INET);
+ * assertEquals(first?.address, { hostname: "127.0.0.1", port: 80 });
+ * ```
+ */
+export function getaddrinfo(hostname: string | null, port: number, hints: AddressHints = {}): AddressInfo[] {
+  return lookUp(hostname, port, hints).map(([info]) => info);
+}
+
+/** What was found, beside the bytes of the address, which say more than numbers do (the scope of an IPv6 address). */
+type Found = [info: AddressInfo, sockaddr: Uint8Array<ArrayBuffer>];
+
+function lookUp(hostname: string | null, port: number, hints: AddressHints): Found[] {
+  checkPort(port);
+  const { getaddrinfo, freeaddrinfo } = libc();
+  const wanted = new Int32Array(ADDRINFO.size / 4);
+  wanted[ADDRINFO.ai_flags / 4] = hints.flags ?? 0;
+  wanted[ADDRINFO.ai_family / 4] = hints.family ?? AF_UNSPEC;
+  wanted[ADDRINFO.ai_socktype / 4] = hints.type ?? SOCK_STREAM;
+  wanted[ADDRINFO.ai_protocol / 4] = hints.protocol ?? 0;
+  const found = new BigUint64Array(1);
+  const node = hostname === null ? null : cString(checkName(hostname));
+  const service = cString(String(port));
+  const code = getaddrinfo(node, service, wanted, found);
+  if (code === EAI_SYSTEM) throw new OSError("getaddrinfo", -result(-1), hostname ?? "");
+  if (code !== 0) {
+    const [name, text] = EAI[os]?.[code] ?? [errnoCode(code), `Unknown error ${code}`];
+    throw new OSError("getaddrinfo", code, hostname ?? "", { code: name, text });
+  }
+  try {
+    return [...walk(found[0]!)];
+  } finally {
+    freeaddrinfo(found[0]!);
+  }
+}
+
+function* walk(address: bigint): Generator<Found> {
+  while (address !== 0n) {
+    const info = new DataView(readMemory(address, ADDRINFO.size).buffer);
+    const length = info.getUint32(ADDRINFO.ai_addrlen, true);
+    const sockaddr = readMemory(info.getBigUint64(ADDRINFO.ai_addr, true), length);
+    const canonname = info.getBigUint64(ADDRINFO.ai_canonname, true);
+    yield [{
+      family: info.getInt32(ADDRINFO.ai_family, true),
+      type: info.getInt32(ADDRINFO.ai_socktype, true),
+      protocol: info.getInt32(ADDRINFO.ai_protocol, true),
+      canonname: canonname === 0n ? "" : fromCString(readMemory(canonname, libc().strnlen(canonname, MAX_NAME))),
+      address: decodeAddress(sockaddr, length),
+    }, sockaddr];
+    address = info.getBigUint64(ADDRINFO.ai_next, true);
+  }
+}
+
+function readMemory(address: bigint, size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  libc().memcpy(bytes, address, BigInt(size));
+  return bytes;
+}
+
+function checkName(hostname: string): string {
+  if (typeof hostname === "string" && !hostname.includes("\0")) return hostname;
+  throw new TypeError(`Cannot resolve ${JSON.stringify(hostname)}: a name is a string without zeros`);
+}
+
+/**
+ * Gives the bytes of an address for a socket of the given family, resolving a name.
+ *
+ * @throws {OSError} if the name has no address of this family
+ * @throws {TypeError} if the address is of the wrong kind for the family
+ */
+export function resolve(family: number, type: number, address: Address): Uint8Array<ArrayBuffer> {
+  if ("path" in address) {
+    if (family === AF_UNIX) return encodeUnix(address.path);
+    throw new TypeError(`Cannot use ${showAddress(address)} with an internet socket: it wants { hostname, port }`);
+  }
+  if (family !== AF_INET && family !== AF_INET6) {
+    throw new TypeError(`Cannot use ${showAddress(address)} with this socket: it wants { path }`);
+  }
+  const hostname = address.hostname === "<broadcast>" && family === AF_INET ? "255.255.255.255" : address.hostname;
+  const numeric = encodeNumeric(family, hostname, address.port);
+  if (numeric !== null) return numeric;
+  // With no address at all getaddrinfo() reports an error, so that there is a first one.
+  return lookUp(hostname, address.port, { family, type, flags: AI_PASSIVE })[0]![1];
+}

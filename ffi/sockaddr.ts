@@ -1,0 +1,164 @@
+/**
+ * Addresses: Deno's shapes, and the structs that C has for them.
+ *
+ * @module
+ */
+
+import { lazyLibc } from "./errno.ts";
+import { show } from "./file_object.ts";
+import { type Os, os } from "./platform.ts";
+import { AF_INET, AF_INET6, AF_UNIX } from "./socket_constants.ts";
+
+/** An IPv4 or IPv6 address, or a name that stands for one, and a port; the shape of a `Deno.NetAddr`. */
+export interface InetAddress {
+  /** Address or name; `""` is every address of this machine, and `"<broadcast>"` the broadcast address. */
+  hostname: string;
+  /** Port from 0 to 65535; with 0, `bind` chooses one. */
+  port: number;
+}
+
+/** The address of a Unix socket, the shape of a `Deno.UnixAddr`. */
+export interface UnixAddress {
+  /** A path; an abstract name, which has no file, if it begins with `"\0"`; `""` for a socket without a name. */
+  path: string;
+}
+
+/** Where a socket is, or shall be. */
+export type Address = InetAddress | UnixAddress;
+
+/**
+ * struct sockaddr_in {             struct sockaddr_in6 {              struct sockaddr_un {
+ *   sa_family_t sin_family; // +0    sa_family_t sin6_family;   // +0    sa_family_t sun_family; // +0
+ *   in_port_t   sin_port;   // +2    in_port_t   sin6_port;     // +2    char        sun_path[]; // +2
+ *   in_addr     sin_addr;   // +4    uint32_t    sin6_flowinfo; // +4  };                        // 2 + SUN_PATH
+ *   char        sin_zero[8];         in6_addr    sin6_addr;     // +8
+ * };                        // 16    uint32_t    sin6_scope_id; // +24
+ *                                  };                           // 28
+ *
+ * Ports and addresses are in network byte order. The BSDs have a length in the first byte and the family in the second.
+ */
+export const SOCKADDR = { family: 0, port: 2 };
+/** Layout of a `sockaddr_in`. */
+export const SOCKADDR_IN = { size: 16, sin_addr: 4 };
+/** Layout of a `sockaddr_in6`. */
+export const SOCKADDR_IN6 = { size: 28, sin6_flowinfo: 4, sin6_addr: 8, sin6_scope_id: 24 };
+/** Layout of a `sockaddr_un`. */
+export const SOCKADDR_UN = { sun_path: 2 };
+
+/** How many bytes `sun_path` has. */
+const SUN_PATH: Readonly<Partial<Record<Os, number>>> = { linux: 108, android: 108 };
+const sunPath = SUN_PATH[os] ?? 104;
+
+/** Room for any address, as `struct sockaddr_storage` has it. */
+export const SOCKADDR_STORAGE_SIZE = 128;
+
+const libc = lazyLibc({
+  inet_pton: {
+    parameters: [
+      "i32", // int af
+      "buffer", // const char *src
+      "buffer", // void *dst
+    ],
+    result: "i32",
+  },
+  inet_ntop: {
+    parameters: [
+      "i32", // int af
+      "buffer", // const void *src
+      "buffer", // char *dst
+      "u32", // socklen_t size
+    ],
+    result: "usize", // const char *
+  },
+});
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** Bytes of a string for C, with a zero at the end. */
+export function cString(string: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(string + "\0");
+}
+
+/** The string that begins a piece of C's memory. */
+export function fromCString(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return decoder.decode(end === -1 ? bytes : bytes.subarray(0, end));
+}
+
+/** Refuses a port that C would read as another. */
+export function checkPort(port: number): number {
+  if (Number.isInteger(port) && port >= 0 && port <= 0xffff) return port;
+  throw new RangeError(`Cannot use port ${show(port)}: it must be an integer from 0 to 65535`);
+}
+
+/** Refuses what is neither kind of address. */
+export function checkAddress(address: Address): Address {
+  if (typeof address === "object" && address !== null) {
+    if ("path" in address && typeof address.path === "string") return address;
+    if ("hostname" in address && typeof address.hostname === "string") {
+      checkPort(address.port);
+      return address;
+    }
+  }
+  throw new TypeError(`Cannot use ${show(address)} as an address: it must be { hostname, port } or { path }`);
+}
+
+/** A short form of an address, for messages. */
+export function showAddress(address: Address): string {
+  if ("path" in address) return JSON.stringify(address.path);
+  return `${address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname}:${address.port}`;
+}
+
+/** The bytes of a Unix address. */
+export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
+  // An abstract name is as long as the struct says; a path ends with a zero.
+  const isAbstract = path.startsWith("\0");
+  const bytes = encoder.encode(path === "" || isAbstract ? path : path + "\0");
+  if (bytes.length > sunPath) {
+    throw new RangeError(
+      `Cannot use ${JSON.stringify(path)} as the path of a socket: it has more than ${sunPath - 1} bytes`,
+    );
+  }
+  if (!isAbstract && path.includes("\0")) {
+    throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has a zero within`);
+  }
+  const sockaddr = new Uint8Array(SOCKADDR_UN.sun_path + bytes.length);
+  new DataView(sockaddr.buffer).setUint16(SOCKADDR.family, AF_UNIX, true);
+  sockaddr.set(bytes, SOCKADDR_UN.sun_path);
+  return sockaddr;
+}
+
+/** The bytes of an address in numbers, or null if `hostname` is a name, or of the other family. */
+export function encodeNumeric(family: number, hostname: string, port: number): Uint8Array<ArrayBuffer> | null {
+  const isInet6 = family === AF_INET6;
+  const sockaddr = new Uint8Array(isInet6 ? SOCKADDR_IN6.size : SOCKADDR_IN.size);
+  const view = new DataView(sockaddr.buffer);
+  view.setUint16(SOCKADDR.family, family, true);
+  view.setUint16(SOCKADDR.port, port);
+  if (hostname === "") return sockaddr;
+  const addr = sockaddr.subarray(isInet6 ? SOCKADDR_IN6.sin6_addr : SOCKADDR_IN.sin_addr);
+  return libc().inet_pton(family, cString(hostname), addr) === 1 ? sockaddr : null;
+}
+
+/** Reads an address that C has written. */
+export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number): Address {
+  // C says the length that it wanted; of a path that fills the struct that may be one more than there is.
+  const view = new DataView(sockaddr.buffer, sockaddr.byteOffset, Math.min(length, sockaddr.byteLength));
+  const family = length < SOCKADDR.port ? AF_UNIX : view.getUint16(SOCKADDR.family, true);
+  if (family === AF_INET) {
+    const at = SOCKADDR_IN.sin_addr;
+    return {
+      hostname: `${sockaddr[at]}.${sockaddr[at + 1]}.${sockaddr[at + 2]}.${sockaddr[at + 3]}`,
+      port: view.getUint16(SOCKADDR.port),
+    };
+  }
+  if (family === AF_INET6) {
+    const text = new Uint8Array(46); // INET6_ADDRSTRLEN
+    libc().inet_ntop(AF_INET6, sockaddr.subarray(SOCKADDR_IN6.sin6_addr), text, text.length);
+    const scope = view.getUint32(SOCKADDR_IN6.sin6_scope_id, true);
+    return { hostname: fromCString(text) + (scope === 0 ? "" : `%${scope}`), port: view.getUint16(SOCKADDR.port) };
+  }
+  const path = sockaddr.subarray(SOCKADDR_UN.sun_path, view.byteLength);
+  return { path: path[0] === 0 ? decoder.decode(path) : fromCString(path) };
+}

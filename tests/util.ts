@@ -1,0 +1,150 @@
+/**
+ * What the tests share: a test that leaves the descriptors as it found them, real descriptors, and what a selector said.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { it } from "@std/testing/bdd";
+import type { BaseSelector, FileObject } from "../mod.ts";
+import { os } from "../ffi/platform.ts";
+import { AF_INET, AF_UNIX, close, pipe, Socket, socketpair } from "../ffi/socket.ts";
+
+/** Directory in which the kernel lists this process's descriptors; none where there is no such list. */
+const DESCRIPTORS = os === "linux" ? "/proc/self/fd" : null;
+
+// Deno opens descriptors of its own the first time that it does certain things.
+if (DESCRIPTORS !== null) openDescriptors();
+for (const socket of socketpair()) socket.close();
+
+/** The descriptors that are open, and what they stand for. */
+export function openDescriptors(): Map<number, string> {
+  const found = new Map<number, string>();
+  if (DESCRIPTORS === null) return found;
+  for (const { name } of Deno.readDirSync(DESCRIPTORS)) {
+    try {
+      found.set(Number(name), Deno.readLinkSync(`${DESCRIPTORS}/${name}`));
+    } catch (error) {
+      // The descriptor of the listing itself is closed by now.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return found;
+}
+
+/**
+ * Declares a test that fails if other descriptors are open after it than before.
+ *
+ * The check is in the test's own function, and not in an `afterEach`, since a failure there is not always reported.
+ */
+export function test(name: string, body: () => void | Promise<void>): void {
+  it(name, async () => {
+    const before = openDescriptors();
+    await body();
+    // Deno closes the pipes of a child in its own time.
+    for (let tries = 0; tries < 100 && !sameKeys(openDescriptors(), before); tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assertEquals(openDescriptors(), before, "The test left other descriptors open than it found");
+  });
+}
+
+/** Declares a test that cannot run here, and says why. */
+export function skip(name: string, reason: string): void {
+  it.skip(`${name} (skipped: ${reason})`, () => {});
+}
+
+function sameKeys(one: Map<number, string>, other: Map<number, string>): boolean {
+  return one.size === other.size && [...one].every(([fd, target]) => other.get(fd) === target);
+}
+
+/** Things to close at the end of a test: `using cleanup = new Cleanup()`. */
+export class Cleanup implements Disposable {
+  readonly #stack = new DisposableStack();
+
+  /** Two connected sockets. */
+  pair(family: number = AF_UNIX, type?: number): [Socket, Socket] {
+    const [here, there] = family === AF_UNIX ? socketpair(family, type) : tcpPair(family);
+    return [this.add(here), this.add(there)];
+  }
+
+  /** The two ends of a pipe, each closed at the end unless the test has closed it. */
+  pipe(): [reader: number, writer: number] {
+    const [reader, writer] = pipe();
+    for (const fd of [reader, writer]) this.#stack.defer(() => this.#open.delete(fd) && close(fd));
+    this.#open.add(reader).add(writer);
+    return [reader, writer];
+  }
+
+  /** Closes a descriptor of a pipe before the end. */
+  close(fd: number): void {
+    assert(this.#open.delete(fd), `Descriptor ${fd} is not one to close`);
+    close(fd);
+  }
+
+  readonly #open = new Set<number>();
+
+  /** Disposes of something at the end, the last first. */
+  add<T extends Disposable>(thing: T): T {
+    return this.#stack.use(thing);
+  }
+
+  /** Calls a function at the end. */
+  defer(action: () => void): void {
+    this.#stack.defer(action);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+}
+
+/** Two connected TCP sockets. */
+export function tcpPair(family: number = AF_INET): [client: Socket, server: Socket] {
+  using listener = new Socket(family);
+  listener.bind({ hostname: family === AF_INET ? "127.0.0.1" : "::1", port: 0 });
+  listener.listen();
+  const client = new Socket(family);
+  client.connect(listener.getsockname());
+  return [client, listener.accept()[0]];
+}
+
+/** Bytes of a string. */
+export function bytes(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+/** String of bytes. */
+export function text(data: Uint8Array): string {
+  return new TextDecoder().decode(data);
+}
+
+/** What a selector says is ready: descriptors, in order, and events. */
+export function readyFds<D, F extends FileObject>(
+  selector: BaseSelector<D, F>,
+  timeout?: number | null,
+): [number, number][] {
+  return selector.select(timeout).map(([key, events]): [number, number] => [key.fd, events]).sort((a, b) =>
+    a[0] - b[0]
+  );
+}
+
+/** Milliseconds that a function takes. */
+export function elapsedMs(body: () => unknown): number {
+  const start = performance.now();
+  body();
+  return performance.now() - start;
+}
+
+/** C functions for what the library has no need of: duplicates, special files, signals. */
+export const libc = os === "windows" ? null : Deno.dlopen(
+  os === "darwin" ? "libSystem.B.dylib" : "libc.so.6",
+  {
+    dup: { parameters: ["i32"], result: "i32" },
+    dup2: { parameters: ["i32", "i32"], result: "i32" },
+    fcntl: { parameters: ["i32", "i32"], result: "i32" },
+    getpid: { parameters: [], result: "i32" },
+    mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+  },
+).symbols;
