@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { it } from "@std/testing/bdd";
 import type { BaseSelector, FileObject } from "../mod.ts";
+import { EpollInstance } from "../ffi/epoll.ts";
 import { os } from "../ffi/platform.ts";
 import { AF_INET, AF_UNIX, close, pipe, Socket, socketpair } from "../ffi/socket.ts";
 
@@ -143,8 +144,33 @@ export const libc = os === "windows" ? null : Deno.dlopen(
     dup: { parameters: ["i32"], result: "i32" },
     dup2: { parameters: ["i32", "i32"], result: "i32" },
     fcntl: { parameters: ["i32", "i32"], result: "i32" },
+    epoll_pwait2: { parameters: ["i32", "buffer", "i32", "buffer", "pointer"], result: "i32", optional: true },
     getpid: { parameters: [], result: "i32" },
+    gettid: { parameters: [], result: "i32" },
+    getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
     mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
     open: { parameters: ["buffer", "i32"], result: "i32" },
   },
 ).symbols;
+
+/** Codes that a connect() which cannot be made gives: at once, or later through SO_ERROR. */
+export const REFUSED_CODES: readonly string[] = ["EINPROGRESS", "ECONNREFUSED"];
+
+/** How many descriptors this process may have open. */
+export function descriptorLimit(): number {
+  const RLIMIT_NOFILE = 7;
+  const limits = new BigUint64Array(2);
+  assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
+  return Number(limits[0]);
+}
+
+/** Whether the kernel has epoll_pwait2; it says EBADF of a descriptor that is none, and not ENOSYS. */
+export function hasEpollPwait2(): boolean {
+  if (libc?.epoll_pwait2 == null) return false;
+  const set = new EpollInstance();
+  try {
+    return libc.epoll_pwait2(set.fd, new Int32Array(4), 1, new Int32Array(4), null) === 0;
+  } finally {
+    set.close();
+  }
+}

@@ -1,0 +1,505 @@
+/**
+ * `select()`, after CPython's test_select.py, and what is peculiar to SelectSelector.
+ *
+ * Of CPython's tests these differ here. test_select_mutated: lists are copied before any `fileno()` is called, so that a
+ * list that shrinks meanwhile is waited for as a whole. test_disallow_instantiation: `new Poll()` is how a Poll is made.
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLess,
+  assertNotStrictEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import * as fc from "fast-check";
+import { closeSync, openSync } from "node:fs";
+import { type FileObject, OSError, select, type Timeout } from "../ffi/mod.ts";
+import { IN_EXCEPT, IN_READ, IN_WRITE, SelectSet } from "../ffi/select.ts";
+import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket.ts";
+import { O_NONBLOCK } from "../ffi/socket_constants.ts";
+import { EVENT_READ, EVENT_WRITE, type Ready, SelectSelector } from "../mod.ts";
+import { bytes, Cleanup, elapsedMs, interrupting, libc, readyFds, test, text } from "./util.ts";
+
+/** Ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
+const SOON = 5;
+
+const BOTH = EVENT_READ | EVENT_WRITE;
+
+/** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
+function duplicate(cleanup: Cleanup, fd: number, number: number): number {
+  assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
+  cleanup.defer(() => {
+    if (libc!.fcntl(number, F_GETFD) !== -1) close(number);
+  });
+  return number;
+}
+
+const F_GETFD = 1;
+
+/** A number that stands for no descriptor, and that nothing else in the process will be given meanwhile. */
+function closedNumber(cleanup: Cleanup, number: number): number {
+  const [fd] = cleanup.pipe();
+  close(duplicate(cleanup, fd, number));
+  return number;
+}
+
+describe("select()", () => {
+  test("select() throws TypeError if a list cannot be iterated, and says which", () => {
+    const notAList = 1 as never;
+    assertThrows(() => select(notAList, [], [], 0), TypeError, "rlist");
+    assertThrows(() => select([], notAList, [], 0), TypeError, "wlist");
+    assertThrows(() => select([], [], notAList, 0), TypeError, "xlist");
+    assertThrows(() => select(1 as never, 2 as never, 3 as never), TypeError, "rlist");
+    assertThrows(() => select([], [], null as never, 0), TypeError, "not null");
+  });
+
+  test("select() throws TypeError for what is no file object", () => {
+    const almost = { fileno: () => "fileno" };
+    for (const nope of [{}, almost, "0", null, undefined, 0.5, NaN, 1n, Symbol.iterator, { fileno: 3 }]) {
+      assertThrows(() => select([nope as never], [], [], 0), TypeError, "as a file object");
+      assertThrows(() => select([], [nope as never], [], 0), TypeError, "as a file object");
+      assertThrows(() => select([], [], [nope as never], 0), TypeError, "as a file object");
+    }
+  });
+
+  test("select() throws TypeError if the timeout is no number and no duration", () => {
+    for (const nope of ["not a number", "1", true, 1n, () => 1]) {
+      assertThrows(() => select([], [], [], nope as never), TypeError);
+    }
+    assertThrows(() => select([], [], [], {}), TypeError); // a duration without a single unit
+  });
+
+  test("select() throws RangeError if the timeout is negative, NaN, or of no certain length", () => {
+    for (const timeout of [-1, -0.1, -1e-100, -Infinity, NaN, { seconds: -1 }, { months: 1 }]) {
+      assertThrows(() => select([], [], [], timeout), RangeError);
+    }
+  });
+
+  test("select() throws RangeError for a number that no descriptor has", () => {
+    for (const fd of [-1, -10, 2 ** 31, 2 ** 32, 2 ** 53]) {
+      assertThrows(() => select([fd], [], [], 0), RangeError, String(fd));
+      assertThrows(() => select([], [{ fileno: () => fd }], [], 0), RangeError, String(fd));
+    }
+  });
+
+  test("select() throws EBADF if a descriptor is closed, also among open ones", () => {
+    using cleanup = new Cleanup();
+    const [reader, writer] = cleanup.pipe();
+    const closed = closedNumber(cleanup, 1500);
+    // The kernel looks at no number beyond the greatest that was ever open.
+    duplicate(cleanup, reader, 1600);
+    for (
+      const call of [
+        () => select([closed], [], [], 0),
+        () => select([], [closed], [], 0),
+        () => select([], [], [closed], 0),
+        () => select([reader], [writer, closed], [], SOON),
+        () => select([closed], [], []),
+      ]
+    ) {
+      const error = assertThrows(call, OSError);
+      assertEquals([error.code, error.syscall], ["EBADF", "select"]);
+    }
+  });
+
+  test("select() passes on what a fileno() throws", () => {
+    const error = new Error("no number today");
+    const fileobj = {
+      fileno(): number {
+        throw error;
+      },
+    };
+    assertStrictEquals(assertThrows(() => select([], [fileobj], [], 0)), error);
+  });
+
+  test("select() gives three new arrays, also if nothing is ready", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const list = [here];
+    for (const lists of [[[], [], []], [list, list, list], [[], list, []]]) {
+      const ready = select(lists[0]!, lists[1]!, lists[2]!, 0);
+      assertEquals(ready.length, 3);
+      for (const [index, array] of ready.entries()) {
+        assert(Array.isArray(array));
+        assertNotStrictEquals(array, lists[index]!);
+        assertNotStrictEquals(array, ready[(index + 1) % 3]!);
+      }
+    }
+    assertEquals(list, [here]);
+  });
+
+  test("select() gives the very objects, in the order of the list, as often as they are in it", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [idle] = cleanup.pair();
+    there.send(bytes("ping"));
+    const wrapped = { fileno: () => here.fileno() };
+    const list: FileObject[] = [wrapped, idle, here.fileno(), here, wrapped];
+    const [readable] = select(list, [], [], SOON);
+    assertEquals(readable.length, 4);
+    for (const [index, expected] of [wrapped, here.fileno(), here, wrapped].entries()) {
+      assertStrictEquals(readable[index], expected);
+    }
+  });
+
+  test("select() waits for each of its lists apart", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const all = [here, there];
+    there.send(bytes("ping"));
+    assertEquals(select(all, [], [], 0), [[here], [], []]);
+    assertEquals(select([], all, [], 0), [[], all, []]);
+    assertEquals(select([], [], all, 0), [[], [], []]);
+    assertEquals(select(all, all, all, 0), [[here], all, []]);
+    assertEquals(select([there], [here], [], 0), [[], [here], []]);
+  });
+
+  test("select() takes anything that can be iterated, and iterates it once", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    there.send(bytes("ping"));
+    function* once() {
+      yield there;
+      yield here;
+    }
+    const map = new Map([[here, "a"], [there, "b"]]);
+    assertEquals(select(once(), new Set([here]), map.keys(), SOON), [[here], [here], []]);
+  });
+
+  test("select() waits for the whole of a list that a fileno() empties", () => {
+    using cleanup = new Cleanup();
+    const [, writer] = cleanup.pipe();
+    const list: FileObject[] = [];
+    const fileobj = {
+      fileno() {
+        list.pop();
+        return writer;
+      },
+    };
+    for (let count = 0; count < 10; count++) list.push(fileobj);
+    assertEquals(select([], list, [], 0), [[], new Array(10).fill(fileobj), []]);
+    assertEquals(list, []);
+  });
+
+  test("select() waits for another process, and reports the end of its output as readable", async () => {
+    const directory = Deno.makeTempDirSync();
+    const path = join(directory, "fifo");
+    assertEquals(libc!.mkfifo(bytes(`${path}\0`), 0o600), 0);
+    const fifo = libc!.open(bytes(`${path}\0`), O_NONBLOCK); // | O_RDONLY, which is 0
+    const script = 'for i in 0 1 2; do echo testing...; sleep 0.01; done > "$0"';
+    const child = new Deno.Command("sh", { args: ["-c", script, path], stdin: "null", stdout: "null" }).spawn();
+    let output = "";
+    const buffer = new Uint8Array(100);
+    const timeouts: Timeout[] = [0, 1, 2, 4, 8, 16];
+    for (;;) {
+      const [readable, writable, exceptional] = select([fifo], [], [], timeouts.shift());
+      assertEquals([writable, exceptional], [[], []]);
+      if (readable.length === 0) continue;
+      assertEquals(readable, [fifo]);
+      const count = read(fifo, buffer);
+      if (count === 0) break;
+      output += text(buffer.subarray(0, count));
+    }
+    assertEquals(output, "testing...\n".repeat(3));
+    assert((await child.status).success);
+    close(fifo);
+    Deno.removeSync(directory, { recursive: true });
+  });
+
+  test("select() reports the end of a stream as readable", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    there.shutdown(SHUT_WR);
+    assertEquals(select([here, there], [], [], SOON), [[here], [], []]);
+    there.close();
+    assertEquals(select([here], [here], [], SOON), [[here], [here], []]);
+  });
+
+  test("select() reports a pipe that nobody reads as writable", () => {
+    using cleanup = new Cleanup();
+    const [reader, writer] = cleanup.pipe();
+    cleanup.close(reader);
+    assertEquals(select([], [writer], [], SOON), [[], [writer], []]);
+  });
+
+  test("select() reports a regular file as readable and writable", () => {
+    const fd = openSync(import.meta.filename!, "r");
+    try {
+      assertEquals(select([fd], [fd], [fd], SOON), [[fd], [fd], []]);
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  test("select() reports urgent data as exceptional, and not as readable, until it is read", () => {
+    using cleanup = new Cleanup();
+    const [client, server] = cleanup.pair(AF_INET);
+    assertEquals(select([], [], [server], 0), [[], [], []]);
+    client.send(bytes("!"), MSG_OOB);
+    assertEquals(select([], [], [server], SOON), [[], [], [server]]);
+    assertEquals(select([server], [server], [server], 0), [[], [server], [server]]);
+    client.send(bytes("calm"));
+    assertEquals(select([server], [], [], SOON), [[server], [], []]);
+    assertEquals(text(server.recv(1, MSG_OOB)), "!");
+    assertEquals(select([server], [], [server], 0), [[server], [], []]);
+    assertEquals(text(server.recv(10)), "calm");
+    assertEquals(select([server], [], [server], 0), [[], [], []]);
+  });
+
+  test("select() waits for descriptors beyond FD_SETSIZE, in every list, and at every bit of a word", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair(AF_INET);
+    const [idle] = cleanup.pair();
+    const [urgent, sender] = cleanup.pair(AF_INET);
+    there.send(bytes("ping"));
+    sender.send(bytes("!"), MSG_OOB);
+    // 1,503 is the last bit of a word, which is the sign of an integer; 1,504 is the first of the next.
+    const numbers = [1500, 1503, 1504, 1535, 1536, 2047, 2048, 4095, 4096];
+    const readable = numbers.map((number) => duplicate(cleanup, here.fileno(), number));
+    const neither = numbers.map((number) => duplicate(cleanup, idle.fileno(), number + 1000));
+    const exceptional = numbers.map((number) => duplicate(cleanup, urgent.fileno(), number + 5000));
+    const all = [...readable, ...neither, ...exceptional];
+    select([here], [], [], SOON);
+    select([], [], [urgent], SOON);
+    assertEquals(select(all, [], [], SOON), [readable, [], []]);
+    assertEquals(select([], all, [], SOON), [[], all, []]);
+    assertEquals(select([], [], all, SOON), [[], [], exceptional]);
+    assertEquals(select(neither, [], [], 0), [[], [], []]);
+  });
+
+  test("select() returns at once if something is ready, whatever the timeout", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const forEver: (Timeout | undefined)[] = [undefined, null, Infinity, 1e300, 2 ** 31, 2 ** 64, { hours: 24 }, SOON];
+    for (const timeout of forEver) {
+      assertLess(elapsedMs(() => assertEquals(select([], [here], [], timeout), [[], [here], []])), SOON * 1000);
+    }
+  });
+
+  test("select() does not wait if the timeout is 0", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    for (const timeout of [0, -0, { seconds: 0 }]) {
+      assertLess(elapsedMs(() => assertEquals(select([here], [], [], timeout), [[], [], []])), 1000);
+    }
+  });
+
+  test("select() waits out its timeout, in seconds and in durations, with nothing to wait for as well", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const waits: [Timeout, number][] = [
+      [0.02, 20],
+      [{ milliseconds: 15 }, 15],
+      [{ microseconds: 300 }, 0.3],
+      [0.0001, 0.1],
+      [1e-9, 1e-6],
+    ];
+    for (const [timeout, ms] of waits) {
+      for (const list of [[], [here]]) {
+        const elapsed = elapsedMs(() => assertEquals(select(list, [], [], timeout), [[], [], []]));
+        assertGreaterOrEqual(elapsed, ms);
+        assertLess(elapsed, ms + 2000);
+      }
+    }
+  });
+
+  test("select() goes on waiting when signals interrupt it", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    await using signals = await interrupting();
+    const before = signals.count();
+    const elapsed = elapsedMs(() => assertEquals(select([here], [], [], 0.1), [[], [], []]));
+    assertGreaterOrEqual(elapsed, 100);
+    assertLess(elapsed, 3000);
+    assert(signals.count() > before, "No signal came");
+  });
+});
+
+describe("SelectSet", () => {
+  test("SelectSet spans as many words as its greatest descriptor needs, and fewer when that is gone", () => {
+    const set = new SelectSet();
+    assertEquals(set.words, 0);
+    set.set(0, IN_READ);
+    assertEquals(set.words, 1);
+    set.set(31, IN_WRITE);
+    assertEquals(set.words, 1);
+    set.set(32, IN_EXCEPT);
+    assertEquals(set.words, 2);
+    set.set(1500, IN_READ | IN_WRITE | IN_EXCEPT);
+    assertEquals(set.words, 47);
+    set.set(20_000, IN_EXCEPT);
+    assertEquals(set.words, 626);
+    set.set(20_000, 0);
+    assertEquals(set.words, 47);
+    set.set(1500, IN_WRITE); // still there
+    assertEquals(set.words, 47);
+    set.set(0, 0); // not the greatest
+    assertEquals(set.words, 47);
+    set.set(1500, 0);
+    assertEquals(set.words, 2);
+    set.set(32, 0);
+    assertEquals(set.words, 1);
+    set.set(31, 0);
+    assertEquals(set.words, 0);
+    set.set(31, 0); // is not there
+    assertEquals(set.words, 0);
+  });
+
+  test("SelectSet finds what a model of it finds, whatever is put in and out", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [idle] = cleanup.pair();
+    there.send(bytes("ping"));
+    const isReadable = new Map<number, boolean>();
+    for (const number of [1500, 1503, 1504, 1535, 1536, 2047, 2048, 4095, 4096]) {
+      isReadable.set(duplicate(cleanup, here.fileno(), number), true);
+      isReadable.set(duplicate(cleanup, idle.fileno(), number + 200), false);
+    }
+    const numbers = [...isReadable.keys()];
+    const put = fc.tuple(fc.constantFrom(...numbers), fc.integer({ min: 0, max: 7 }));
+    const property = fc.property(fc.array(put, { maxLength: 40 }), (puts) => {
+      const set = new SelectSet();
+      const model = new Map<number, number>();
+      for (const [fd, where] of puts) {
+        set.set(fd, where);
+        model.set(fd, where);
+        let count = 0;
+        const found: [number, number, number][] = [];
+        const expected: [number, number, number][] = [];
+        for (const number of numbers) {
+          const wanted = model.get(number) ?? 0;
+          const ready = wanted & (IN_WRITE | (isReadable.get(number) ? IN_READ : 0));
+          count += ((ready & IN_READ) !== 0 ? 1 : 0) + ((ready & IN_WRITE) !== 0 ? 1 : 0);
+          expected.push([number, ready & IN_READ, ready & IN_WRITE]);
+        }
+        assertEquals(set.wait(0), count);
+        for (const number of numbers) {
+          const reads = set.isReady(number, IN_READ);
+          const writes = set.isReady(number, IN_WRITE);
+          found.push([number, reads ? IN_READ : 0, writes ? IN_WRITE : 0]);
+          assertEquals(set.isReady(number, IN_EXCEPT), false);
+          if (number < set.words * 32) {
+            assertEquals((set.readableAt(number >>> 5) >>> (number & 31) & 1) !== 0, reads);
+            assertEquals((set.writableAt(number >>> 5) >>> (number & 31) & 1) !== 0, writes);
+          }
+        }
+        assertEquals(found, expected);
+      }
+    });
+    fc.assert(property, { seed: 1, numRuns: 100 });
+  });
+});
+
+/** A selector that counts how often it asks the system. */
+class CountingSelector extends SelectSelector {
+  waits = 0;
+
+  protected override wait(timeoutMs: number): Ready<unknown, FileObject>[] | null {
+    this.waits++;
+    return super.wait(timeoutMs);
+  }
+}
+
+describe("SelectSelector", () => {
+  test("select() reports descriptors beyond FD_SETSIZE beside small ones, for what each is ready", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [idle] = cleanup.pair();
+    there.send(bytes("ping"));
+    using selector = new SelectSelector();
+    selector.register(here, EVENT_READ);
+    selector.register(idle, EVENT_READ);
+    const expected: [number, number][] = [[here.fileno(), EVENT_READ]];
+    for (const number of [1500, 1503, 1504, 3000, 9999]) {
+      selector.register(duplicate(cleanup, here.fileno(), number), BOTH);
+      selector.register(duplicate(cleanup, idle.fileno(), number + 5), BOTH);
+      expected.push([number, BOTH], [number + 5, EVENT_WRITE]);
+    }
+    assertEquals(readyFds(selector, SOON), expected.sort((a, b) => a[0] - b[0]));
+  });
+
+  test("unregister() of the greatest descriptors leaves the smaller ones working", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    there.send(bytes("ping"));
+    const numbers = [1024, 1503, 1504, 2500, 5000].map((number) => duplicate(cleanup, here.fileno(), number));
+    using selector = new SelectSelector();
+    selector.register(here, EVENT_READ);
+    for (const number of numbers) selector.register(number, EVENT_READ);
+    while (numbers.length > 0) {
+      assertEquals(readyFds(selector, SOON), [here.fileno(), ...numbers].map((fd) => [fd, EVENT_READ]));
+      selector.unregister(numbers.pop()!);
+    }
+    assertEquals(readyFds(selector, SOON), [[here.fileno(), EVENT_READ]]);
+    selector.register(5000, EVENT_WRITE);
+    assertEquals(readyFds(selector, SOON), [[here.fileno(), EVENT_READ], [5000, EVENT_WRITE]]);
+  });
+
+  test("modify() moves a descriptor from one set to another", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new SelectSelector();
+    selector.register(here, EVENT_READ);
+    assertEquals(readyFds(selector, 0), []);
+    selector.modify(here, EVENT_WRITE);
+    assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+    there.send(bytes("ping"));
+    assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+    selector.modify(here, BOTH);
+    assertEquals(readyFds(selector, 0), [[here.fileno(), BOTH]]);
+    selector.modify(here, EVENT_READ);
+    assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
+  });
+
+  test("select() does not take urgent data for data", () => {
+    using cleanup = new Cleanup();
+    const [client, server] = cleanup.pair(AF_INET);
+    using selector = new SelectSelector();
+    selector.register(server, EVENT_READ);
+    client.send(bytes("!"), MSG_OOB);
+    select([], [], [server], SOON);
+    assertEquals(readyFds(selector, 0), []);
+  });
+
+  test("register() takes a regular file, which is always ready", () => {
+    const fd = openSync(import.meta.filename!, "r");
+    try {
+      using selector = new SelectSelector();
+      selector.register(fd, BOTH);
+      assertEquals(readyFds(selector), [[fd, BOTH]]);
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  test("select() asks twice, and no more, if a descriptor was closed, and once from then on", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new CountingSelector();
+    selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
+    selector.register(here, EVENT_READ);
+    close(1500);
+    assertGreaterOrEqual(elapsedMs(() => assertEquals(readyFds(selector, 0.02), [])), 20);
+    assertEquals(selector.waits, 2);
+    there.send(bytes("ping"));
+    assertEquals(readyFds(selector), [[here.fileno(), EVENT_READ]]);
+    assertEquals(selector.waits, 3);
+  });
+
+  test("a descriptor that was closed works again once its number is open and it is registered anew", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new SelectSelector();
+    selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_WRITE);
+    close(1500);
+    assertEquals(readyFds(selector, 0), []);
+    selector.unregister(1500);
+    selector.register(duplicate(cleanup, there.fileno(), 1500), EVENT_WRITE);
+    assertEquals(readyFds(selector, 0), [[1500, EVENT_WRITE]]);
+  });
+});

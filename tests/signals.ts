@@ -1,0 +1,37 @@
+/**
+ * Interrupts the system calls of the thread that imports it, when asked.
+ *
+ * The Worker that does it is started once, by the import, and stays: Deno keeps some of a Worker's descriptors open after
+ * its end, which would look like a test's.
+ *
+ * @module
+ */
+
+import { libc } from "./util.ts";
+
+/** A signal that does nothing where it has no listener; with one, it interrupts. Its number is Linux's. */
+const SIGURG = 23;
+
+/** Parts of the memory that is shared with the Worker. */
+const RUN = 0;
+const COUNT = 1;
+const state = new Int32Array(new SharedArrayBuffer(8));
+
+Deno.addSignalListener("SIGURG", () => {});
+const worker = new Worker(import.meta.resolve("./signals_worker.ts"), { type: "module" });
+const started = new Promise((resolve) => worker.onmessage = resolve);
+worker.postMessage({ state, pid: libc!.getpid(), tid: libc!.gettid(), signal: SIGURG });
+await started;
+
+/** Calls a function while this thread is interrupted every millisecond; gives how often it was. */
+export function interrupted(body: () => void): number {
+  Atomics.store(state, COUNT, 0);
+  Atomics.store(state, RUN, 1);
+  Atomics.notify(state, RUN);
+  try {
+    body();
+  } finally {
+    Atomics.store(state, RUN, 0);
+  }
+  return Atomics.load(state, COUNT);
+}
