@@ -1,0 +1,103 @@
+/**
+ * An echo server for any number of clients in one thread, after the one in Python's documentation of `selectors`.
+ *
+ * Each registration carries in its `data` the function to call: `accept` for the listener, `echo` for a connection.
+ *
+ * ```sh
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/echo-server --port 65432
+ * ```
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
+import { getaddrinfo, type InetAddress, SO_REUSEADDR, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+
+type Handler = (socket: Socket, events: number) => void;
+
+/** What a peer has sent and not yet taken back. There is never more than one buffer of it: see {@linkcode echo}. */
+const unsent = new Map<Socket, Uint8Array>();
+const buffer = new Uint8Array(64 * 1024);
+const { selector, listener, log } = start();
+
+for (;;) {
+  for (const [key, events] of selector.select()) {
+    try {
+      key.data(key.fileobj, events);
+    } catch (error) {
+      // The peer's failure, a reset above all, is the end of its own connection only.
+      if (!(error instanceof OSError) || key.fileobj === listener) throw error;
+      log(`fd ${key.fd}: ${error.message}`);
+      close(key.fileobj);
+    }
+  }
+}
+
+function accept(): void {
+  try {
+    const accepted = listener.tryAccept();
+    if (accepted === null) return;
+    const [connection, address] = accepted;
+    connection.setBlocking(false);
+    selector.register(connection, EVENT_READ, echo);
+    log(`fd ${connection.fileno()}: accepted`, address);
+  } catch (error) {
+    // Without a descriptor for it the connection waits in its queue, until another one ends.
+    if (!(error instanceof OSError) || !["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"].includes(error.code)) throw error;
+    log(error.message);
+    selector.unregister(listener);
+  }
+}
+
+function echo(connection: Socket, events: number): void {
+  if (events & EVENT_WRITE) return send(connection, unsent.get(connection)!);
+  const count = connection.tryRecvInto(buffer);
+  if (count === null) return;
+  if (count === 0) return close(connection);
+  log(`fd ${connection.fileno()}: received ${count} bytes`);
+  send(connection, buffer.subarray(0, count));
+}
+
+function send(connection: Socket, data: Uint8Array): void {
+  const sent = connection.trySend(data) ?? 0;
+  // While the peer does not take its echo, nothing more is read from it.
+  if (sent < data.length) unsent.set(connection, data.slice(sent));
+  else unsent.delete(connection);
+  selector.modify(connection, sent < data.length ? EVENT_WRITE : EVENT_READ, echo);
+}
+
+function close(connection: Socket): void {
+  log(`fd ${connection.fileno()}: closed`);
+  unsent.delete(connection);
+  selector.unregister(connection);
+  connection.close();
+  if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, accept);
+}
+
+function start() {
+  try {
+    const { host, port, quiet } = parseArgs({
+      args: Deno.args,
+      options: {
+        host: { type: "string", default: "127.0.0.1" },
+        port: { type: "string", default: "65432" },
+        quiet: { type: "boolean", default: false },
+      },
+    }).values;
+    const [{ family, address }] = getaddrinfo(host, port);
+    const selector = new DefaultSelector<Handler, Socket>();
+    const listener = new Socket(family);
+    listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
+    listener.bind(address);
+    listener.listen();
+    listener.setBlocking(false);
+    selector.register(listener, EVENT_READ, accept);
+    const bound = listener.getsockname() as InetAddress;
+    console.log(`Listening on ${bound.hostname} port ${bound.port}; try: nc ${bound.hostname} ${bound.port}`);
+    return { selector, listener, log: quiet ? () => {} : console.log };
+  } catch (error) {
+    console.error(`echo_server: ${(error as Error).message.split("\n")[0]}`);
+    Deno.exit(1);
+  }
+}
