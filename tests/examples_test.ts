@@ -1,0 +1,310 @@
+/**
+ * The echo server and the echo client, run as their users run them, and talked to by programs that know nothing of this
+ * package: Deno's own sockets, and CPython's `selectors` where there is a Python.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
+import { AF_INET, AF_INET6, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { bytes, descriptorLimit, skip, test, text } from "./util.ts";
+
+const ROOT = join(import.meta.dirname!, "..");
+const EXAMPLES = join(ROOT, "examples");
+const HOSTS = ["127.0.0.1", "::1"] as const;
+
+/** A program that runs beside the test, and whose output is read line by line. */
+class Program implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  #rest = "";
+
+  constructor(command: string, ...args: string[]) {
+    this.#child = new Deno.Command(command, { args, stdin: "null", stdout: "piped", stderr: "inherit" }).spawn();
+    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Reads on until a line matches, and gives its groups. */
+  async line(pattern: RegExp): Promise<string[]> {
+    for (;;) {
+      for (let end; (end = this.#rest.indexOf("\n")) !== -1;) {
+        const line = this.#rest.slice(0, end);
+        this.#rest = this.#rest.slice(end + 1);
+        const match = pattern.exec(line);
+        if (match !== null) return match.slice(1);
+      }
+      const { value, done } = await this.#lines.read();
+      assert(!done, `The program ended before it printed ${pattern}`);
+      this.#rest += value;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#lines.cancel();
+    await this.#child.status;
+  }
+}
+
+interface EchoServer extends AsyncDisposable {
+  hostname: string;
+  port: number;
+  pid: number;
+}
+
+async function echoServer(host: string, ...options: string[]): Promise<EchoServer> {
+  const args = ["run", "--no-prompt", "--allow-ffi", join(EXAMPLES, "echo_server.ts"), "--host", host, "--port", "0"];
+  const program = new Program(Deno.execPath(), ...args, ...options);
+  const [hostname, port] = await program.line(/^Listening on (\S+) port (\d+); try: nc \1 \2$/);
+  return {
+    hostname: hostname!,
+    port: Number(port),
+    pid: program.pid,
+    [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
+  };
+}
+
+/** Runs a program to its end. */
+async function run(command: string, ...args: string[]): Promise<{ code: number; out: string; error: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null", env: { NO_COLOR: "1" } })
+    .output();
+  return { code, out: text(stdout), error: text(stderr) };
+}
+
+function deno(example: string, ...args: string[]): ReturnType<typeof run> {
+  return run(Deno.execPath(), "run", "--no-prompt", "--allow-ffi", join(EXAMPLES, example), ...args);
+}
+
+/** Sends bytes over a connection of Deno's, and reads as many back. */
+async function echoed(connection: Deno.Conn, message: string): Promise<string> {
+  const data = bytes(message);
+  for (let sent = 0; sent < data.length;) sent += await connection.write(data.subarray(sent));
+  const back = new Uint8Array(data.length);
+  for (let received = 0; received < back.length;) received += (await connection.read(back.subarray(received)))!;
+  return text(back);
+}
+
+/** Memory of a process that is its own, in bytes. */
+function memoryOf(pid: number): number {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return 1024 * (Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]));
+}
+
+function descriptorsOf(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
+}
+
+/** Waits until something holds, in a test that cannot be told when. */
+async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; !condition(); tries++) {
+    assertLess(tries, 500, `Still not so: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const python = await run("python3", "--version").catch(() => null);
+
+describe("echo_server and echo_client", () => {
+  for (const host of HOSTS) {
+    test(`the client gets back from ${host} what it sent, and ends`, async () => {
+      await using server = await echoServer(host);
+      const { code, out, error } = await deno("echo_client.ts", "--host", host, "--port", String(server.port));
+      assertEquals([code, error], [0, ""]);
+      assertMatch(out, /^Connecting to .*\nSent 20 bytes\nSent 20 bytes\nAll is sent/);
+      assertMatch(out, /All 40 bytes came back\n$/);
+      const own = await deno("echo_client.ts", "--host", host, "--port", String(server.port), "grüße", "x".repeat(1e5));
+      assertEquals([own.code, own.error], [0, ""]);
+      assertMatch(own.out, /Received "grüße/);
+      assertMatch(own.out, /All 100007 bytes came back\n$/);
+    });
+
+    test(`the server at ${host} serves Deno's own connections, at once`, async () => {
+      await using server = await echoServer(host);
+      const connections = await Promise.all(Array.from({ length: 50 }, () => Deno.connect(server)));
+      for (let round = 0; round < 3; round++) {
+        const messages = connections.map((_, index) => `message ${index} of round ${round}`);
+        assertEquals(await Promise.all(connections.map((one, index) => echoed(one, messages[index]!))), messages);
+      }
+      for (const connection of connections) connection.close();
+    });
+  }
+
+  test("the server resolves a name", async () => {
+    await using server = await echoServer("localhost");
+    using connection = await Deno.connect({ hostname: "localhost", port: server.port });
+    assertEquals(await echoed(connection, "hello\n"), "hello\n");
+  });
+
+  test("a client that shuts down its writing half gets its echo, and its end", async () => {
+    await using server = await echoServer("127.0.0.1");
+    using connection = await Deno.connect(server);
+    await connection.write(bytes("hello\n"));
+    await connection.closeWrite();
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of connection.readable) chunks.push(chunk);
+    assertEquals(chunks.map(text).join(""), "hello\n");
+  });
+
+  test("a client that resets harms no other", async () => {
+    await using server = await echoServer("127.0.0.1");
+    using witness = await Deno.connect(server);
+    for (let round = 0; round < 20; round++) {
+      const client = new Socket();
+      client.connect({ hostname: server.hostname, port: server.port });
+      client.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(new Int32Array([1, 0]).buffer));
+      if (round % 2 === 0) client.send(new Uint8Array(100_000));
+      client.close();
+      assertEquals(await echoed(witness, `round ${round}`), `round ${round}`);
+    }
+  });
+
+  test("a client that sends and does not read is not read either, and costs no memory", async () => {
+    await using server = await echoServer("127.0.0.1", "--quiet");
+    using witness = await Deno.connect(server);
+    await echoed(witness, "warm");
+    const before = memoryOf(server.pid);
+    using client = new Socket();
+    client.connect({ hostname: server.hostname, port: server.port });
+    client.setBlocking(false);
+    using selector = new DefaultSelector();
+    selector.register(client, EVENT_WRITE);
+    const block = new Uint8Array(1 << 20).map((_, index) => index * 31 + (index >> 8));
+    // A gigabyte is on offer; it ends where nobody takes more.
+    let sent = 0;
+    while (sent < 1 << 30 && selector.select(0.5).length > 0) {
+      sent += client.trySend(block.subarray(sent % block.length)) ?? 0;
+    }
+    assertLess(sent, 1 << 28);
+    assertEquals(await echoed(witness, "still here"), "still here");
+    assertLess(memoryOf(server.pid) - before, 32 << 20);
+    // What it sent comes back once it reads, all of it and in order.
+    selector.modify(client, EVENT_READ);
+    const buffer = new Uint8Array(1 << 20);
+    for (let received = 0; received < sent;) {
+      selector.select();
+      const count = client.tryRecvInto(buffer.subarray(0, block.length - received % block.length))!;
+      const expected = block.subarray(received % block.length, received % block.length + count);
+      assert(buffer.subarray(0, count).every((byte, index) => byte === expected[index]), `After ${received} bytes`);
+      received += count;
+    }
+    assertEquals(await echoed(witness, "and still"), "and still");
+  });
+
+  test("ten thousand idle connections and fifty busy ones are served, and leave nothing behind", async () => {
+    await using server = await echoServer("127.0.0.1", "--quiet");
+    using witness = await Deno.connect(server);
+    await echoed(witness, "warm");
+    const [descriptors, memory] = [descriptorsOf(server.pid), memoryOf(server.pid)];
+    const count = Math.min(10_000, descriptorLimit() - 500);
+    const idle = Array.from({ length: count }, () => {
+      const socket = new Socket();
+      socket.connect({ hostname: server.hostname, port: server.port });
+      return socket;
+    });
+    await until(() => descriptorsOf(server.pid) === descriptors + count);
+    const busy = await Promise.all(Array.from({ length: 50 }, () => Deno.connect(server)));
+    for (let round = 0; round < 100; round++) {
+      await Promise.all(busy.map(async (one) => assertEquals(await echoed(one, `round ${round}`), `round ${round}`)));
+    }
+    // Any of the idle ones can wake up.
+    for (const socket of [idle[0]!, idle[count >> 1]!, idle[count - 1]!]) {
+      socket.send(bytes("awake"));
+      assertEquals(text(socket.recv(10)), "awake");
+    }
+    assertLess(memoryOf(server.pid) - memory, 64 << 20);
+    for (const connection of [...idle, ...busy]) connection.close();
+    await until(() => descriptorsOf(server.pid) === descriptors);
+    assertEquals(await echoed(witness, "and again"), "and again");
+  });
+
+  test("a server without a free descriptor goes on serving, and accepts again when there is one", async () => {
+    const server = join(EXAMPLES, "echo_server.ts");
+    const command = `ulimit -n 64; exec "$0" run --no-prompt --allow-ffi "$1" --port 0`;
+    await using program = new Program("sh", "-c", command, Deno.execPath(), server);
+    const [port] = await program.line(/^Listening on \S+ port (\d+)/);
+    const address = { hostname: "127.0.0.1", port: Number(port) };
+    const clients = Array.from({ length: 64 }, () => {
+      const client = new Socket();
+      client.connect(address); // the kernel takes it, whether or not the server does
+      return client;
+    });
+    await program.line(/^accept fd \d+: Too many open files \(EMFILE\)$/);
+    clients[0]!.send(bytes("served"));
+    assertEquals(text(clients[0]!.recv(10)), "served");
+    for (const client of clients.slice(0, 60)) client.close();
+    clients[63]!.send(bytes("served too"));
+    assertEquals(text(clients[63]!.recv(10)), "served too");
+    for (const client of clients.slice(60)) client.close();
+  });
+
+  test("bad options, a port in use and a missing permission end in one line and exit code 1", async () => {
+    using taken = new Socket();
+    taken.bind({ hostname: "127.0.0.1", port: 0 });
+    taken.listen();
+    const { port } = taken.getsockname() as { port: number };
+    using free = new Socket();
+    free.bind({ hostname: "127.0.0.1", port: 0 });
+    const closed = String((free.getsockname() as { port: number }).port);
+    const cases: [example: string, args: string[], line: RegExp][] = [
+      ["echo_server.ts", ["--port", String(port)], /bind 127\.0\.0\.1:\d+: Address already in use \(EADDRINUSE\)/],
+      ["echo_server.ts", ["--port", "abc"], /Cannot use port "abc": it must be an integer from 0 to 65535/],
+      ["echo_server.ts", ["--port", "65536"], /Cannot use port "65536"/],
+      ["echo_server.ts", ["--port", ""], /Cannot use port ""/],
+      ["echo_server.ts", ["--port", "-1"], /--port/],
+      ["echo_server.ts", ["--port"], /--port/],
+      ["echo_server.ts", ["--what"], /Unknown option '--what'/],
+      ["echo_server.ts", ["--host", "256.0.0.1.invalid"], /getaddrinfo 256\.0\.0\.1\.invalid: .*\(EAI_\w+\)/],
+      ["echo_client.ts", ["--port", closed], /connect 127\.0\.0\.1:\d+: Connection refused \(ECONNREFUSED\)/],
+      ["echo_client.ts", ["--port", "x"], /Cannot use port "x"/],
+    ];
+    for (const [example, args, line] of cases) {
+      const { code, out, error } = await deno(example, ...args);
+      assertEquals([code, out.replace(/^Connecting to .*\n/, "")], [1, ""], args.join(" "));
+      assertMatch(error, new RegExp(`^${example.replace(".ts", "")}: .*\n$`), args.join(" "));
+      assertMatch(error, line);
+    }
+    for (const example of ["echo_server.ts", "echo_client.ts"]) {
+      const { code, error } = await run(Deno.execPath(), "run", "--no-prompt", join(EXAMPLES, example));
+      assertEquals([code, error.split("\n").length], [1, 2]);
+      assertMatch(error, /--allow-ffi/);
+    }
+  });
+
+  for (const host of HOSTS) {
+    const family = host === "::1" ? AF_INET6 : AF_INET;
+    const titles = [
+      `CPython's echo client gets back from ${host} what it sent`,
+      `the client gets back from CPython's echo server at ${host} what it sent`,
+    ] as const;
+    if (python === null) {
+      for (const title of titles) skip(title, "there is no python3");
+      continue;
+    }
+    test(titles[0], async () => {
+      await using server = await echoServer(host);
+      const script = join(import.meta.dirname!, "python", "echo_client.py");
+      const { code, out, error } = await run("python3", script, host, String(server.port));
+      assertEquals([code, error], [0, ""]);
+      assertMatch(out, /received 42 bytes\n$/);
+    });
+
+    test(titles[1], async () => {
+      await using program = new Program("python3", "-u", join(import.meta.dirname!, "python", "echo_server.py"), host);
+      const [port] = await program.line(/^listening on port (\d+)$/);
+      const { code, out, error } = await deno("echo_client.ts", "--host", host, "--port", port!);
+      assertEquals([code, error], [0, ""]);
+      assertMatch(out, /All 40 bytes came back\n$/);
+      using direct = new Socket(family);
+      direct.connect({ hostname: host, port: Number(port) });
+      direct.sendAll(bytes("hello"));
+      assertEquals(text(direct.recv(100)), "hello");
+    });
+  }
+});
