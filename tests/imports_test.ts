@@ -1,0 +1,93 @@
+/**
+ * The arrows between the files: which may import which, and what may be read where.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { dirname, join, relative } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import { test } from "./util.ts";
+
+const ROOT = join(import.meta.dirname!, "..");
+
+/** The library's files, by path from the root, and what each imports, by the same. */
+const imports = new Map<string, string[]>();
+const sources = new Map<string, string>();
+for (const path of ["mod.ts", ...filesOf("ffi"), ...filesOf("selectors"), ...filesOf("examples")]) {
+  const source = Deno.readTextFileSync(join(ROOT, path));
+  sources.set(path, source);
+  imports.set(path, importsOf(path, source));
+}
+
+function filesOf(directory: string): string[] {
+  return [...Deno.readDirSync(join(ROOT, directory))].map(({ name }) => `${directory}/${name}`).sort();
+}
+
+function importsOf(path: string, source: string): string[] {
+  const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
+  const specifiers = [...code.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)].map((match) => match[1]!);
+  return specifiers.map((specifier) =>
+    specifier.startsWith(".") ? relative(ROOT, join(ROOT, dirname(path), specifier)).replaceAll("\\", "/") : specifier
+  );
+}
+
+function within(directory: string): [path: string, imported: string[]][] {
+  return [...imports].filter(([path]) => path.startsWith(`${directory}/`));
+}
+
+describe("imports", () => {
+  test("the library depends on nothing, and the examples on Deno alone", () => {
+    for (const [path, imported] of imports) {
+      for (const specifier of imported) {
+        const isOwn = imports.has(specifier);
+        assert(isOwn || path.startsWith("examples/") && specifier.startsWith("node:"), `${path} imports ${specifier}`);
+      }
+    }
+  });
+
+  test("ffi/ never imports selectors/", () => {
+    for (const [path, imported] of within("ffi")) {
+      assertEquals(imported.filter((specifier) => !specifier.startsWith("ffi/")), [], path);
+    }
+  });
+
+  test("no selector imports the socket layer, nor a mechanism that is not its namesake", () => {
+    const shared = ["errno", "file_object", "timeout", "retry", "descriptor", "platform"];
+    for (const [path, imported] of within("selectors")) {
+      const name = path.slice("selectors/".length);
+      for (const specifier of imported.filter((specifier) => specifier.startsWith("ffi/"))) {
+        const isAllowed = specifier === `ffi/${name}` || shared.some((file) => specifier === `ffi/${file}.ts`);
+        assert(isAllowed, `${path} imports ${specifier}`);
+      }
+    }
+  });
+
+  test("examples import the package's entry points only", () => {
+    const entries = Object.values(JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).exports as object)
+      .map((path: string) => path.replace("./", ""));
+    for (const [path, imported] of within("examples")) {
+      for (const specifier of imported) {
+        assert(specifier.startsWith("node:") || entries.includes(specifier), `${path} imports ${specifier}`);
+      }
+    }
+  });
+
+  test("nothing imports itself, by whatever way round", () => {
+    const done = new Set<string>();
+    function walk(path: string, way: string[]): void {
+      assert(!way.includes(path), [...way, path].join(" -> "));
+      if (done.has(path)) return;
+      for (const specifier of imports.get(path) ?? []) walk(specifier, [...way, path]);
+      done.add(path);
+    }
+    for (const path of imports.keys()) walk(path, []);
+  });
+
+  test("ffi/platform.ts alone reads Deno.build and opens libraries", () => {
+    for (const [path, source] of sources) {
+      const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
+      if (path !== "ffi/platform.ts") assert(!/Deno\.(build|dlopen)\b/.test(code), path);
+    }
+  });
+});
