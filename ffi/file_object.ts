@@ -30,16 +30,15 @@ export class KeyError extends Error {
  */
 export function filenoOf(fileobj: FileObject): number {
   const fd = typeof fileobj === "number" ? fileobj : callFileno(fileobj);
-  const int = fd | 0; // -0 becomes 0
+  const int = typeof fd === "number" ? fd | 0 : -1; // -0 becomes 0
   if (int === fd && int >= 0) return int;
   if (!Number.isInteger(fd)) {
     throw new TypeError(
       `Cannot use ${show(fileobj)} as a file object: its descriptor must be an integer, not ${show(fd)}`,
     );
   }
-  throw new RangeError(
-    `Cannot use descriptor ${fd}: it must be from 0 to ${INT_MAX}` + (fd === -1 ? " (-1 stands for a closed one)" : ""),
-  );
+  const hint = fd === -1 ? "; -1 stands for a closed one" : "";
+  throw new RangeError(`Cannot use descriptor ${fd}: it must be from 0 to ${INT_MAX}${hint}`);
 }
 
 function callFileno(fileobj: { fileno(): number }): number {

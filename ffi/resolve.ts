@@ -127,7 +127,7 @@ export interface AddressInfo {
  * It blocks until the system's resolver has answered.
  *
  * @param hostname A name or an address; null for this machine: the loopback address, or, with AI_PASSIVE, every one
- * @param port A port from 0 to 65535
+ * @param port A port from 0 to 65535, as a number or in digits
  * @param hints What is wanted
  * @throws {OSError} whose code begins with `EAI_`, for example `"EAI_NONAME"`, if nothing is found
  * @throws {RangeError} if `port` is not an integer from 0 to 65535
@@ -144,15 +144,20 @@ export interface AddressInfo {
  * assertEquals(first?.address, { hostname: "127.0.0.1", port: 80 });
  * ```
  */
-export function getaddrinfo(hostname: string | null, port: number, hints: AddressHints = {}): AddressInfo[] {
-  return lookUp(hostname, port, hints).map(([info]) => info);
+export function getaddrinfo(
+  hostname: string | null,
+  port: number | string,
+  hints: AddressHints = {},
+): [AddressInfo, ...AddressInfo[]] {
+  const [first, ...others] = lookUp(hostname, port, hints);
+  return [first[0], ...others.map(([info]) => info)];
 }
 
 /** What was found, beside the bytes of the address, which say more than numbers do (the scope of an IPv6 address). */
 type Found = [info: AddressInfo, sockaddr: Uint8Array<ArrayBuffer>];
 
-function lookUp(hostname: string | null, port: number, hints: AddressHints): Found[] {
-  checkPort(port);
+function lookUp(hostname: string | null, port: number | string, hints: AddressHints): [Found, ...Found[]] {
+  const service = cString(String(checkPort(port)));
   const { getaddrinfo, freeaddrinfo } = libc();
   const wanted = new Int32Array(ADDRINFO.size / 4);
   wanted[ADDRINFO.ai_flags / 4] = hints.flags ?? 0;
@@ -161,7 +166,6 @@ function lookUp(hostname: string | null, port: number, hints: AddressHints): Fou
   wanted[ADDRINFO.ai_protocol / 4] = hints.protocol ?? 0;
   const found = new BigUint64Array(1);
   const node = hostname === null ? null : cString(checkName(hostname));
-  const service = cString(String(port));
   const code = getaddrinfo(node, service, wanted, found);
   if (code === EAI_SYSTEM) throw new OSError("getaddrinfo", -result(-1), hostname ?? "");
   if (code !== 0) {
@@ -169,7 +173,8 @@ function lookUp(hostname: string | null, port: number, hints: AddressHints): Fou
     throw new OSError("getaddrinfo", code, hostname ?? "", { code: name, text });
   }
   try {
-    return [...walk(found[0]!)];
+    // There is a first one: to find nothing is an error of getaddrinfo()'s.
+    return [...walk(found[0]!)] as [Found, ...Found[]];
   } finally {
     freeaddrinfo(found[0]!);
   }
@@ -220,6 +225,5 @@ export function resolve(family: number, type: number, address: Address): Uint8Ar
   const hostname = address.hostname === "<broadcast>" && family === AF_INET ? "255.255.255.255" : address.hostname;
   const numeric = encodeNumeric(family, hostname, address.port);
   if (numeric !== null) return numeric;
-  // With no address at all getaddrinfo() reports an error, so that there is a first one.
-  return lookUp(hostname, address.port, { family, type, flags: AI_PASSIVE })[0]![1];
+  return lookUp(hostname, address.port, { family, type, flags: AI_PASSIVE })[0][1];
 }

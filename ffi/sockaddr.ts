@@ -86,9 +86,10 @@ export function fromCString(bytes: Uint8Array): string {
   return decoder.decode(end === -1 ? bytes : bytes.subarray(0, end));
 }
 
-/** Refuses a port that C would read as another. */
-export function checkPort(port: number): number {
-  if (Number.isInteger(port) && port >= 0 && port <= 0xffff) return port;
+/** Refuses a port that C would read as another; a string of digits, as a command line gives it, is a number. */
+export function checkPort(port: number | string): number {
+  const number = typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port;
+  if (typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= 0xffff) return number;
   throw new RangeError(`Cannot use port ${show(port)}: it must be an integer from 0 to 65535`);
 }
 
@@ -97,7 +98,8 @@ export function checkAddress(address: Address): Address {
   if (typeof address === "object" && address !== null) {
     if ("path" in address && typeof address.path === "string") return address;
     if ("hostname" in address && typeof address.hostname === "string") {
-      checkPort(address.port);
+      if (typeof address.port === "number") checkPort(address.port);
+      else throw new TypeError(`Cannot use port ${show(address.port)}: it must be a number`);
       return address;
     }
   }

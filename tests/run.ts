@@ -1,5 +1,5 @@
 /**
- * Runs every test: `deno task test`, with any arguments of `deno test` after it.
+ * Runs every test: `deno task test`. With arguments after it, they are those of `deno test`.
  *
  * The tests import `@std/assert`, `@std/path` and `@std/testing` by these names. Where JSR, or a cache of it, does not
  * answer, the same names are mapped to what Deno has built in. It is asked once, before the first test.
@@ -24,8 +24,10 @@ console.log(
     : "JSR does not answer: @std/assert, @std/path and @std/testing stand for node:assert, node:path and node:test.",
 );
 
+// The examples in the doc comments are tests too.
+const tests = Deno.args.length > 0 ? Deno.args : ["--doc", "mod.ts", "ffi", "selectors", "examples", "tests"];
 const { code } = await new Deno.Command(Deno.execPath(), {
-  args: ["test", "--allow-all", "--no-lock", ...map, ...Deno.args],
+  args: ["test", "--allow-all", "--no-lock", ...map, ...tests],
   stdin: "null",
 }).spawn().status;
 Deno.exit(code);

@@ -1,0 +1,374 @@
+/**
+ * Numbers and layouts of C, against the headers of the machine that runs the tests: whatever is written down in `ffi/` as a
+ * number is asked of the C compiler, by one program that prints it all.
+ */
+
+import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import * as epoll from "../ffi/epoll.ts";
+import { errnoCode, OSError } from "../ffi/errno.ts";
+import { os } from "../ffi/platform.ts";
+import * as poll from "../ffi/poll.ts";
+import { ADDRINFO } from "../ffi/resolve.ts";
+import { IN_READ, IN_WRITE, SelectSet } from "../ffi/select.ts";
+import {
+  decodeAddress,
+  encodeNumeric,
+  encodeUnix,
+  SOCKADDR,
+  SOCKADDR_IN,
+  SOCKADDR_IN6,
+  SOCKADDR_STORAGE_SIZE,
+  SOCKADDR_UN,
+} from "../ffi/sockaddr.ts";
+import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR, SHUT_WR } from "../ffi/socket.ts";
+import * as constants from "../ffi/socket_constants.ts";
+import { Timespec } from "../ffi/timeout.ts";
+import { bytes, Cleanup, libc, skip, test as declare } from "./util.ts";
+
+const hasEpoll = os === "linux" || os === "android";
+
+/** The exported numbers of a module whose names begin so. */
+function numbersOf(module: object, prefix: string): [name: string, value: number][] {
+  return Object.entries(module).filter(([name, value]) => name.startsWith(prefix) && typeof value === "number");
+}
+
+/** SOMAXCONN is no part of the binary interface: each C library, and each of its versions, proposes its own. */
+const socketConstants = numbersOf(constants, "").filter(([name]) => name !== "SOMAXCONN");
+const pollConstants = numbersOf(poll, "POLL");
+const epollConstants = numbersOf(epoll, "EPOLL");
+const shutConstants: [string, number][] = [["SHUT_RD", SHUT_RD], ["SHUT_WR", SHUT_WR], ["SHUT_RDWR", SHUT_RDWR]];
+
+/** The errors that have a name here. */
+const errnos = Array.from({ length: 4096 }, (_, errno): [string, number] => [errnoCode(errno), errno])
+  .filter(([code, errno]) => code !== `E${errno}`);
+
+/** Codes of getaddrinfo(), each with a question that is answered by it, whatever network there is. */
+const EAI_QUESTIONS: [code: string, ask: () => unknown][] = [
+  ["EAI_NONAME", () => getaddrinfo("not.numeric", 80, { flags: constants.AI_NUMERICHOST })],
+  ["EAI_BADFLAGS", () => getaddrinfo("127.0.0.1", 80, { flags: 0x4000_0000 })],
+  ["EAI_FAMILY", () => getaddrinfo("127.0.0.1", 80, { family: 12345 })],
+  ["EAI_SOCKTYPE", () => getaddrinfo("127.0.0.1", 80, { type: 12345 })],
+];
+
+/** Structs, with those of their fields that are used. */
+const STRUCTS: Record<string, string[]> = {
+  pollfd: ["fd", "events", "revents"],
+  timespec: ["tv_sec", "tv_nsec"],
+  addrinfo: Object.keys(ADDRINFO).filter((field) => field !== "size"),
+  sockaddr_in: ["sin_family", "sin_port", "sin_addr"],
+  sockaddr_in6: ["sin6_family", "sin6_port", "sin6_flowinfo", "sin6_addr", "sin6_scope_id"],
+  sockaddr_un: ["sun_family", "sun_path"],
+  sockaddr_storage: ["ss_family"],
+  ...(hasEpoll ? { epoll_event: ["events", "data", "data.fd"] } : {}),
+};
+
+/** Types that functions are declared with by another name. */
+const TYPES = ["int", "short", "size_t", "ssize_t", "nfds_t", "socklen_t", "sa_family_t", "void *", "fd_set"];
+
+/** Descriptors that are put into an fd_set, one at a time. */
+const FD_SET_MEMBERS = [0, 1, 7, 8, 31, 32, 33, 63, 64, 95, 511, 1023];
+
+/** A program that prints `name=value` for everything that the tests want to know. */
+function program(): string {
+  const lines: string[] = [];
+  const put = (name: string, value: string) => lines.push(`printf("%s=%lld\\n", "${name}", (long long)(${value}));`);
+  for (const [name] of [...socketConstants, ...pollConstants, ...shutConstants, ...errnos]) put(name, name);
+  for (const [name] of hasEpoll ? epollConstants : []) put(name, name);
+  for (const [name] of EAI_QUESTIONS) put(name, name);
+  for (const name of ["EAI_SYSTEM", "NI_MAXHOST", "FD_SETSIZE", "F_GETFL", "EWOULDBLOCK"]) put(name, name);
+  for (const type of TYPES) put(`sizeof(${type})`, `sizeof(${type})`);
+  put("sizeof(sun_path)", "sizeof(((struct sockaddr_un *)0)->sun_path)");
+  for (const [struct, fields] of Object.entries(STRUCTS)) {
+    put(`sizeof(${struct})`, `sizeof(struct ${struct})`);
+    for (const field of fields) put(`${struct}.${field}`, `offsetof(struct ${struct}, ${field})`);
+  }
+  for (const fd of FD_SET_MEMBERS) lines.push(`FD_ZERO(&set); FD_SET(${fd}, &set); dump("fd_set ${fd}", &set, 128);`);
+  return `
+    #define _GNU_SOURCE
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <netdb.h>
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    #include <poll.h>
+    #include <stddef.h>
+    #include <stdio.h>
+    #include <string.h>
+    #include <sys/select.h>
+    #include <sys/socket.h>
+    #include <sys/types.h>
+    #include <sys/un.h>
+    #include <time.h>
+    #include <arpa/inet.h>
+    ${hasEpoll ? "#include <sys/epoll.h>" : ""}
+
+    static void dump(const char *name, const void *bytes, size_t size) {
+      printf("%s=", name);
+      for (size_t index = 0; index < size; index++) printf("%02x", ((const unsigned char *)bytes)[index]);
+      printf("\\n");
+    }
+
+    int main(void) {
+      fd_set set;
+      ${lines.join("\n")}
+
+      struct timespec time = { .tv_sec = 1, .tv_nsec = 500250000 };
+      dump("timespec 1500.25 ms", &time, sizeof time);
+
+      struct pollfd pollfd = { .fd = 0x01020304, .events = 0x0506, .revents = 0x0708 };
+      dump("pollfd", &pollfd, sizeof pollfd);
+
+      struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(8080) };
+      inet_pton(AF_INET, "192.0.2.1", &in.sin_addr);
+      dump("192.0.2.1:8080", &in, sizeof in);
+
+      struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(8080) };
+      inet_pton(AF_INET6, "2001:db8::1", &in6.sin6_addr);
+      dump("[2001:db8::1]:8080", &in6, sizeof in6);
+      in6.sin6_scope_id = 258;
+      in6.sin6_flowinfo = 0xffffffff;
+      dump("[2001:db8::1%258]:8080", &in6, sizeof in6);
+
+      struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/a/path" };
+      dump("/a/path", &un, offsetof(struct sockaddr_un, sun_path) + sizeof "/a/path");
+      return 0;
+    }
+  `;
+}
+
+/** Compiles and runs the program; null where there is no compiler. */
+function askCompiler(): Map<string, string> | null {
+  if (os === "windows") return null;
+  const directory = Deno.makeTempDirSync();
+  try {
+    const [source, binary] = [join(directory, "layout.c"), join(directory, "layout")];
+    Deno.writeTextFileSync(source, program());
+    const compiled = new Deno.Command("cc", { args: ["-o", binary, source] }).outputSync();
+    assert(compiled.success, new TextDecoder().decode(compiled.stderr));
+    const { stdout } = new Deno.Command(binary).outputSync();
+    const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
+    return new Map(lines.map((line) => line.split("=") as [string, string]));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+const answers = askCompiler();
+
+/** Declares a test that needs the compiler's answers. */
+function test(name: string, body: () => void): void {
+  if (answers === null) skip(name, "there is no C compiler `cc` here");
+  else declare(name, body);
+}
+
+/** What C says of a number. */
+function c(name: string): number {
+  return Number(cBytes(name));
+}
+
+/** What C says of bytes, in hexadecimal. */
+function cBytes(name: string): string {
+  const answer = answers!.get(name);
+  assert(answer !== undefined, `The program does not say ${name}`);
+  return answer;
+}
+
+function hex(data: ArrayBufferView): string {
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).toHex();
+}
+
+/** A layout as C has it, with the field names of our own. */
+function layoutOf(struct: string, fields: Record<string, string>, withSize = true): Record<string, number> {
+  const entries = Object.entries(fields).map(([name, field]) => [name, c(`${struct}.${field}`)]);
+  return Object.fromEntries(withSize ? [["size", c(`sizeof(${struct})`)], ...entries] : entries);
+}
+
+describe("layouts", () => {
+  if (hasEpoll) {
+    test("EPOLL_EVENT is struct epoll_event", () => {
+      assertEquals(epoll.EPOLL_EVENT, layoutOf("epoll_event", { events: "events", data: "data" }));
+      assertEquals(c("epoll_event.data.fd"), epoll.EPOLL_EVENT.data);
+    });
+  } else {
+    skip("EPOLL_EVENT is struct epoll_event", `${os} has no epoll`);
+  }
+
+  test("POLLFD is struct pollfd", () => {
+    assertEquals(poll.POLLFD, layoutOf("pollfd", { fd: "fd", events: "events", revents: "revents" }));
+    // The masks are held as one integer, events below revents.
+    assertEquals(cBytes("pollfd"), hex(new Int32Array([0x01020304, 0x0506 | 0x0708 << 16])));
+  });
+
+  test("ADDRINFO is struct addrinfo", () => {
+    const fields = Object.fromEntries(STRUCTS["addrinfo"]!.map((field) => [field, field]));
+    assertEquals(ADDRINFO, layoutOf("addrinfo", fields) as typeof ADDRINFO);
+  });
+
+  test("SOCKADDR and SOCKADDR_IN are struct sockaddr_in", () => {
+    assertEquals(SOCKADDR, layoutOf("sockaddr_in", { family: "sin_family", port: "sin_port" }, false));
+    assertEquals(SOCKADDR_IN, layoutOf("sockaddr_in", { sin_addr: "sin_addr" }));
+  });
+
+  test("SOCKADDR and SOCKADDR_IN6 are struct sockaddr_in6", () => {
+    assertEquals(SOCKADDR, layoutOf("sockaddr_in6", { family: "sin6_family", port: "sin6_port" }, false));
+    const fields = { sin6_flowinfo: "sin6_flowinfo", sin6_addr: "sin6_addr", sin6_scope_id: "sin6_scope_id" };
+    assertEquals(SOCKADDR_IN6, layoutOf("sockaddr_in6", fields));
+  });
+
+  test("SOCKADDR_UN is struct sockaddr_un, and a path is as long as fits into it", () => {
+    assertEquals(SOCKADDR.family, c("sockaddr_un.sun_family"));
+    assertEquals(SOCKADDR_UN, layoutOf("sockaddr_un", { sun_path: "sun_path" }, false));
+    const room = c("sizeof(sun_path)");
+    assertEquals(encodeUnix("x".repeat(room - 1)).length, c("sizeof(sockaddr_un)")); // and a zero
+    assertThrows(() => encodeUnix("x".repeat(room)), RangeError, `more than ${room - 1} bytes`);
+    assertEquals(encodeUnix("\0" + "x".repeat(room - 1)).length, c("sizeof(sockaddr_un)"));
+    assertThrows(() => encodeUnix("\0" + "x".repeat(room)), RangeError);
+  });
+
+  test("SOCKADDR_STORAGE_SIZE is room for every address", () => {
+    assertEquals(SOCKADDR_STORAGE_SIZE, c("sizeof(sockaddr_storage)"));
+    assertEquals(SOCKADDR.family, c("sockaddr_storage.ss_family"));
+    for (const struct of ["sockaddr_in", "sockaddr_in6", "sockaddr_un"]) {
+      assertGreaterOrEqual(SOCKADDR_STORAGE_SIZE, c(`sizeof(${struct})`));
+    }
+  });
+
+  test("Timespec is struct timespec, rounded up to the nanosecond", () => {
+    const timespec = new Timespec();
+    assertEquals(timespec.buffer.byteLength, c("sizeof(timespec)"));
+    assertEquals(hex(timespec.set(1500.25)), cBytes("timespec 1500.25 ms"));
+    assertEquals(timespec.set(1500.25), timespec.buffer);
+    const fields = (ms: number) => {
+      const view = new DataView(timespec.set(ms).buffer);
+      const read = (at: number) => Number(view.getBigInt64(at, true));
+      return [read(c("timespec.tv_sec")), read(c("timespec.tv_nsec"))];
+    };
+    assertEquals(fields(0), [0, 0]);
+    assertEquals(fields(1e-6), [0, 1]);
+    assertEquals(fields(1e-300), [0, 1]);
+    assertEquals(fields(999), [0, 999_000_000]);
+    assertEquals(fields(999.9999999), [1, 0]); // and not 1,000,000,000 nanoseconds, which C refuses
+    assertEquals(fields(1000), [1, 0]);
+    assertEquals(fields(2 ** 31 * 1000), [2 ** 31 - 1, 999_999_999]);
+    assertEquals(fields(Number.MAX_VALUE), [2 ** 31 - 1, 999_999_999]);
+    assertEquals(fields(2.5), [0, 2_500_000]); // nothing is left of what was there
+  });
+
+  test("types have the sizes that functions are declared with", () => {
+    const sizes = Object.fromEntries(TYPES.map((type) => [type, c(`sizeof(${type})`)]));
+    assertEquals(sizes, {
+      "int": 4,
+      "short": 2,
+      "size_t": 8,
+      "ssize_t": 8,
+      "nfds_t": os === "linux" ? 8 : 4,
+      "socklen_t": 4,
+      "sa_family_t": os === "linux" || os === "android" ? 2 : 1,
+      "void *": 8,
+      "fd_set": c("FD_SETSIZE") / 8,
+    });
+  });
+
+  test("fd_set has its bits in the order in which 32-bit words have them", () => {
+    for (const fd of FD_SET_MEMBERS) {
+      const words = new Int32Array(32);
+      words[fd >>> 5] = 1 << (fd & 31);
+      assertEquals(hex(words), cBytes(`fd_set ${fd}`), `Descriptor ${fd}`);
+    }
+  });
+
+  declare("SelectSet has the bit of a descriptor where fd_set has it", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    there.send(bytes("ping"));
+    for (const fd of [1504, 1505, 1511, 1512, 1534, 1535, 1536, 2047]) {
+      assertEquals(libc!.dup2(here.fileno(), fd), fd);
+      cleanup.defer(() => close(fd));
+      const set = new SelectSet();
+      set.set(fd, IN_READ | IN_WRITE);
+      assertEquals(set.wait(0), 2);
+      for (let word = 0; word < set.words; word++) {
+        const expected = word === fd >>> 5 ? 1 << (fd & 31) : 0;
+        assertEquals([set.readableAt(word), set.writableAt(word)], [expected, expected]);
+      }
+    }
+  });
+});
+
+describe("addresses", () => {
+  test("encodeNumeric() and encodeUnix() give the bytes that C gives", () => {
+    assertEquals(hex(encodeNumeric(AF_INET, "192.0.2.1", 8080)!), cBytes("192.0.2.1:8080"));
+    assertEquals(hex(encodeNumeric(AF_INET6, "2001:db8::1", 8080)!), cBytes("[2001:db8::1]:8080"));
+    assertEquals(hex(encodeUnix("/a/path")), cBytes("/a/path"));
+  });
+
+  test("decodeAddress() reads the bytes that C gives", () => {
+    const decoded = (name: string) => {
+      const sockaddr = Uint8Array.fromHex(cBytes(name));
+      return decodeAddress(sockaddr, sockaddr.length);
+    };
+    assertEquals(decoded("192.0.2.1:8080"), { hostname: "192.0.2.1", port: 8080 });
+    assertEquals(decoded("[2001:db8::1]:8080"), { hostname: "2001:db8::1", port: 8080 });
+    assertEquals(decoded("[2001:db8::1%258]:8080"), { hostname: "2001:db8::1%258", port: 8080 });
+    assertEquals(decoded("/a/path"), { path: "/a/path" });
+  });
+});
+
+describe("constants", () => {
+  for (
+    const [title, numbers, least] of [
+      ["the constants of sockets are those of C", socketConstants, 50],
+      ["SHUT_RD, SHUT_WR and SHUT_RDWR are those of C", shutConstants, 3],
+      ["POLL* are those of C", pollConstants, 12],
+      ["the numbers of errors are those of C", errnos, 60],
+    ] as const
+  ) {
+    test(title, () => {
+      assertGreaterOrEqual(numbers.length, least);
+      assertEquals(Object.fromEntries(numbers), Object.fromEntries(numbers.map(([name]) => [name, c(name)])));
+    });
+  }
+
+  if (hasEpoll) {
+    test("EPOLL* are those of C", () => {
+      assertGreaterOrEqual(epollConstants.length, 19);
+      // EPOLLET is the sign of an int, and positive.
+      assertEquals(epollConstants, epollConstants.map(([name]) => [name, c(name)]));
+    });
+  } else {
+    skip("EPOLL* are those of C", `${os} has no epoll`);
+  }
+
+  test("OSError knows the errors of C by name", () => {
+    for (const [code] of errnos) {
+      const error = new OSError("call", c(code));
+      assertEquals([error.code, error.errno, error.syscall], [code, c(code), "call"]);
+    }
+    assertEquals(new OSError("call", c("EWOULDBLOCK")).code, "EAGAIN");
+  });
+
+  test("getaddrinfo() throws errors with the names and numbers of C", () => {
+    for (const [code, ask] of EAI_QUESTIONS) {
+      const error = assertThrows(ask, OSError);
+      assertEquals([error.code, error.errno], [code, c(code)]);
+    }
+    assertEquals([c("EAI_SYSTEM"), c("NI_MAXHOST")], [-11, 1025]);
+  });
+
+  test("setBlocking() sets the flag that C calls O_NONBLOCK", () => {
+    using cleanup = new Cleanup();
+    const [reader] = cleanup.pipe();
+    const isNonBlocking = () => (libc!.fcntl(reader, c("F_GETFL")) & c("O_NONBLOCK")) !== 0;
+    assertEquals(isNonBlocking(), false);
+    setBlocking(reader, false);
+    assertEquals(isNonBlocking(), true);
+    setBlocking(reader, true);
+    assertEquals(isNonBlocking(), false);
+    assertGreater(c("O_NONBLOCK"), 0);
+  });
+});

@@ -1,0 +1,71 @@
+/**
+ * The README's code, run as it stands.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import { AF_INET, Socket } from "../ffi/socket.ts";
+import { bytes, test, text } from "./util.ts";
+
+const ROOT = join(import.meta.dirname!, "..");
+const README = Deno.readTextFileSync(join(ROOT, "README.md"));
+
+/** The blocks of code in a language. */
+function blocks(language: string): string[] {
+  return [...README.matchAll(new RegExp("^```" + language + "\\n([^]*?)^```$", "gm"))].map((match) => match[1]!);
+}
+
+describe("README", () => {
+  test("its echo server serves", async () => {
+    const [server, ...others] = blocks("ts");
+    assertEquals(others, []);
+    const free = new Socket(AF_INET);
+    free.bind({ hostname: "127.0.0.1", port: 0 });
+    const address = free.getsockname() as { hostname: string; port: number };
+    free.close();
+    const file = await Deno.makeTempFile({ suffix: ".ts" });
+    await Deno.writeTextFile(file, server!.replace("port: 65432", `port: ${address.port}`));
+    const map = join(ROOT, "tests", "offline", "import_map.json");
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--check", "--no-prompt", "--no-lock", "--allow-ffi", `--import-map=${map}`, file],
+      stdin: "null",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn();
+    try {
+      for (const message of ["hello\n", "again\n"]) {
+        using client = new Socket();
+        await connect(client, address);
+        client.sendAll(bytes(message));
+        assertEquals(text(client.recv(100)), message);
+      }
+    } finally {
+      child.kill("SIGKILL");
+      await child.status;
+      await Deno.remove(file);
+    }
+  });
+
+  test("its commands name what there is", () => {
+    const tasks = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).tasks as object;
+    const commands = blocks("sh").map((block) => block.trim());
+    assertEquals(commands.length, 2);
+    for (const command of commands) {
+      const task = /task (\S+)$/.exec(command)?.[1];
+      if (task !== undefined) assert(task in tasks, command);
+      const file = /(examples\/\S+\.ts)/.exec(command)?.[1];
+      if (file !== undefined) assert(Deno.statSync(join(ROOT, file)).isFile, command);
+    }
+  });
+});
+
+/** Connects as soon as the server is there. */
+async function connect(client: Socket, address: { hostname: string; port: number }): Promise<void> {
+  for (let tries = 0; client.connectEx(address) !== null; tries++) {
+    assert(tries < 500, "The server does not listen");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
