@@ -5,6 +5,7 @@
  */
 
 import { errnoCode, lazyLibc, OSError, result } from "./errno.ts";
+import { show } from "./file_object.ts";
 import { type Os, os } from "./platform.ts";
 import {
   type Address,
@@ -204,8 +205,9 @@ function readMemory(address: bigint, size: number): Uint8Array<ArrayBuffer> {
 }
 
 function checkName(hostname: string): string {
+  // C would take what stands before a zero for the whole name.
   if (typeof hostname === "string" && !hostname.includes("\0")) return hostname;
-  throw new TypeError(`Cannot resolve ${JSON.stringify(hostname)}: a name is a string without zeros`);
+  throw new TypeError(`Cannot resolve ${show(hostname)}: a name must be a string without zeros`);
 }
 
 /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { checkOpen } from "./descriptor.ts";
 import { check, lazyLibc, result } from "./errno.ts";
 import { filenoOf, type FileObject, show } from "./file_object.ts";
 import { retryInterrupted } from "./retry.ts";
@@ -74,7 +75,11 @@ export class SelectSet {
   // One more than the greatest descriptor that is in a set.
   #nfds = 0;
 
-  /** Puts a descriptor into those sets that `where`, a sum of the `IN_*` constants, names, and out of the others. */
+  /**
+   * Puts a descriptor into those sets that `where`, a sum of the `IN_*` constants, names, and out of the others.
+   *
+   * @throws {OSError} EBADF if the sets would have to grow for a descriptor that is closed
+   */
   set(fd: number, where: number): void {
     if (fd >= this.#wanted[0].words.length * 32) this.#grow(fd);
     this.#wanted[0].put(fd, (where & IN_READ) !== 0);
@@ -133,6 +138,8 @@ export class SelectSet {
   }
 
   #grow(fd: number): void {
+    // The kernel passes over a closed descriptor that is greater than any open one, and the bitmaps would be as large.
+    checkOpen(fd, "select");
     let words = this.#wanted[0].words.length;
     while (fd >= words * 32) words *= 2;
     for (const set of this.#wanted) set.resize(words);

@@ -100,6 +100,9 @@ export function checkAddress(address: Address): Address {
     if ("hostname" in address && typeof address.hostname === "string") {
       if (typeof address.port === "number") checkPort(address.port);
       else throw new TypeError(`Cannot use port ${show(address.port)}: it must be a number`);
+      if (address.hostname.includes("\0")) {
+        throw new TypeError(`Cannot use ${JSON.stringify(address.hostname)} as a name: it has a zero within`);
+      }
       return address;
     }
   }

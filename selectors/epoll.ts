@@ -49,7 +49,12 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
   #tags = new Int32Array(64);
   #lastTag = 0;
 
-  /** Gives the number of the epoll descriptor, for another selector to wait on. */
+  /**
+   * Gives the number of the epoll descriptor, for another selector to wait on.
+   *
+   * The number stays, but what it stands for is made anew to be rid of a stale description (see above); the other
+   * selector then has to register it again.
+   */
   fileno(): number {
     if (!this.closed) return this.#epoll.fd;
     throw new Deno.errors.BadResource("Cannot ask for the descriptor: the selector is closed");
@@ -57,15 +62,15 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
 
   /** Adds the descriptor to the epoll set, under a tag of its own. */
   protected override watch(fd: number, events: number): void {
-    if (fd >= this.#tags.length) this.#growTags(fd);
-    // Room for every registration at once. What was not removed keeps its place until then.
-    this.#epoll.reserve(this.size + 1);
     const tag = this.#lastTag = (this.#lastTag + 1) | 0;
     let outcome = this.#epoll.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), tag);
     // A description that outlived its number, and was given it again.
     if (outcome === -EEXIST) outcome = this.#epoll.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), tag);
     if (outcome < 0) throw controlError(outcome, fd);
+    if (fd >= this.#tags.length) this.#growTags(fd);
     this.#tags[fd] = tag;
+    // Room for every registration at once, so that one wait brings all that is ready.
+    this.#epoll.reserve(this.size + 1);
   }
 
   /** Changes the mask in the epoll set. */
