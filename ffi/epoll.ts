@@ -90,7 +90,7 @@ const libc = lazyLibc({
   epoll_wait: {
     parameters: [
       "i32", // int epfd
-      "buffer", // struct epoll_event *events
+      "usize", // struct epoll_event *events
       "i32", // int maxevents
       "i32", // int timeout, in milliseconds
     ],
@@ -100,13 +100,21 @@ const libc = lazyLibc({
   epoll_pwait2: {
     parameters: [
       "i32", // int epfd
-      "buffer", // struct epoll_event *events
+      "usize", // struct epoll_event *events
       "i32", // int maxevents
       "buffer", // const struct timespec *timeout
       "pointer", // const sigset_t *sigmask
     ],
     result: "i32",
     optional: true,
+  },
+  memmove: {
+    parameters: [
+      "buffer", // void *dest
+      "buffer", // const void *src
+      "usize", // size_t n
+    ],
+    result: "usize",
   },
   dup3: {
     parameters: [
@@ -149,6 +157,7 @@ export class EpollInstance {
   readonly #event = new Int32Array(STRIDE);
   readonly #timespec = new Timespec();
   #events = new Int32Array(64 * STRIDE);
+  #address = this.#addressOf(this.#events);
   #room = 64;
 
   /** Creates an instance, close-on-exec, or takes over the one whose number is given. */
@@ -172,8 +181,19 @@ export class EpollInstance {
   /** Makes room for `count` events in one wait. */
   reserve(count: number): void {
     if (count <= this.#room) return;
-    this.#room = Math.max(count, this.#room * 2);
-    this.#events = new Int32Array(this.#room * STRIDE);
+    const room = Math.max(count, this.#room * 2);
+    const events = new Int32Array(room * STRIDE); // may throw, and then nothing has changed
+    this.#address = this.#addressOf(events);
+    this.#events = events;
+    this.#room = room;
+  }
+
+  /**
+   * The address of an array, which stays as long as the array does: V8 never moves the memory of one as large as these.
+   * To pass it costs half of what it costs to pass the array, and memmove() of nothing gives it under any permission.
+   */
+  #addressOf(array: Int32Array<ArrayBuffer>): bigint {
+    return this.#libc.memmove(array, array, 0n);
   }
 
   /** How many events one wait can bring. */
@@ -189,16 +209,16 @@ export class EpollInstance {
    */
   wait(timeoutMs: number, maxEvents: number): number {
     // Whether to look or to wait for ever needs no timespec, which the kernel would only have to copy.
-    if (timeoutMs === 0) return result(this.#libc.epoll_wait(this.fd, this.#events, maxEvents, 0));
+    if (timeoutMs === 0) return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, 0));
     if (pwait2Works && timeoutMs !== Infinity) return this.#pwait2(timeoutMs, maxEvents);
-    return result(this.#libc.epoll_wait(this.fd, this.#events, maxEvents, toIntMs(timeoutMs)));
+    return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, toIntMs(timeoutMs)));
   }
 
   #pwait2(timeoutMs: number, maxEvents: number): number {
     const { epoll_pwait2 } = this.#libc;
     if (epoll_pwait2 !== null) {
       const timespec = this.#timespec.set(timeoutMs);
-      const count = result(epoll_pwait2(this.fd, this.#events, maxEvents, timespec, null));
+      const count = result(epoll_pwait2(this.fd, this.#address, maxEvents, timespec, null));
       if (count !== -ENOSYS && count !== -EPERM) return count;
     }
     pwait2Works = false;

@@ -106,6 +106,45 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> {
   }
 }
 
+/** The keys of a selector, by descriptor, in the order of registration. */
+class KeyTable<D, F extends FileObject> {
+  /** In order. */
+  readonly inOrder: Map<number, SelectorKey<D, F>> = new Map();
+  // The same by descriptor. Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all
+  // where the same number comes and goes, since a Map keeps what was deleted in its chains until it is full.
+  readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
+
+  get(fd: number): SelectorKey<D, F> | undefined {
+    return this.#byFd[fd];
+  }
+
+  /** Finds by descriptor or file object; one that was closed no longer knows its descriptor, and is found by identity. */
+  find(fileobj: F | number): SelectorKey<D, F> | undefined {
+    if (typeof fileobj === "number") return this.#byFd[fileobj];
+    const key = this.#byFd[filenoOrNone(fileobj)];
+    if (key !== undefined) return key;
+    for (const candidate of this.inOrder.values()) {
+      if (candidate.fileobj === fileobj) return candidate;
+    }
+    return undefined;
+  }
+
+  put(key: SelectorKey<D, F>): SelectorKey<D, F> {
+    this.inOrder.set(key.fd, key);
+    return this.#byFd[key.fd] = key;
+  }
+
+  drop(fd: number): void {
+    this.inOrder.delete(fd);
+    this.#byFd[fd] = undefined;
+  }
+
+  clear(): void {
+    this.inOrder.clear();
+    this.#byFd.length = 0;
+  }
+}
+
 /**
  * A live, read-only view of what is registered, from descriptor to key, in the order of registration.
  *
@@ -114,51 +153,63 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> {
  */
 export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   implements Iterable<[number, SelectorKey<D, F>]> {
-  readonly #keys: Map<number, SelectorKey<D, F>>;
+  readonly #keys: {
+    inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
+    find(fileobj: F | number): SelectorKey<D, F> | undefined;
+  };
 
-  /** Makes a view of a selector's keys; see {@linkcode BaseSelector.getMap}. */
-  constructor(keys: Map<number, SelectorKey<D, F>>) {
+  /**
+   * Makes a view of a selector's keys, as {@linkcode BaseSelector.getMap} gives it.
+   *
+   * @param keys The keys in order, and how to find one
+   */
+  constructor(
+    keys: {
+      inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
+      find(fileobj: F | number): SelectorKey<D, F> | undefined;
+    },
+  ) {
     this.#keys = keys;
   }
 
   /** How many file objects are registered. */
   get size(): number {
-    return this.#keys.size;
+    return this.#keys.inOrder.size;
   }
 
   /** Gives the key of a file object or descriptor, or undefined if it is not registered. */
   get(fileobj: F | number): SelectorKey<D, F> | undefined {
-    return findKey(this.#keys, fileobj);
+    return this.#keys.find(fileobj);
   }
 
   /** Tells whether a file object or descriptor is registered. */
   has(fileobj: F | number): boolean {
-    return findKey(this.#keys, fileobj) !== undefined;
+    return this.#keys.find(fileobj) !== undefined;
   }
 
   /** Gives the descriptors. */
   keys(): MapIterator<number> {
-    return this.#keys.keys();
+    return this.#keys.inOrder.keys();
   }
 
   /** Gives the keys of the selector, which are this map's values. */
   values(): MapIterator<SelectorKey<D, F>> {
-    return this.#keys.values();
+    return this.#keys.inOrder.values();
   }
 
   /** Gives pairs of a descriptor and its key. */
   entries(): MapIterator<[number, SelectorKey<D, F>]> {
-    return this.#keys.entries();
+    return this.#keys.inOrder.entries();
   }
 
   /** Calls a function with each key, its descriptor and this view. */
   forEach(callback: (key: SelectorKey<D, F>, fd: number, map: this) => void): void {
-    this.#keys.forEach((key, fd) => callback(key, fd, this));
+    this.#keys.inOrder.forEach((key, fd) => callback(key, fd, this));
   }
 
   /** Gives pairs of a descriptor and its key. */
   [Symbol.iterator](): MapIterator<[number, SelectorKey<D, F>]> {
-    return this.#keys.entries();
+    return this.#keys.inOrder.entries();
   }
 
   /** Shows the entries where the view is printed. */
@@ -166,26 +217,8 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
     inspect: (value: unknown, options?: Deno.InspectOptions) => string,
     options?: Deno.InspectOptions,
   ): string {
-    return `SelectorMap ${inspect(this.#keys, options).replace(/^Map/, "")}`.replace("  ", " ");
+    return `SelectorMap ${inspect(this.#keys.inOrder, options).replace(/^Map/, "")}`.replace("  ", " ");
   }
-}
-
-/**
- * Finds a key by descriptor or file object.
- *
- * A file object that was closed no longer knows its descriptor, and is found by its identity.
- */
-function findKey<D, F extends FileObject>(
-  keys: ReadonlyMap<number, SelectorKey<D, F>>,
-  fileobj: F | number,
-): SelectorKey<D, F> | undefined {
-  if (typeof fileobj === "number") return keys.get(fileobj);
-  const key = keys.get(filenoOrNone(fileobj));
-  if (key !== undefined) return key;
-  for (const candidate of keys.values()) {
-    if (candidate.fileobj === fileobj) return candidate;
-  }
-  return undefined;
 }
 
 function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
@@ -212,9 +245,7 @@ function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
  * @see {@link https://docs.python.org/3/library/selectors.html | Python's selectors}
  */
 export abstract class BaseSelector<D = unknown, F extends FileObject = FileObject> implements Disposable {
-  readonly #keys = new Map<number, SelectorKey<D, F>>();
-  // The same keys by descriptor. Descriptors are small numbers, given lowest first, and an array costs less than a Map.
-  readonly #keyOf: (SelectorKey<D, F> | undefined)[] = [];
+  readonly #keys = new KeyTable<D, F>();
   readonly #view: SelectorMap<D, F> = new SelectorMap(this.#keys);
   #closed = false;
 
@@ -240,12 +271,12 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** How many file objects are registered. */
   protected get size(): number {
-    return this.#keys.size;
+    return this.#keys.inOrder.size;
   }
 
   /** The key that is registered for a descriptor. */
   protected keyOf(fd: number): SelectorKey<D, F> | undefined {
-    return this.#keyOf[fd];
+    return this.#keys.get(fd);
   }
 
   /**
@@ -267,9 +298,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.#checkOpen("register", fileobj);
     checkEvents("register", fileobj, events);
     const fd = filenoOf(fileobj);
-    if (this.#keys.has(fd)) throw new KeyError(`Cannot register fd ${fd}: it is already registered`);
+    if (this.#keys.get(fd) !== undefined) throw new KeyError(`Cannot register fd ${fd}: it is already registered`);
     this.watch(fd, events);
-    return this.#put(new SelectorKey<D, F>(fileobj, fd, events, data as D));
+    return this.#keys.put(new SelectorKey<D, F>(fileobj, fd, events, data as D));
   }
 
   /**
@@ -316,7 +347,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     } else if (data === key.data) {
       return key;
     }
-    return this.#put(new SelectorKey<D, F>(key.fileobj, key.fd, events, data as D));
+    return this.#keys.put(new SelectorKey<D, F>(key.fileobj, key.fd, events, data as D));
   }
 
   /**
@@ -354,7 +385,6 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     if (this.#closed) return;
     this.#closed = true;
     this.#keys.clear();
-    this.#keyOf.length = 0;
     this.release();
   }
 
@@ -385,21 +415,14 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.close();
   }
 
-  #put(key: SelectorKey<D, F>): SelectorKey<D, F> {
-    this.#keys.set(key.fd, key);
-    this.#keyOf[key.fd] = key;
-    return key;
-  }
-
   #drop(key: SelectorKey<D, F>): void {
-    this.#keys.delete(key.fd);
-    this.#keyOf[key.fd] = undefined;
+    this.#keys.drop(key.fd);
     this.unwatch(key.fd);
   }
 
   #lookup(action: string, fileobj: F | number): SelectorKey<D, F> {
     this.#checkOpen(action, fileobj);
-    const key = findKey(this.#keys, fileobj);
+    const key = this.#keys.find(fileobj);
     if (key !== undefined) return key;
     if (typeof fileobj === "object" && fileobj?.fileno?.() === -1) {
       throw new KeyError(`Cannot ${action} ${show(fileobj)} (fd -1): it is closed, and is not registered`);

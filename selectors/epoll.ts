@@ -95,7 +95,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
       if (isInterruption(count)) return null;
       check(count, "epoll_wait", epoll.fd);
     }
-    const ready = new Array<Ready<D, F>>(count);
+    const ready = count > 1 ? new Array<Ready<D, F>>(count) : [];
     let filled = 0;
     for (let index = 0; index < count; index++) {
       const fd = epoll.fdAt(index);
@@ -105,7 +105,9 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
         return null;
       }
       const events = eventsOf(epoll.eventsAt(index)) & key.events;
-      if (events !== 0) ready[filled++] = [key, events];
+      if (events === 0) continue;
+      if (count === 1) return [[key, events]]; // an array that is made with its one element costs least
+      ready[filled++] = [key, events];
     }
     if (filled !== count) ready.length = filled;
     return ready;

@@ -7,8 +7,8 @@
 
 import { assertStrictEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { BaseSelector, DefaultSelector, EVENT_READ, EVENT_WRITE, type SelectorKey } from "../mod.ts";
-import { Socket } from "../ffi/socket.ts";
+import { type BaseSelector, DefaultSelector, EVENT_READ, EVENT_WRITE, type SelectorKey } from "../mod.ts";
+import type { Socket } from "../ffi/socket.ts";
 import { Cleanup, test } from "./util.ts";
 
 describe("types", () => {

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { it } from "@std/testing/bdd";
 import type { BaseSelector, FileObject } from "../mod.ts";
 import { EpollInstance } from "../ffi/epoll.ts";
-import { os } from "../ffi/platform.ts";
+import { arch, os } from "../ffi/platform.ts";
 import { AF_INET, AF_UNIX, close, pipe, Socket, socketpair } from "../ffi/socket.ts";
 
 /** Directory in which the kernel lists this process's descriptors; none where there is no such list. */
@@ -155,6 +155,18 @@ export const libc = os === "windows" ? null : Deno.dlopen(
 
 /** Codes that a connect() which cannot be made gives: at once, or later through SO_ERROR. */
 export const REFUSED_CODES: readonly string[] = ["EINPROGRESS", "ECONNREFUSED"];
+
+/** Whether another processor is emulated; a kernel before 6.1 does not say which one it runs on. */
+export const isEmulated: boolean = os === "linux" && kernelArch() !== arch;
+
+function kernelArch(): string {
+  try {
+    return Deno.readTextFileSync("/proc/sys/kernel/arch").trim();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return arch;
+    throw error;
+  }
+}
 
 /** How many descriptors this process may have open. */
 export function descriptorLimit(): number {

@@ -1,0 +1,38 @@
+/**
+ * Descriptors to time selectors with: Linux's eventfds, of which each takes one number and no more.
+ *
+ * @module
+ */
+
+import { check, result } from "../ffi/errno.ts";
+import { openLibc } from "../ffi/platform.ts";
+
+const EFD_NONBLOCK = 0o4000;
+const EFD_CLOEXEC = 0o2000000;
+
+const libc = openLibc({
+  eventfd: {
+    parameters: [
+      "u32", // unsigned int initval
+      "i32", // int flags
+    ],
+    result: "i32",
+  },
+});
+
+/** Makes eventfds that stay readable. */
+export function readyEventfds(count: number): number[] {
+  return eventfds(count, 1);
+}
+
+/** Makes eventfds that never become readable. */
+export function idleEventfds(count: number): number[] {
+  return eventfds(count, 0);
+}
+
+function eventfds(count: number, value: 0 | 1): number[] {
+  return Array.from(
+    { length: count },
+    () => check(result(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK)), "eventfd"),
+  );
+}
