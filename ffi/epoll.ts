@@ -411,7 +411,7 @@ export class Epoll implements Disposable {
     const instance = this.#open(action);
     const fd = filenoOf(fileobj);
     // JavaScript's `EPOLLIN | EPOLLET` is negative: both readings of the 32 bits are meant.
-    if ((eventmask | 0) !== eventmask && eventmask >>> 0 !== eventmask) {
+    if (typeof eventmask !== "number" || ((eventmask | 0) !== eventmask && eventmask >>> 0 !== eventmask)) {
       throw new RangeError(
         `Cannot ${action} fd ${fd} for events ${show(eventmask)}: they must be an integer of 32 bits`,
       );

@@ -75,11 +75,7 @@ export class SelectSet {
   // One more than the greatest descriptor that is in a set.
   #nfds = 0;
 
-  /**
-   * Puts a descriptor into those sets that `where`, a sum of the `IN_*` constants, names, and out of the others.
-   *
-   * @throws {OSError} EBADF if the sets would have to grow for a descriptor that is closed
-   */
+  /** Puts a descriptor into those sets that `where`, a sum of the `IN_*` constants, names, and out of the others. */
   set(fd: number, where: number): void {
     if (fd >= this.#wanted[0].words.length * 32) this.#grow(fd);
     this.#wanted[0].put(fd, (where & IN_READ) !== 0);
@@ -138,8 +134,6 @@ export class SelectSet {
   }
 
   #grow(fd: number): void {
-    // The kernel passes over a closed descriptor that is greater than any open one, and the bitmaps would be as large.
-    checkOpen(fd, "select");
     let words = this.#wanted[0].words.length;
     while (fd >= words * 32) words *= 2;
     for (const set of this.#wanted) set.resize(words);
@@ -196,6 +190,9 @@ export function select<R extends FileObject, W extends FileObject, X extends Fil
   for (const [index, list] of fds.entries()) {
     for (const fd of list) where.set(fd, (where.get(fd) ?? 0) | (1 << index));
   }
+  // The kernel passes over numbers beyond its table of descriptors, and leaves their bits as if they were ready. If the
+  // greatest is open, the table has them all.
+  if (where.size > 0) checkOpen([...where.keys()].reduce((one, other) => Math.max(one, other)), "select");
   const set = new SelectSet();
   for (const [fd, bits] of where) set.set(fd, bits);
   check(retryInterrupted(timeoutMs, (ms) => set.wait(ms)), "select");

@@ -37,7 +37,7 @@ export function timeoutToMs(timeout: Timeout | undefined): number {
 /** Rounds up to what a C `int` of milliseconds can say: -1 for ever, and never less than was asked. */
 export function toIntMs(timeoutMs: number): number {
   if (timeoutMs === Infinity) return -1;
-  return Math.min(Math.ceil(timeoutMs), MAX_INT_MS);
+  return Math.min(Math.ceil(timeoutMs), MAX_INT_MS) | 0; // -0 is no int
 }
 
 /**

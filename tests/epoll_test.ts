@@ -1,0 +1,808 @@
+/**
+ * `Epoll`, after CPython's test_epoll.py, and what is peculiar to EpollSelector.
+ *
+ * Of CPython's tests these differ here. test_badcreate: `epoll(1, 2, 3)`, arguments of too great a number, is an error of
+ * TypeScript's compiler; unknown flags are refused before the kernel sees them, hence a RangeError. Operations on a closed
+ * Epoll throw BadResource, as everything closed does in Deno. What EPOLLEXCLUSIVE is for, that only one of several waiting
+ * threads wakes up, cannot be seen from one thread.
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertGreater,
+  assertGreaterOrEqual,
+  assertLess,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import * as fc from "fast-check";
+import { closeSync, openSync } from "node:fs";
+import {
+  Epoll,
+  EPOLL_CLOEXEC,
+  EPOLLERR,
+  EPOLLET,
+  EPOLLEXCLUSIVE,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLMSG,
+  EPOLLONESHOT,
+  EPOLLOUT,
+  EPOLLPRI,
+  EPOLLRDBAND,
+  EPOLLRDHUP,
+  EPOLLRDNORM,
+  EPOLLWAKEUP,
+  EPOLLWRBAND,
+  EPOLLWRNORM,
+  type FileObject,
+  OSError,
+  Poll,
+  POLLIN,
+  select,
+} from "../ffi/mod.ts";
+import { os } from "../ffi/platform.ts";
+import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket } from "../ffi/socket.ts";
+import { EpollSelector, EVENT_READ, EVENT_WRITE, KeyError, PollSelector, type Ready, SelectSelector } from "../mod.ts";
+import { interrupted } from "./signals.ts";
+import { bytes, Cleanup, elapsedMs, libc, readyFds, skip, test as declare, text } from "./util.ts";
+
+/** Seconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
+const SOON = 5;
+
+const BOTH = EVENT_READ | EVENT_WRITE;
+
+const F_GETFD = 1;
+const FD_CLOEXEC = 1;
+
+const hasEpoll = os === "linux" || os === "android";
+
+/** Declares a test that needs epoll. */
+function test(name: string, body: () => void): void {
+  if (hasEpoll) declare(name, body);
+  else skip(name, `${os} has no epoll`);
+}
+
+function isOpen(fd: number): boolean {
+  return libc!.fcntl(fd, F_GETFD) !== -1;
+}
+
+/** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
+function duplicate(cleanup: Cleanup, fd: number, number: number): number {
+  assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
+  cleanup.defer(() => {
+    if (isOpen(number)) close(number);
+  });
+  return number;
+}
+
+/** A descriptor that is readable, and one that is not. */
+function readableAndIdle(cleanup: Cleanup): [readable: Socket, idle: Socket] {
+  const [readable, sender] = cleanup.pair();
+  const [idle] = cleanup.pair();
+  sender.send(bytes("ping"));
+  return [readable, idle];
+}
+
+/** Events in the order of their descriptors. */
+function sorted(found: [number, number][]): [number, number][] {
+  return found.sort((a, b) => a[0] - b[0]);
+}
+
+describe("Epoll", () => {
+  test("new Epoll() makes an instance with a descriptor, until it is closed", () => {
+    const epoll = new Epoll(16);
+    assertGreater(epoll.fileno(), 0);
+    assertFalse(epoll.closed);
+    epoll.close();
+    assert(epoll.closed);
+    assertThrows(() => epoll.fileno(), Deno.errors.BadResource, "closed");
+  });
+
+  test("new Epoll() takes a hint of the size, and EPOLL_CLOEXEC", () => {
+    for (const args of [[], [-1], [1], [2 ** 31 - 1], [-1, 0], [-1, EPOLL_CLOEXEC], [undefined, EPOLL_CLOEXEC]]) {
+      new Epoll(...args as [number, number]).close();
+    }
+  });
+
+  test("new Epoll() throws RangeError for other hints and flags", () => {
+    for (const hint of [0, -2, 1.5, NaN, Infinity, "foo", null, [], ["foo"], {}]) {
+      assertThrows(() => new Epoll(hint as never), RangeError, "above 0 or -1");
+    }
+    for (const flags of [12356, -1, 1, EPOLL_CLOEXEC + 1, "0", null]) {
+      assertThrows(() => new Epoll(-1, flags as never), RangeError, "EPOLL_CLOEXEC");
+    }
+  });
+
+  test("using closes an Epoll at the end of the block", () => {
+    let leaked: Epoll;
+    {
+      using epoll = new Epoll(16);
+      leaked = epoll;
+      assertGreater(epoll.fileno(), 0);
+      assertFalse(epoll.closed);
+    }
+    assert(leaked.closed);
+    assertThrows(() => leaked.fileno(), Deno.errors.BadResource);
+  });
+
+  test("register() takes numbers and file objects", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair(AF_INET);
+    for (const fileobjs of [[here, there], [here.fileno(), there.fileno()], [{ fileno: () => here.fileno() }]]) {
+      using epoll = new Epoll(2);
+      for (const fileobj of fileobjs) epoll.register(fileobj, EPOLLIN | EPOLLOUT);
+      assertEquals(epoll.poll(SOON).length, fileobjs.length);
+    }
+  });
+
+  test("register(), modify() and unregister() throw TypeError for what is no file object", () => {
+    using epoll = new Epoll();
+    for (const nope of [{}, null, undefined, "1", 1.5, NaN, { fileno: () => "fileno" }]) {
+      assertThrows(() => epoll.register(nope as never, EPOLLIN), TypeError, "as a file object");
+      assertThrows(() => epoll.modify(nope as never, EPOLLIN), TypeError, "as a file object");
+      assertThrows(() => epoll.unregister(nope as never), TypeError, "as a file object");
+    }
+  });
+
+  test("register() throws RangeError for a number that no descriptor has, and for a mask of more than 32 bits", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using epoll = new Epoll();
+    for (const fd of [-1, -10, 2 ** 31, 2 ** 32]) assertThrows(() => epoll.register(fd, EPOLLIN), RangeError);
+    for (const mask of [2 ** 32, -(2 ** 31) - 1, 1.5, NaN, Infinity, "1", null, 1n]) {
+      assertThrows(() => epoll.register(here, mask as never), RangeError, "32 bits");
+      assertThrows(() => epoll.modify(here, mask as never), RangeError, "32 bits");
+    }
+    assertEquals(epoll.poll(0), []);
+  });
+
+  test("register() throws EBADF if the descriptor is closed, and EEXIST if it is registered", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using epoll = new Epoll(2);
+    close(duplicate(cleanup, here.fileno(), 1500));
+    const closed = assertThrows(() => epoll.register(1500, EPOLLIN), OSError);
+    assertEquals([closed.code, closed.syscall], ["EBADF", "epoll_ctl"]);
+    epoll.register(here, EPOLLOUT);
+    const exists = assertThrows(() => epoll.register(here.fileno(), EPOLLIN), OSError, `fd ${here.fileno()}`);
+    assertEquals(exists.code, "EEXIST");
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLOUT]]); // the first registration stands
+  });
+
+  test("register() throws EPERM for a regular file, and EINVAL for the instance itself", () => {
+    using epoll = new Epoll();
+    const fd = openSync(import.meta.filename!, "r");
+    try {
+      assertEquals(assertThrows(() => epoll.register(fd), OSError).code, "EPERM");
+    } finally {
+      closeSync(fd);
+    }
+    assertEquals(assertThrows(() => epoll.register(epoll), OSError).code, "EINVAL");
+  });
+
+  test("modify() and unregister() throw ENOENT if the descriptor is not registered, and EBADF if it is closed", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using epoll = new Epoll();
+    assertEquals(assertThrows(() => epoll.modify(here, EPOLLIN), OSError).code, "ENOENT");
+    assertEquals(assertThrows(() => epoll.unregister(here), OSError).code, "ENOENT");
+    const fd = duplicate(cleanup, here.fileno(), 1500);
+    epoll.register(fd);
+    assertEquals(epoll.poll(SOON), [[fd, EPOLLOUT]]);
+    close(fd);
+    assertEquals(assertThrows(() => epoll.unregister(fd), OSError).code, "EBADF");
+    assertEquals(assertThrows(() => epoll.modify(fd, EPOLLIN), OSError).code, "EBADF");
+  });
+
+  test("register() waits for reading, writing and urgent data if told nothing else", () => {
+    using cleanup = new Cleanup();
+    const [client, server] = cleanup.pair(AF_INET);
+    using epoll = new Epoll();
+    epoll.register(server);
+    assertEquals(epoll.poll(SOON), [[server.fileno(), EPOLLOUT]]);
+    client.send(bytes("ping"));
+    client.send(bytes("!"), MSG_OOB);
+    select([], [], [server], SOON);
+    assertEquals(epoll.poll(SOON), [[server.fileno(), EPOLLIN | EPOLLPRI | EPOLLOUT]]);
+    assertEquals(text(server.recv(1, MSG_OOB)), "!");
+    assertEquals(epoll.poll(SOON), [[server.fileno(), EPOLLIN | EPOLLOUT]]);
+  });
+
+  test("register() and modify() take every flag", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const flags = [
+      ...[EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDNORM, EPOLLRDBAND, EPOLLWRNORM, EPOLLWRBAND],
+      ...[EPOLLMSG, EPOLLRDHUP, EPOLLWAKEUP, EPOLLONESHOT, EPOLLET, EPOLLIN | EPOLLET, (EPOLLIN | EPOLLET) >>> 0, 0],
+    ];
+    for (const flag of flags) {
+      using epoll = new Epoll();
+      epoll.register(here, flag);
+      epoll.modify(here, 0);
+      epoll.modify(here, flag);
+      epoll.unregister(here);
+    }
+  });
+
+  test("Epoll.fromfd() shares the instance, and closes its number only", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair(AF_INET);
+    using epoll = new Epoll(2);
+    const other = Epoll.fromfd(duplicate(cleanup, epoll.fileno(), 1500));
+    assertEquals(other.fileno(), 1500);
+    assertFalse(other.closed);
+    other.register(here, EPOLLIN | EPOLLOUT);
+    other.register(there, EPOLLIN | EPOLLOUT);
+    const expected = sorted([[here.fileno(), EPOLLOUT], [there.fileno(), EPOLLOUT]]);
+    assertEquals(sorted(epoll.poll(SOON, 4)), expected);
+    assertEquals(sorted(other.poll(SOON, 4)), expected);
+    other.close();
+    assertFalse(isOpen(1500));
+    assertEquals(sorted(epoll.poll(SOON)), expected);
+  });
+
+  test("Epoll.fromfd() gives an instance that throws EBADF once its number is closed by others", () => {
+    using cleanup = new Cleanup();
+    using epoll = new Epoll();
+    using other = Epoll.fromfd(duplicate(cleanup, epoll.fileno(), 1500));
+    close(1500);
+    const error = assertThrows(() => other.poll(SOON), OSError);
+    assertEquals([error.code, error.syscall], ["EBADF", "epoll_wait"]);
+    assertEquals(assertThrows(() => other.poll(0), OSError).code, "EBADF");
+    assertEquals(assertThrows(() => other.register(epoll), OSError).code, "EBADF");
+  });
+
+  test("Epoll.fromfd() throws for what is no descriptor, and poll() EINVAL for what is no epoll instance", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    assertThrows(() => Epoll.fromfd(-1), RangeError);
+    assertThrows(() => Epoll.fromfd(2 ** 31), RangeError);
+    assertThrows(() => Epoll.fromfd(null as never), TypeError);
+    using epoll = Epoll.fromfd(duplicate(cleanup, here.fileno(), 1500));
+    assertEquals(assertThrows(() => epoll.poll(SOON), OSError).code, "EINVAL");
+  });
+
+  test("poll() reports an edge once, and again when there is more, until unregister() and modify()", () => {
+    using cleanup = new Cleanup();
+    const [client, server] = cleanup.pair(AF_INET);
+    using epoll = new Epoll(16);
+    epoll.register(server.fileno(), EPOLLIN | EPOLLOUT | EPOLLET);
+    epoll.register(client.fileno(), EPOLLIN | EPOLLOUT | EPOLLET);
+    const both = (flags: number) => sorted([[client.fileno(), flags], [server.fileno(), flags]]);
+    assertEquals(sorted(epoll.poll(SOON, 4)), both(EPOLLOUT));
+    assertEquals(epoll.poll(0.01, 4), []);
+
+    client.sendAll(bytes("Hello!"));
+    server.sendAll(bytes("world!!!"));
+    // They may arrive one at a time.
+    const found: [number, number][] = [];
+    while (found.length < 2) {
+      const events = epoll.poll(SOON, 4);
+      assertGreater(events.length, 0);
+      found.push(...events);
+    }
+    assertEquals(sorted(found), both(EPOLLIN | EPOLLOUT));
+    assertEquals(epoll.poll(0), []);
+
+    // What is left after a part was read is no edge; new data is.
+    server.recv(3);
+    assertEquals(epoll.poll(0), []);
+    client.sendAll(bytes("again"));
+    assertEquals(epoll.poll(SOON), [[server.fileno(), EPOLLIN | EPOLLOUT]]);
+
+    epoll.unregister(client.fileno());
+    epoll.modify(server.fileno(), EPOLLOUT);
+    assertEquals(epoll.poll(SOON, 4), [[server.fileno(), EPOLLOUT]]);
+    assertEquals(epoll.poll(SOON, 4), [[server.fileno(), EPOLLOUT]]);
+  });
+
+  test("poll() disarms what was registered with EPOLLONESHOT after one event, until modify()", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using epoll = new Epoll();
+    epoll.register(here, EPOLLIN | EPOLLONESHOT);
+    there.send(bytes("one"));
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN]]);
+    there.send(bytes("two"));
+    assertEquals(epoll.poll(0), []);
+    assertEquals(assertThrows(() => epoll.register(here, EPOLLIN), OSError).code, "EEXIST");
+    epoll.modify(here, EPOLLIN | EPOLLONESHOT | EPOLLET);
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN]]); // what is left over counts as an edge
+    assertEquals(epoll.poll(0), []);
+  });
+
+  test("register() takes EPOLLEXCLUSIVE, which cannot be modified", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [other] = cleanup.pair();
+    using epoll = new Epoll();
+    using second = new Epoll();
+    epoll.register(here, EPOLLIN | EPOLLEXCLUSIVE);
+    second.register(here, EPOLLIN | EPOLLEXCLUSIVE | EPOLLET);
+    assertEquals(epoll.poll(0), []);
+    there.send(bytes("ping"));
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN]]);
+    assertEquals(assertThrows(() => epoll.modify(here, EPOLLIN), OSError).code, "EINVAL");
+    epoll.register(other, EPOLLIN);
+    assertEquals(assertThrows(() => epoll.modify(other, EPOLLIN | EPOLLEXCLUSIVE), OSError).code, "EINVAL");
+    assertEquals(
+      assertThrows(() => second.register(other, EPOLLIN | EPOLLEXCLUSIVE | EPOLLONESHOT), OSError).code,
+      "EINVAL",
+    );
+    epoll.unregister(here);
+    assertEquals(epoll.poll(0), []);
+  });
+
+  test("poll() tells the end of a stream, a hang-up and an error apart", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using epoll = new Epoll();
+    epoll.register(here, EPOLLIN | EPOLLRDHUP);
+    there.shutdown(SHUT_WR);
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN | EPOLLRDHUP]]);
+    there.close();
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN | EPOLLRDHUP | EPOLLHUP]]);
+    epoll.unregister(here);
+    const [reader, writer] = cleanup.pipe();
+    epoll.register(writer, 0);
+    assertEquals(epoll.poll(0), []);
+    cleanup.close(reader);
+    assertEquals(epoll.poll(SOON), [[writer, EPOLLERR]]);
+  });
+
+  test("poll() gives no more events than it is asked for, and the others next time", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const numbers = [1500, 1501, 1502];
+    using epoll = new Epoll();
+    for (const number of numbers) epoll.register(duplicate(cleanup, here.fileno(), number), EPOLLOUT);
+    const first = epoll.poll(SOON, 2);
+    assertEquals(first.length, 2);
+    const second = epoll.poll(SOON, 2);
+    assertEquals(new Set([...first, ...second].map(([fd]) => fd)), new Set(numbers));
+    assertEquals(epoll.poll(SOON, 1).length, 1);
+    assertEquals(sorted(epoll.poll(SOON, 500)), numbers.map((fd) => [fd, EPOLLOUT]));
+  });
+
+  test("poll() gives 1,023 events if not told how many", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using epoll = new Epoll();
+    for (let number = 2000; number < 3100; number++) {
+      epoll.register(duplicate(cleanup, here.fileno(), number), EPOLLOUT);
+    }
+    assertEquals(epoll.poll(SOON).length, 1023);
+    assertEquals(epoll.poll(SOON, -1).length, 1023);
+    const all = Array.from({ length: 1100 }, (_, index): [number, number] => [2000 + index, EPOLLOUT]);
+    assertEquals(sorted(epoll.poll(SOON, 1100)), all);
+  });
+
+  test("poll() throws RangeError for NaN, and for a number of events that is none", () => {
+    using epoll = new Epoll();
+    assertThrows(() => epoll.poll(NaN), RangeError, "NaN");
+    assertThrows(() => epoll.poll({ months: 1 }), RangeError);
+    for (const maxevents of [0, -0, -2, 1.5, NaN, Infinity, 2 ** 31, "1", null]) {
+      assertThrows(() => epoll.poll(0, maxevents as never), RangeError, "events");
+    }
+    for (const nope of ["1", true, 1n]) assertThrows(() => epoll.poll(nope as never), TypeError);
+  });
+
+  test("poll() waits out its timeout, in seconds and in durations, with nothing registered as well", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using epoll = new Epoll();
+    for (const register of [() => {}, () => epoll.register(here, EPOLLIN)]) {
+      register();
+      for (const [timeout, ms] of [[0.02, 20], [{ milliseconds: 15 }, 15], [0.0001, 0.1], [1e-9, 1e-6]] as const) {
+        const elapsed = elapsedMs(() => assertEquals(epoll.poll(timeout), []));
+        assertGreaterOrEqual(elapsed, ms);
+        assertLess(elapsed, ms + 2000);
+      }
+      for (const timeout of [0, -0, { seconds: 0 }]) {
+        assertLess(elapsedMs(() => assertEquals(epoll.poll(timeout), [])), 1000);
+      }
+    }
+  });
+
+  test("poll() returns at once if something is ready, whatever the timeout", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using epoll = new Epoll();
+    epoll.register(here, EPOLLOUT);
+    for (const timeout of [undefined, null, -1, -0.1, -Infinity, 0, 1, 2 ** 31, 1e300, Infinity, { seconds: -1 }]) {
+      assertEquals(epoll.poll(timeout), [[here.fileno(), EPOLLOUT]]);
+    }
+  });
+
+  test("poll() waits for ever if the timeout is null, undefined, or negative by however little", () => {
+    const CLOCK_MONOTONIC = 1;
+    const timers = Deno.dlopen("libc.so.6", {
+      timerfd_create: { parameters: ["i32", "i32"], result: "i32" },
+      timerfd_settime: { parameters: ["i32", "i32", "buffer", "pointer"], result: "i32" },
+    });
+    const { timerfd_create, timerfd_settime } = timers.symbols;
+    const timer = timerfd_create(CLOCK_MONOTONIC, 0);
+    assertGreater(timer, 0);
+    // struct itimerspec: an interval of seconds and nanoseconds, and when it is to begin.
+    const once = new BigInt64Array([0n, 0n, 0n, 20_000_000n]);
+    using epoll = new Epoll();
+    epoll.register(timer, EPOLLIN);
+    for (const timeout of [undefined, null, -1, -0.1, -1e-100, -Infinity, Infinity, { seconds: -1 }]) {
+      const elapsed = elapsedMs(() => {
+        assertEquals(timerfd_settime(timer, 0, once, null), 0);
+        assertEquals(epoll.poll(timeout), [[timer, EPOLLIN]]);
+      });
+      assertGreaterOrEqual(elapsed, 20);
+    }
+    close(timer);
+    timers.close();
+  });
+
+  test("poll() goes on waiting when signals interrupt it", () => {
+    using epoll = new Epoll();
+    const signals = interrupted(() => {
+      const elapsed = elapsedMs(() => assertEquals(epoll.poll(0.1), []));
+      assertGreaterOrEqual(elapsed, 100);
+      assertLess(elapsed, 3000);
+    });
+    assertGreater(signals, 0);
+  });
+
+  test("close() is quiet the second time, and makes everything else throw", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const epoll = new Epoll();
+    epoll.register(here);
+    const fd = duplicate(cleanup, epoll.fileno(), 1500);
+    epoll.close();
+    epoll.close();
+    epoll[Symbol.dispose]();
+    assert(epoll.closed);
+    assert(isOpen(fd));
+    for (
+      const call of [
+        () => epoll.fileno(),
+        () => epoll.modify(here, EPOLLIN),
+        () => epoll.poll(1),
+        () => epoll.register(here, EPOLLIN),
+        () => epoll.unregister(here),
+      ]
+    ) assertThrows(call, Deno.errors.BadResource, "the epoll instance is closed");
+  });
+
+  test("new Epoll() makes a descriptor that other programs do not inherit", () => {
+    for (const flags of [0, EPOLL_CLOEXEC]) {
+      using epoll = new Epoll(-1, flags);
+      assertEquals(libc!.fcntl(epoll.fileno(), F_GETFD), FD_CLOEXEC);
+    }
+    using selector = new EpollSelector();
+    assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
+  });
+
+  test("register() takes another Epoll, whose events make it readable", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using inner = new Epoll();
+    using outer = new Epoll();
+    inner.register(here, EPOLLIN);
+    outer.register(inner);
+    assertEquals(outer.poll(0), []);
+    there.send(bytes("ping"));
+    assertEquals(outer.poll(SOON), [[inner.fileno(), EPOLLIN]]);
+    assertEquals(assertThrows(() => inner.register(outer), OSError).code, "ELOOP");
+  });
+});
+
+/** A selector that counts how often it asks the system. */
+class CountingSelector extends EpollSelector {
+  waits = 0;
+
+  protected override wait(timeoutMs: number): Ready<unknown, FileObject>[] | null {
+    this.waits++;
+    return super.wait(timeoutMs);
+  }
+}
+
+/**
+ * Registers a number, closes it while what it stood for lives on, and unregisters it: the kernel goes on to report it.
+ */
+function leaveStale(cleanup: Cleanup, selector: EpollSelector, socket: Socket, number: number, events = EVENT_READ) {
+  selector.register(duplicate(cleanup, socket.fileno(), number), events);
+  close(number);
+  selector.unregister(number);
+}
+
+describe("EpollSelector", () => {
+  test("register() throws EPERM for a regular file and a directory, says why, and registers nothing", () => {
+    const directory = Deno.makeTempDirSync();
+    using selector = new EpollSelector();
+    for (const path of [import.meta.filename!, directory]) {
+      const fd = openSync(path, "r");
+      try {
+        for (let tries = 0; tries < 2; tries++) {
+          const error = assertThrows(() => selector.register(fd, EVENT_READ), OSError, `fd ${fd}`);
+          assertEquals([error.code, error.syscall], ["EPERM", "epoll_ctl"]);
+          assert(error.message.includes("epoll cannot wait for a descriptor of this kind"));
+        }
+        assertEquals(selector.getMap()!.size, 0);
+        assertThrows(() => selector.getKey(fd), KeyError);
+        assertThrows(() => selector.unregister(fd), KeyError);
+        assertEquals(selector.select(0), []);
+      } finally {
+        closeSync(fd);
+      }
+    }
+    Deno.removeSync(directory);
+  });
+
+  test("fileno() gives the descriptor until the selector is closed", () => {
+    const selector = new EpollSelector();
+    const fd = selector.fileno();
+    assertGreater(fd, 0);
+    assert(isOpen(fd));
+    assertEquals(selector.fileno(), fd);
+    selector.close();
+    assertThrows(() => selector.fileno(), Deno.errors.BadResource, "closed");
+  });
+
+  test("select() gives more ready descriptors than its first buffer holds, in one call", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new EpollSelector<number>();
+    const expected: [number, number][] = [];
+    for (let number = 2000; number < 2500; number++) {
+      const isIdle = number % 5 === 0;
+      selector.register(duplicate(cleanup, (isIdle ? idle : here).fileno(), number), BOTH, number);
+      expected.push([number, isIdle ? EVENT_WRITE : BOTH]);
+    }
+    assertEquals(readyFds(selector, SOON), expected);
+    for (const [key] of selector.select(SOON)) assertEquals(key.data, key.fd);
+    for (let number = 2000; number < 2490; number++) selector.unregister(number);
+    assertEquals(readyFds(selector, SOON), expected.slice(490));
+  });
+
+  test("select() asks once, whatever was registered and modified before", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new CountingSelector();
+    selector.register(here, EVENT_READ);
+    selector.register(idle, EVENT_READ);
+    selector.modify(idle, EVENT_WRITE);
+    assertEquals(selector.select(0).length, 2);
+    assertEquals(selector.waits, 1);
+    // More numbers than there was room for.
+    selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ);
+    selector.register(duplicate(cleanup, here.fileno(), 9999), EVENT_READ);
+    selector.unregister(1500);
+    assertEquals(selector.select(0).length, 3);
+    assertEquals(selector.waits, 2);
+  });
+
+  test("select() does not take urgent data for data", () => {
+    using cleanup = new Cleanup();
+    const [client, server] = cleanup.pair(AF_INET);
+    using selector = new EpollSelector();
+    selector.register(server, EVENT_READ);
+    client.send(bytes("!"), MSG_OOB);
+    select([], [], [server], SOON);
+    assertEquals(readyFds(selector, 0), []);
+  });
+
+  test("select() waits its full time after a description outlived its number, and asks twice", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new CountingSelector();
+    selector.register(idle, EVENT_READ);
+    leaveStale(cleanup, selector, here, 1500);
+    const elapsed = elapsedMs(() => assertEquals(selector.select(0.2), []));
+    assertGreaterOrEqual(elapsed, 200);
+    assertLess(elapsed, 3000);
+    assertEquals(selector.waits, 2);
+    assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.01), [])), 10);
+    assertEquals(selector.waits, 3);
+  });
+
+  test("select() with a timeout of 0 finds what is ready beside stale descriptions, in one call", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new CountingSelector();
+    for (let number = 1500; number < 1600; number++) leaveStale(cleanup, selector, here, number, BOTH);
+    selector.register(here, EVENT_READ);
+    selector.register(idle, EVENT_WRITE);
+    const expected = sorted([[here.fileno(), EVENT_READ], [idle.fileno(), EVENT_WRITE]]);
+    assertEquals(readyFds(selector, 0), expected);
+    assertEquals(selector.waits, 2);
+    assertEquals(readyFds(selector, 0), expected);
+    assertEquals(selector.waits, 3);
+  });
+
+  test("a number that is registered again stands for its new descriptor, and for nothing before it", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    const [fresh, sender] = cleanup.pair();
+    using selector = new EpollSelector<string>();
+    selector.register(idle, EVENT_WRITE, "bystander");
+    leaveStale(cleanup, selector, here, 1500);
+    selector.register(duplicate(cleanup, fresh.fileno(), 1500), EVENT_READ, "new");
+    const fd = selector.fileno();
+    const bystander: [number, number] = [idle.fileno(), EVENT_WRITE];
+    assertEquals(readyFds(selector, 0), [bystander]);
+    assertEquals(readyFds(selector, 0), [bystander]);
+    sender.send(bytes("ping"));
+    assertEquals(readyFds(selector, SOON), sorted([bystander, [1500, EVENT_READ]]));
+    assertEquals(selector.getKey(1500).data, "new");
+    assertEquals(text(fresh.recv(10)), "ping");
+    assertEquals(readyFds(selector, 0), [bystander]);
+    selector.modify(1500, EVENT_WRITE, "newer");
+    assertEquals(readyFds(selector, SOON), sorted([bystander, [1500, EVENT_WRITE]]));
+    selector.unregister(1500);
+    assertEquals(readyFds(selector, 0), [bystander]);
+    assertEquals(selector.fileno(), fd);
+    assertEquals(libc!.fcntl(fd, F_GETFD), FD_CLOEXEC);
+  });
+
+  test("a stale description is rid of for good, also when it becomes ready only later", () => {
+    using cleanup = new Cleanup();
+    const [here, sender] = cleanup.pair();
+    using selector = new CountingSelector();
+    leaveStale(cleanup, selector, here, 1500);
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 1);
+    sender.send(bytes("ping"));
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 3);
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 4);
+  });
+
+  test("a key whose number was used again without unregister() is silent once the set was made anew", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new EpollSelector();
+    selector.register(idle, EVENT_WRITE);
+    // What the number stands for is ready now, but was never registered.
+    selector.register(duplicate(cleanup, idle.fileno(), 1600), EVENT_READ);
+    duplicate(cleanup, here.fileno(), 1600);
+    leaveStale(cleanup, selector, here, 1500);
+    for (let times = 0; times < 3; times++) {
+      assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
+    }
+    assertEquals(selector.unregister(1600).fd, 1600);
+    selector.register(1600, EVENT_READ);
+    assertEquals(readyFds(selector, 0), sorted([[idle.fileno(), EVENT_WRITE], [1600, EVENT_READ]]));
+  });
+
+  test("a key whose number was closed is silent once the set was made anew, and can be unregistered", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new EpollSelector();
+    selector.register(duplicate(cleanup, here.fileno(), 1600), EVENT_READ);
+    selector.register(idle, EVENT_WRITE);
+    close(1600);
+    leaveStale(cleanup, selector, here, 1500);
+    assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
+    assertEquals(selector.unregister(1600).fd, 1600);
+    assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
+  });
+
+  test("register() takes a description that is given back the number which it outlived", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new CountingSelector();
+    leaveStale(cleanup, selector, here, 1500, EVENT_WRITE);
+    // The kernel knows this description under this number: it is registered there, with the old tag.
+    const key = selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ, "again");
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 1);
+    there.send(bytes("ping"));
+    const ready = selector.select(SOON);
+    assertEquals(ready.map(([, events]) => events), [EVENT_READ]);
+    assertStrictEquals(ready[0]![0], key);
+    assertEquals(selector.waits, 2);
+    selector.unregister(1500);
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 3);
+  });
+
+  test("fileno() makes the selector a file object for every other selector", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using inner = new EpollSelector();
+    using viaEpoll = new EpollSelector();
+    using viaPoll = new PollSelector();
+    using viaSelect = new SelectSelector();
+    inner.register(here, EVENT_READ);
+    const outers = [viaEpoll, viaPoll, viaSelect];
+    for (const outer of outers) {
+      const key = outer.register(inner, EVENT_READ);
+      assertStrictEquals(key.fileobj, inner);
+      assertEquals(key.fd, inner.fileno());
+      assertEquals(readyFds(outer, 0), []);
+    }
+    there.send(bytes("ping"));
+    for (const outer of outers) assertEquals(readyFds(outer, SOON), [[inner.fileno(), EVENT_READ]]);
+    assertEquals(readyFds(inner, 0), [[here.fileno(), EVENT_READ]]);
+    here.recv(10);
+    for (const outer of outers) assertEquals(readyFds(outer, 0), []);
+    const poll = new Poll();
+    poll.register(inner, POLLIN);
+    assertEquals(poll.poll(0), []);
+    there.send(bytes("ping"));
+    assertEquals(poll.poll(SOON * 1000), [[inner.fileno(), POLLIN]]);
+    for (const outer of outers) outer.unregister(inner);
+  });
+
+  test("select() is right about every honest key, whatever is closed and used again behind its back", () => {
+    using cleanup = new Cleanup();
+    // Descriptions, the first half of which can be read. All can be written.
+    const sockets = Array.from({ length: 6 }, (_, index) => {
+      const [here, there] = cleanup.pair();
+      if (index < 3) there.send(bytes("ping"));
+      return here;
+    });
+    const numbers = [1500, 1501, 1502, 1503];
+    cleanup.defer(() => numbers.filter(isOpen).forEach(close));
+    const number = fc.constantFrom(...numbers);
+    const index = fc.nat({ max: sockets.length - 1 });
+    const events = fc.constantFrom(EVENT_READ, EVENT_WRITE, BOTH);
+    const call = fc.oneof(
+      fc.record({ open: number, index }),
+      fc.record({ close: number }),
+      fc.record({ register: number, events }),
+      fc.record({ unregister: number }),
+      fc.record({ modify: number, events }),
+    );
+    const property = fc.property(fc.array(call, { maxLength: 40, size: "max" }), (calls) => {
+      numbers.filter(isOpen).forEach(close);
+      using selector = new EpollSelector();
+      const fd = selector.fileno();
+      const standsFor = new Map<number, number>();
+      const keys = new Map<number, { index: number; events: number; isHonest: boolean }>();
+      const lose = (number: number) => {
+        const key = keys.get(number);
+        if (key !== undefined) key.isHonest = false;
+      };
+      for (const call of calls) {
+        if ("open" in call) {
+          // The same description under the same number again is no change that anyone could see.
+          if (standsFor.get(call.open) !== call.index) lose(call.open);
+          libc!.dup2(sockets[call.index]!.fileno(), call.open);
+          standsFor.set(call.open, call.index);
+        } else if ("close" in call) {
+          if (standsFor.delete(call.close)) close(call.close);
+          lose(call.close);
+        } else if ("register" in call) {
+          const index = standsFor.get(call.register);
+          if (keys.has(call.register)) {
+            assertThrows(() => selector.register(call.register, call.events), KeyError);
+          } else if (index === undefined) {
+            assertEquals(assertThrows(() => selector.register(call.register, call.events), OSError).code, "EBADF");
+          } else {
+            selector.register(call.register, call.events);
+            keys.set(call.register, { index, events: call.events, isHonest: true });
+          }
+        } else if ("unregister" in call) {
+          if (keys.delete(call.unregister)) selector.unregister(call.unregister);
+          else assertThrows(() => selector.unregister(call.unregister), KeyError);
+        } else if (keys.get(call.modify)?.isHonest) {
+          selector.modify(call.modify, call.events);
+          keys.get(call.modify)!.events = call.events;
+        }
+        const honest: [number, number][] = [];
+        for (const [number, key] of keys) {
+          const ready = key.events & (EVENT_WRITE | (key.index < 3 ? EVENT_READ : 0));
+          if (key.isHonest && ready !== 0) honest.push([number, ready]);
+        }
+        const found = readyFds(selector, 0);
+        assert(found.every(([number]) => keys.has(number)));
+        assertEquals(found.filter(([number]) => keys.get(number)!.isHonest), sorted(honest));
+        assertEquals(selector.fileno(), fd);
+      }
+    });
+    fc.assert(property, { seed: 1, numRuns: 200 });
+  });
+});
