@@ -4,7 +4,7 @@
  * @module
  */
 
-import { check, result } from "../ffi/errno.ts";
+import { check, errnoCell, result } from "../ffi/errno.ts";
 import { openLibc } from "../ffi/platform.ts";
 
 const EFD_NONBLOCK = 0o4000;
@@ -33,6 +33,6 @@ export function idleEventfds(count: number): number[] {
 function eventfds(count: number, value: 0 | 1): number[] {
   return Array.from(
     { length: count },
-    () => check(result(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK)), "eventfd"),
+    () => check(result(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK), errnoCell[0]!), "eventfd"),
   );
 }

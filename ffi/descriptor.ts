@@ -4,7 +4,7 @@
  * @module
  */
 
-import { EBADF, lazyLibc, OSError, result } from "./errno.ts";
+import { EBADF, errnoCell, lazyLibc, OSError, result } from "./errno.ts";
 
 const F_GETFD = 1;
 
@@ -20,7 +20,7 @@ const libc = lazyLibc({
 
 /** Tells whether a descriptor is open. */
 export function isOpen(fd: number): boolean {
-  return result(libc().fcntl(fd, F_GETFD)) >= 0;
+  return result(libc().fcntl(fd, F_GETFD), errnoCell[0]!) >= 0;
 }
 
 /**

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { check, ENOSYS, EPERM, lazyLibc, result } from "./errno.ts";
-import { filenoOf, type FileObject, show } from "./file_object.ts";
+import { check, ENOSYS, EPERM, errnoCell, lazyLibc, result } from "./errno.ts";
+import { show } from "./arguments.ts";
+import { filenoOf, type FileObject } from "./file_object.ts";
 import { arch, os } from "./platform.ts";
 import { retryInterrupted } from "./retry.ts";
 import { type Timeout, timeoutToMs, Timespec, toIntMs } from "./timeout.ts";
@@ -162,7 +163,7 @@ export class EpollInstance {
 
   /** Creates an instance, close-on-exec, or takes over the one whose number is given. */
   constructor(fd?: number) {
-    this.fd = fd ?? check(result(this.#libc.epoll_create1(EPOLL_CLOEXEC)), "epoll_create1");
+    this.fd = fd ?? check(result(this.#libc.epoll_create1(EPOLL_CLOEXEC), errnoCell[0]!), "epoll_create1");
   }
 
   /**
@@ -175,7 +176,7 @@ export class EpollInstance {
     this.#event[EVENTS] = events;
     this.#event[FD] = fd;
     this.#event[TAG] = tag;
-    return result(this.#libc.epoll_ctl(this.fd, op, fd, this.#event));
+    return result(this.#libc.epoll_ctl(this.fd, op, fd, this.#event), errnoCell[0]!);
   }
 
   /** Makes room for `count` events in one wait. */
@@ -209,16 +210,16 @@ export class EpollInstance {
    */
   wait(timeoutMs: number, maxEvents: number): number {
     // Whether to look or to wait for ever needs no timespec, which the kernel would only have to copy.
-    if (timeoutMs === 0) return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, 0));
+    if (timeoutMs === 0) return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, 0), errnoCell[0]!);
     if (pwait2Works && timeoutMs !== Infinity) return this.#pwait2(timeoutMs, maxEvents);
-    return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, toIntMs(timeoutMs)));
+    return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, toIntMs(timeoutMs)), errnoCell[0]!);
   }
 
   #pwait2(timeoutMs: number, maxEvents: number): number {
     const { epoll_pwait2 } = this.#libc;
     if (epoll_pwait2 !== null) {
       const timespec = this.#timespec.set(timeoutMs);
-      const count = result(epoll_pwait2(this.fd, this.#address, maxEvents, timespec, null));
+      const count = result(epoll_pwait2(this.fd, this.#address, maxEvents, timespec, null), errnoCell[0]!);
       if (count !== -ENOSYS && count !== -EPERM) return count;
     }
     pwait2Works = false;
@@ -257,7 +258,7 @@ export class EpollInstance {
         if (this.ctl(EPOLL_CTL_MOD, fd, events, tag) < 0) continue;
         check(fresh.ctl(EPOLL_CTL_ADD, fd, events, tag), "epoll_ctl", fd);
       }
-      check(result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC)), "dup3", this.fd);
+      check(result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!), "dup3", this.fd);
     } finally {
       fresh.close();
     }
@@ -266,7 +267,7 @@ export class EpollInstance {
   /** Closes the descriptor; not to be called twice, since its number may be another's by then. */
   close(): void {
     // The number is free again even where close() reports an error, so that there is nothing to retry.
-    result(this.#libc.close(this.fd));
+    result(this.#libc.close(this.fd), errnoCell[0]!);
   }
 }
 

@@ -3,14 +3,15 @@
  *
  * ## How errno is read, and why so
  *
- * Deno's foreign functions do not save errno, and V8 may run between a call's return and the next line: a garbage
- * collection waits on futexes and leaves `EAGAIN` behind, which is the very value that a non-blocking program trusts.
+ * Deno's foreign functions do not save errno, and V8 may run between a call's return and the next step of the program:
+ * a garbage collection waits on futexes and leaves `EAGAIN` behind, which is the very value that a non-blocking program
+ * trusts; and on entry to a function V8 may begin to compile it, which reads files that are not there and leaves `ENOENT`.
  * Four rules keep the window shut:
  *
  * - Whatever can fail is declared with an `i32` result, also where C says `ssize_t`: an `isize` becomes a BigInt, which
  *   is allocated, and an allocation may collect.
- * - errno is read in the very expression that made the call, `result(libc.recv(...))`, from a view laid over the
- *   thread's own cell, made before the first call.
+ * - errno is read from a view laid over the thread's own cell, in the list of arguments that begins with the call:
+ *   `result(libc.recv(...), errnoCell[0])`. Arguments are evaluated in order, and no function is entered between the two.
  * - A function that cannot read errno so (a nonblocking one runs on another thread, whose errno is another cell) must
  *   find its failure out in another way.
  * - `EAGAIN` from a call that never gives it is a collection's, and means "ask again".
@@ -195,8 +196,8 @@ const ERRNO_LOCATION: Readonly<Partial<Record<Os, string>>> = {
   illumos: "___errno",
 };
 
-/** A view over this thread's errno, or, under a permission that forbids such a view, a copy that {@linkcode refresh} makes. */
-let cell: Int32Array = new Int32Array(1);
+/** A view over this thread's errno; under a permission that forbids such a view, a copy that `refresh` makes. */
+export let errnoCell: Int32Array = new Int32Array(1);
 let refresh: (() => void) | null = null;
 
 const findErrno = lazy(() => {
@@ -214,14 +215,14 @@ const findErrno = lazy(() => {
     },
   });
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") {
-    cell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.location()!, 4));
+    errnoCell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.location()!, 4));
   } else {
-    // --allow-ffi=<path of the C library> permits its functions and no pointer.
+    // --allow-ffi=<path of the C library> permits its functions and no pointer. The copy is made in result(), on entry to
+    // which errno may be lost, as rarely as V8 compiles it: here the window cannot be shut, only be kept small.
     const address = libc.address();
     const { memcpy } = libc;
-    refresh = () => memcpy(cell, address, 4n);
+    refresh = () => memcpy(errnoCell, address, 4n);
   }
-  result(-1); // Compiled now, not between a failed call and the read of its errno.
 });
 
 /**
@@ -241,12 +242,14 @@ export function lazyLibc<const Symbols extends Deno.ForeignLibraryInterface>(
 /**
  * Turns the result of a C function into a number that says all: as it is, or, for -1, `-errno`.
  *
- * The call must stand in the argument: `result(libc.recv(...))`.
+ * @param returned The result; the call must stand in the argument itself
+ * @param errno What {@linkcode errnoCell} has after the call
  */
-export function result(returned: number): number {
+export function result(returned: number, errno: number): number {
   if (returned !== -1) return returned;
-  if (refresh !== null) refresh();
-  return -cell[0]!;
+  if (refresh === null) return -errno;
+  refresh();
+  return -errnoCell[0]!;
 }
 
 /**

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { show } from "./arguments.ts";
+
 /** Something with a descriptor: its number, or an object whose `fileno()` gives it, as in Python. */
 export type FileObject = number | {
   /** Gives the number of the descriptor. */
@@ -46,20 +48,4 @@ function callFileno(fileobj: { fileno(): number }): number {
   throw new TypeError(
     `Cannot use ${show(fileobj)} as a file object: it must be an integer or an object with a fileno() method`,
   );
-}
-
-/** A short form of any value, for a message. */
-export function show(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return JSON.stringify(value);
-    case "bigint":
-      return `${value}n`;
-    case "object":
-      return value === null ? "null" : `[object ${value.constructor?.name ?? "Object"}]`;
-    case "function":
-      return `[function ${value.name}]`;
-    default:
-      return Object.is(value, -0) ? "-0" : String(value);
-  }
 }

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { check, ENOENT, lazyLibc, OSError, result } from "./errno.ts";
-import { filenoOf, type FileObject, KeyError, show } from "./file_object.ts";
+import { check, ENOENT, errnoCell, lazyLibc, OSError, result } from "./errno.ts";
+import { show } from "./arguments.ts";
+import { filenoOf, type FileObject, KeyError } from "./file_object.ts";
 import { retryInterrupted } from "./retry.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
 
@@ -131,10 +132,10 @@ export class PollSet {
   wait(timeoutMs: number): number {
     const { ppoll } = this.#libc;
     if (ppoll === null || timeoutMs === 0 || timeoutMs === Infinity) {
-      return result(this.#libc.poll(this.#pollfds, this.#nfds, toIntMs(timeoutMs)));
+      return result(this.#libc.poll(this.#pollfds, this.#nfds, toIntMs(timeoutMs)), errnoCell[0]!);
     }
     const timespec = this.#timespec.set(timeoutMs);
-    return result(ppoll(this.#pollfds, this.#nfds, timespec, null));
+    return result(ppoll(this.#pollfds, this.#nfds, timespec, null), errnoCell[0]!);
   }
 
   /** The descriptor in a slot. */

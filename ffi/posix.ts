@@ -6,7 +6,7 @@
  * @module
  */
 
-import { lazyLibc, result } from "./errno.ts";
+import { errnoCell, lazyLibc, result } from "./errno.ts";
 import { O_CLOEXEC, O_NONBLOCK, SOCK_CLOEXEC } from "./socket_constants.ts";
 
 const F_GETFL = 3;
@@ -210,37 +210,37 @@ function sizeT(bytes: Bytes): bigint {
 
 /** Makes a socket, close-on-exec. */
 export function socket(domain: number, type: number, protocol: number): number {
-  return result(libc().socket(domain, type | SOCK_CLOEXEC, protocol));
+  return result(libc().socket(domain, type | SOCK_CLOEXEC, protocol), errnoCell[0]!);
 }
 
 /** Makes two sockets that are connected, close-on-exec. */
 export function socketpair(domain: number, type: number, protocol: number, pair: Int32Array<ArrayBuffer>): number {
-  return result(libc().socketpair(domain, type | SOCK_CLOEXEC, protocol, pair));
+  return result(libc().socketpair(domain, type | SOCK_CLOEXEC, protocol, pair), errnoCell[0]!);
 }
 
 /** Gives a socket its address. */
 export function bind(fd: number, sockaddr: Bytes): number {
-  return result(libc().bind(fd, sockaddr, sockaddr.byteLength));
+  return result(libc().bind(fd, sockaddr, sockaddr.byteLength), errnoCell[0]!);
 }
 
 /** Makes a socket take connections. */
 export function listen(fd: number, backlog: number): number {
-  return result(libc().listen(fd, backlog));
+  return result(libc().listen(fd, backlog), errnoCell[0]!);
 }
 
 /** Takes the next connection, close-on-exec and blocking, and the peer's address. */
 export function accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
-  return result(libc().accept4(fd, sockaddr, length, SOCK_CLOEXEC));
+  return result(libc().accept4(fd, sockaddr, length, SOCK_CLOEXEC), errnoCell[0]!);
 }
 
 /** Connects a socket. */
 export function connect(fd: number, sockaddr: Bytes): number {
-  return result(libc().connect(fd, sockaddr, sockaddr.byteLength));
+  return result(libc().connect(fd, sockaddr, sockaddr.byteLength), errnoCell[0]!);
 }
 
 /** Receives bytes. */
 export function recv(fd: number, bytes: Bytes, flags: number): number {
-  return result(libc().recv(fd, bytes, sizeT(bytes), flags));
+  return result(libc().recv(fd, bytes, sizeT(bytes), flags), errnoCell[0]!);
 }
 
 /** Receives bytes and the sender's address. */
@@ -260,12 +260,13 @@ export function recvfrom(
       sockaddr,
       length,
     ),
+    errnoCell[0]!,
   );
 }
 
 /** Sends bytes. */
 export function send(fd: number, bytes: Bytes, flags: number): number {
-  return result(libc().send(fd, bytes, sizeT(bytes), flags));
+  return result(libc().send(fd, bytes, sizeT(bytes), flags), errnoCell[0]!);
 }
 
 /** Sends bytes to an address. */
@@ -279,27 +280,28 @@ export function sendto(fd: number, bytes: Bytes, flags: number, sockaddr: Bytes)
       sockaddr,
       sockaddr.byteLength,
     ),
+    errnoCell[0]!,
   );
 }
 
 /** Shuts one or both halves of a connection down. */
 export function shutdown(fd: number, how: number): number {
-  return result(libc().shutdown(fd, how));
+  return result(libc().shutdown(fd, how), errnoCell[0]!);
 }
 
 /** Gives the address of a socket. */
 export function getsockname(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
-  return result(libc().getsockname(fd, sockaddr, length));
+  return result(libc().getsockname(fd, sockaddr, length), errnoCell[0]!);
 }
 
 /** Gives the address of a socket's peer. */
 export function getpeername(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
-  return result(libc().getpeername(fd, sockaddr, length));
+  return result(libc().getpeername(fd, sockaddr, length), errnoCell[0]!);
 }
 
 /** Sets an option. */
 export function setsockopt(fd: number, level: number, option: number, value: Bytes): number {
-  return result(libc().setsockopt(fd, level, option, value, value.byteLength));
+  return result(libc().setsockopt(fd, level, option, value, value.byteLength), errnoCell[0]!);
 }
 
 /** Reads an option. */
@@ -310,27 +312,27 @@ export function getsockopt(
   value: Bytes,
   length: Uint32Array<ArrayBuffer>,
 ): number {
-  return result(libc().getsockopt(fd, level, option, value, length));
+  return result(libc().getsockopt(fd, level, option, value, length), errnoCell[0]!);
 }
 
 /** Makes a pipe, close-on-exec. */
 export function pipe(pair: Int32Array<ArrayBuffer>): number {
-  return result(libc().pipe2(pair, O_CLOEXEC));
+  return result(libc().pipe2(pair, O_CLOEXEC), errnoCell[0]!);
 }
 
 /** Reads from a descriptor. */
 export function read(fd: number, bytes: Bytes): number {
-  return result(libc().read(fd, bytes, sizeT(bytes)));
+  return result(libc().read(fd, bytes, sizeT(bytes)), errnoCell[0]!);
 }
 
 /** Writes to a descriptor. */
 export function write(fd: number, bytes: Bytes): number {
-  return result(libc().write(fd, bytes, sizeT(bytes)));
+  return result(libc().write(fd, bytes, sizeT(bytes)), errnoCell[0]!);
 }
 
 /** Closes a descriptor. */
 export function close(fd: number): number {
-  return result(libc().close(fd));
+  return result(libc().close(fd), errnoCell[0]!);
 }
 
 /** Makes calls on a descriptor block, or not. */
@@ -347,5 +349,5 @@ export function getBlocking(fd: number): number {
 }
 
 function fcntl(fd: number, cmd: number, arg: number): number {
-  return result(libc().fcntl(fd, cmd, arg, arg, arg, arg, arg, arg, arg));
+  return result(libc().fcntl(fd, cmd, arg, arg, arg, arg, arg, arg, arg), errnoCell[0]!);
 }

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { errnoCode, lazyLibc, OSError, result } from "./errno.ts";
-import { show } from "./file_object.ts";
+import { errnoCell, errnoCode, lazyLibc, OSError, result } from "./errno.ts";
+import { checkInt, show } from "./arguments.ts";
 import { type Os, os } from "./platform.ts";
 import {
   type Address,
@@ -16,6 +16,7 @@ import {
   encodeUnix,
   fromCString,
   showAddress,
+  SOCKADDR,
 } from "./sockaddr.ts";
 import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "./socket_constants.ts";
 
@@ -157,21 +158,23 @@ export function getaddrinfo(
 /** What was found, beside the bytes of the address, which say more than numbers do (the scope of an IPv6 address). */
 type Found = [info: AddressInfo, sockaddr: Uint8Array<ArrayBuffer>];
 
-function lookUp(hostname: string | null, port: number | string, hints: AddressHints): [Found, ...Found[]] {
-  const service = cString(String(checkPort(port)));
+function lookUp(hostname: string | null, port: number | string | null, hints: AddressHints): [Found, ...Found[]] {
+  const service = port === null ? null : cString(String(checkPort(port)));
   const { getaddrinfo, freeaddrinfo } = libc();
   const wanted = new Int32Array(ADDRINFO.size / 4);
-  wanted[ADDRINFO.ai_flags / 4] = hints.flags ?? 0;
-  wanted[ADDRINFO.ai_family / 4] = hints.family ?? AF_UNSPEC;
-  wanted[ADDRINFO.ai_socktype / 4] = hints.type ?? SOCK_STREAM;
-  wanted[ADDRINFO.ai_protocol / 4] = hints.protocol ?? 0;
+  wanted[ADDRINFO.ai_flags / 4] = checkInt(hints.flags ?? 0, "flags");
+  wanted[ADDRINFO.ai_family / 4] = checkInt(hints.family ?? AF_UNSPEC, "address family");
+  wanted[ADDRINFO.ai_socktype / 4] = checkInt(hints.type ?? SOCK_STREAM, "socket type");
+  wanted[ADDRINFO.ai_protocol / 4] = checkInt(hints.protocol ?? 0, "protocol");
   const found = new BigUint64Array(1);
   const node = hostname === null ? null : cString(checkName(hostname));
   const code = getaddrinfo(node, service, wanted, found);
-  if (code === EAI_SYSTEM) throw new OSError("getaddrinfo", -result(-1), hostname ?? "");
+  const errno = errnoCell[0]!;
+  const target = hostname ?? "without a name";
+  if (code === EAI_SYSTEM) throw new OSError("getaddrinfo", -result(-1, errno), target);
   if (code !== 0) {
     const [name, text] = EAI[os]?.[code] ?? [errnoCode(code), `Unknown error ${code}`];
-    throw new OSError("getaddrinfo", code, hostname ?? "", { code: name, text });
+    throw new OSError("getaddrinfo", code, target, { code: name, text });
   }
   try {
     // There is a first one: to find nothing is an error of getaddrinfo()'s.
@@ -216,7 +219,7 @@ function checkName(hostname: string): string {
  * @throws {OSError} if the name has no address of this family
  * @throws {TypeError} if the address is of the wrong kind for the family
  */
-export function resolve(family: number, type: number, address: Address): Uint8Array<ArrayBuffer> {
+export function resolve(family: number, address: Address): Uint8Array<ArrayBuffer> {
   if ("path" in address) {
     if (family === AF_UNIX) return encodeUnix(address.path);
     throw new TypeError(`Cannot use ${showAddress(address)} with an internet socket: it wants { hostname, port }`);
@@ -227,5 +230,8 @@ export function resolve(family: number, type: number, address: Address): Uint8Ar
   const hostname = address.hostname === "<broadcast>" && family === AF_INET ? "255.255.255.255" : address.hostname;
   const numeric = encodeNumeric(family, hostname, address.port);
   if (numeric !== null) return numeric;
-  return lookUp(hostname, address.port, { family, type, flags: AI_PASSIVE })[0][1];
+  // Of any type and service: a raw socket has no port, and a type may carry flags.
+  const [[, sockaddr]] = lookUp(hostname, null, { family, type: 0, flags: AI_PASSIVE });
+  new DataView(sockaddr.buffer).setUint16(SOCKADDR.port, address.port);
+  return sockaddr;
 }

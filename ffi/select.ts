@@ -5,8 +5,9 @@
  */
 
 import { checkOpen } from "./descriptor.ts";
-import { check, lazyLibc, result } from "./errno.ts";
-import { filenoOf, type FileObject, show } from "./file_object.ts";
+import { check, errnoCell, lazyLibc, result } from "./errno.ts";
+import { show } from "./arguments.ts";
+import { filenoOf, type FileObject } from "./file_object.ts";
 import { retryInterrupted } from "./retry.ts";
 import { type Timeout, timeoutToMs, Timespec } from "./timeout.ts";
 
@@ -92,7 +93,10 @@ export class SelectSet {
    */
   wait(timeoutMs: number): number {
     const timespec = timeoutMs === Infinity ? null : this.#timespec.set(timeoutMs);
-    return result(this.#libc.pselect(this.#nfds, this.#load(0), this.#load(1), this.#load(2), timespec, null));
+    return result(
+      this.#libc.pselect(this.#nfds, this.#load(0), this.#load(1), this.#load(2), timespec, null),
+      errnoCell[0]!,
+    );
   }
 
   /** How many words of 32 descriptors the sets span. */

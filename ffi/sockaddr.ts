@@ -5,7 +5,7 @@
  */
 
 import { lazyLibc } from "./errno.ts";
-import { show } from "./file_object.ts";
+import { show } from "./arguments.ts";
 import { type Os, os } from "./platform.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./socket_constants.ts";
 
@@ -73,7 +73,7 @@ const libc = lazyLibc({
 });
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // which is part of a path as any other character
 
 /** Bytes of a string for C, with a zero at the end. */
 export function cString(string: string): Uint8Array<ArrayBuffer> {
@@ -121,9 +121,8 @@ export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
   const isAbstract = path.startsWith("\0");
   const bytes = encoder.encode(path === "" || isAbstract ? path : path + "\0");
   if (bytes.length > sunPath) {
-    throw new RangeError(
-      `Cannot use ${JSON.stringify(path)} as the path of a socket: it has more than ${sunPath - 1} bytes`,
-    );
+    const most = isAbstract ? sunPath : sunPath - 1;
+    throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has more than ${most} bytes`);
   }
   if (!isAbstract && path.includes("\0")) {
     throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has a zero within`);

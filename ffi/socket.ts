@@ -23,7 +23,8 @@
  */
 
 import { check, EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, errnoCode, OSError } from "./errno.ts";
-import { filenoOf, show } from "./file_object.ts";
+import { checkInt, show } from "./arguments.ts";
+import { filenoOf } from "./file_object.ts";
 import * as sys from "./posix.ts";
 import { resolve } from "./resolve.ts";
 import { select } from "./select.ts";
@@ -155,7 +156,7 @@ export class Socket implements Disposable {
     this.#family = checkInt(family, "address family");
     this.#type = checkInt(type, "socket type");
     this.#protocol = checkInt(protocol, "protocol");
-    this.#fd = fd ?? check(sys.socket(family, type, protocol), "socket");
+    this.#fd = fd ?? check(sys.socket(this.#family, this.#type, this.#protocol), "socket");
   }
 
   /**
@@ -166,7 +167,7 @@ export class Socket implements Disposable {
    * @throws {RangeError} if it is not from 0 to 2^31-1
    */
   static fromFd(fd: number): Socket {
-    filenoOf(fd);
+    fd = filenoOf(fd);
     const type = getsockoptInt(fd, SOL_SOCKET, SO_TYPE);
     // Not every system knows SO_PROTOCOL, nor every family.
     const protocol = readOption(fd, SOL_SOCKET, SO_PROTOCOL) < 0 ? 0 : optionInt[0]!;
@@ -285,7 +286,7 @@ export class Socket implements Disposable {
    * @throws {OSError} EAGAIN if there are none and the socket does not block, ECONNRESET and others
    */
   recv(size: number, flags: number = 0): Uint8Array<ArrayBuffer> {
-    const buffer = bufferFor(size);
+    const buffer = bufferFor(size, flags);
     return taken(buffer, this.recvInto(buffer, flags));
   }
 
@@ -314,7 +315,7 @@ export class Socket implements Disposable {
   tryRecvInto(buffer: Uint8Array, flags: number = 0): number | null {
     checkBytes(buffer);
     for (;;) {
-      const count = sys.recv(this.#fd, buffer, flags | 0);
+      const count = sys.recv(this.#fd, buffer, checkInt(flags, "flags"));
       if (count >= 0) return count;
       if (count === -EAGAIN) return null;
       if (count !== -EINTR) check(count, "recv", this.#fd);
@@ -329,11 +330,16 @@ export class Socket implements Disposable {
    * @throws {OSError} EAGAIN if there is none and the socket does not block
    */
   recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: Address] {
-    const buffer = bufferFor(size);
+    const buffer = bufferFor(size, flags);
     for (;;) {
       sockaddrLength[0] = sockaddr.length;
-      const count = sys.recvfrom(this.#fd, buffer, flags | 0, sockaddr, sockaddrLength);
-      if (count >= 0) return [taken(buffer, count), decodeAddress(sockaddr, sockaddrLength[0]!)];
+      const count = sys.recvfrom(this.#fd, buffer, checkInt(flags, "flags"), sockaddr, sockaddrLength);
+      if (count >= 0) {
+        const data = taken(buffer, count);
+        // A stream has no sender but its peer, of whom the call says nothing; nor does it of a Unix socket without a name.
+        const isStream = sockaddrLength[0] === 0 && this.#family !== AF_UNIX;
+        return [data, isStream ? this.getpeername() : decodeAddress(sockaddr, sockaddrLength[0]!)];
+      }
       if (count !== -EINTR) check(count, "recvfrom", this.#fd);
     }
   }
@@ -363,7 +369,7 @@ export class Socket implements Disposable {
   trySend(data: Uint8Array, flags: number = 0): number | null {
     checkBytes(data);
     for (;;) {
-      const count = sys.send(this.#fd, data, flags | 0);
+      const count = sys.send(this.#fd, data, checkInt(flags, "flags"));
       if (count >= 0) return count;
       if (count === -EAGAIN) return null;
       if (count !== -EINTR) check(count, "send", this.#fd);
@@ -395,7 +401,7 @@ export class Socket implements Disposable {
     checkBytes(data);
     const encoded = this.#encode(address);
     for (;;) {
-      const count = sys.sendto(this.#fd, data, flags | 0, encoded);
+      const count = sys.sendto(this.#fd, data, checkInt(flags, "flags"), encoded);
       if (count !== -EINTR) return check(count, "sendto", showAddress(address));
     }
   }
@@ -475,8 +481,8 @@ export class Socket implements Disposable {
    */
   getsockopt(level: number, option: number, size: number): Uint8Array<ArrayBuffer>;
   getsockopt(level: number, option: number, size?: number): number | Uint8Array<ArrayBuffer> {
-    checkInt(level, "level");
-    checkInt(option, "option");
+    level = checkInt(level, "level");
+    option = checkInt(option, "option");
     if (size === undefined) return getsockoptInt(this.#fd, level, option);
     const value = new Uint8Array(checkSize(size));
     optionLength[0] = size;
@@ -509,7 +515,7 @@ export class Socket implements Disposable {
   }
 
   #encode(address: Address): Uint8Array<ArrayBuffer> {
-    return resolve(this.#family, this.#type, checkAddress(address));
+    return resolve(this.#family, checkAddress(address));
   }
 }
 
@@ -581,7 +587,7 @@ export function pipe(): [reader: number, writer: number] {
  * @throws {TypeError} if the buffer is detached or not an Uint8Array
  */
 export function read(fd: number, buffer: Uint8Array): number {
-  filenoOf(fd);
+  fd = filenoOf(fd);
   checkBytes(buffer);
   for (;;) {
     const count = sys.read(fd, buffer);
@@ -599,7 +605,7 @@ export function read(fd: number, buffer: Uint8Array): number {
  * @throws {TypeError} if the data is detached or not an Uint8Array
  */
 export function write(fd: number, data: Uint8Array): number {
-  filenoOf(fd);
+  fd = filenoOf(fd);
   checkBytes(data);
   for (;;) {
     const count = sys.write(fd, data);
@@ -656,8 +662,9 @@ function raiseAgain(syscall: string, fd: number): never {
   throw new OSError(syscall, EAGAIN, `fd ${fd}`);
 }
 
-function bufferFor(size: number): Uint8Array<ArrayBuffer> {
-  return checkSize(size) <= scratch.length ? scratch.subarray(0, size) : new Uint8Array(size);
+/** Room for `size` bytes. With flags it is not shared: MSG_TRUNC counts bytes that were not written. */
+function bufferFor(size: number, flags: number): Uint8Array<ArrayBuffer> {
+  return checkSize(size) <= scratch.length && flags === 0 ? scratch.subarray(0, size) : new Uint8Array(size);
 }
 
 function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
@@ -667,11 +674,6 @@ function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<Array
 function checkSize(size: number): number {
   if (Number.isInteger(size) && size >= 0 && size <= 0x7fff_ffff) return size;
   throw new RangeError(`Cannot take ${show(size)} bytes: the size must be an integer from 0 to 2147483647`);
-}
-
-function checkInt(value: number, what: string): number {
-  if ((value | 0) === value) return value;
-  throw new RangeError(`Cannot use ${show(value)} as ${what}: it must be an integer of 32 bits`);
 }
 
 /** Refuses what is not bytes, and a detached buffer, which C would see as an empty one: "0 received" is the end. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { show } from "./file_object.ts";
+import { show } from "./arguments.ts";
 
 /**
  * How long to wait: a number of seconds, `null` or `undefined` for ever, or a `Temporal` duration such as

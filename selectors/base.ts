@@ -4,7 +4,8 @@
  * @module
  */
 
-import { filenoOf, type FileObject, KeyError, show } from "../ffi/file_object.ts";
+import { show } from "../ffi/arguments.ts";
+import { filenoOf, type FileObject, KeyError } from "../ffi/file_object.ts";
 import { type Timeout, timeoutToMs } from "../ffi/timeout.ts";
 
 export { type FileObject, KeyError, type Timeout };

@@ -53,7 +53,7 @@ describe("imports", () => {
   });
 
   test("no selector imports the socket layer, nor a mechanism that is not its namesake", () => {
-    const shared = ["errno", "file_object", "timeout", "retry", "descriptor", "platform"];
+    const shared = ["arguments", "errno", "file_object", "timeout", "retry", "descriptor", "platform"];
     for (const [path, imported] of within("selectors")) {
       const name = path.slice("selectors/".length);
       for (const specifier of imported.filter((specifier) => specifier.startsWith("ffi/"))) {

@@ -1,0 +1,203 @@
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { arch, os } from "../ffi/platform.ts";
+import { skip, test } from "./util.ts";
+
+const MODULES = ["../mod.ts", "../ffi/mod.ts", "../ffi/socket.ts"].map((path) => new URL(path, import.meta.url).href);
+const [SELECTORS, SELECT, SOCKET] = MODULES.map((href) => JSON.stringify(href));
+
+/** Names from `ffi/platform.ts` that a permission can be for. */
+const LIBC_PATHS = [
+  `/lib/${arch}-linux-gnu/libc.so.6`,
+  `/usr/lib/${arch}-linux-gnu/libc.so.6`,
+  "/lib64/libc.so.6",
+  "/usr/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+  "/lib/libc.so.6",
+  `/lib/libc.musl-${arch}.so.1`,
+  `/lib/ld-musl-${arch}.so.1`,
+  "/system/lib64/libc.so",
+  "/usr/lib/libSystem.B.dylib",
+  "/lib/libc.so.7",
+  "/lib/libc.so.12",
+  "/lib/64/libc.so.1",
+];
+
+/** Uses selectors, primitives, sockets and names, and errors of each. */
+const EVERYTHING = `
+  import { DefaultSelector, EVENT_READ } from ${SELECTORS};
+  import { select } from ${SELECT};
+  import { AF_INET, close, getaddrinfo, pipe, read, Socket, socketpair, write } from ${SOCKET};
+
+  function codeOf(call) {
+    try {
+      call();
+    } catch (error) {
+      return error.code;
+    }
+  }
+
+  const [here, there] = socketpair();
+  using selector = new DefaultSelector();
+  const out = [];
+  selector.register(there, EVENT_READ, "data");
+  out.push(selector.select(0).length);
+  here.send(new Uint8Array([7]));
+  out.push(selector.select(10).map(([key, events]) => [key.data, events]));
+  out.push(select([there], [], [], 10)[0].length);
+  out.push(there.recv(10)[0]);
+  there.setBlocking(false);
+  out.push(codeOf(() => there.recv(10)), there.tryRecvInto(new Uint8Array(1)));
+  here.close();
+  out.push(codeOf(() => here.send(new Uint8Array(1))), codeOf(() => there.send(new Uint8Array(1))));
+  selector.unregister(there);
+  there.close();
+
+  const [reader, writer] = pipe();
+  write(writer, new Uint8Array(3));
+  out.push(read(reader, new Uint8Array(10)));
+  close(reader);
+  close(writer);
+  out.push(codeOf(() => close(writer)));
+
+  using dead = new Socket();
+  dead.bind({ hostname: "127.0.0.1", port: 0 });
+  using client = new Socket();
+  out.push(client.connectEx(dead.getsockname()));
+  out.push(getaddrinfo("localhost", 80, { family: AF_INET })[0].address.hostname);
+  console.log(JSON.stringify(out));
+`;
+const EVERYTHING_PRINTS = [
+  0,
+  [["data", 1]],
+  1,
+  7,
+  "EAGAIN",
+  null,
+  "EBADF",
+  "EPIPE",
+  3,
+  "EBADF",
+  "ECONNREFUSED",
+  "127.0.0.1",
+];
+
+/** Runs a module as the main one of another Deno, with these permissions and no others. */
+async function run(source: string, ...permissions: string[]): Promise<{ code: number; out: string; err: string }> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/main.js`, source);
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--no-prompt", "--no-config", "--no-lock", ...permissions, `${folder}/main.js`],
+      cwd: folder,
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+    }).output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes).trim());
+    return { code, out: out!, err: err! };
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function assertPrints(expected: unknown, source: string, ...permissions: string[]): Promise<void> {
+  const { code, out, err } = await run(source, ...permissions);
+  assertEquals([code, err], [0, ""]);
+  assertEquals(JSON.parse(out), expected);
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+describe("permissions", () => {
+  test("importing mod.ts, ffi/mod.ts and ffi/socket.ts needs no permission", async () => {
+    const source = `
+      import { DefaultSelector } from ${SELECTORS};
+      import { select } from ${SELECT};
+      import { Socket } from ${SOCKET};
+      console.log(JSON.stringify([DefaultSelector, select, Socket].map((value) => typeof value)));
+    `;
+    await assertPrints(["function", "function", "function"], source);
+    await assertPrints(["function", "function", "function"], source, "--deny-ffi");
+  });
+
+  test("importing opens no library, and the first selector or socket does", async () => {
+    // The import is a dynamic one, so that it is looked on while it runs.
+    const source = (href: string, use: string) => `
+      let opened = 0;
+      const { dlopen } = Deno;
+      Deno.dlopen = (...parameters) => (opened++, dlopen(...parameters));
+      const module = await import(${href});
+      const before = opened;
+      ${use};
+      console.log(JSON.stringify([before, opened > 0]));
+    `;
+    await assertPrints([0, true], source(SELECTORS!, "new module.DefaultSelector().close()"), "--allow-ffi");
+    await assertPrints([0, true], source(SELECT!, "module.select([], [], [], 0)"), "--allow-ffi");
+    await assertPrints([0, true], source(SOCKET!, "new module.Socket().close()"), "--allow-ffi");
+  });
+
+  const needs: [name: string, href: string, call: string][] = [
+    ["new DefaultSelector()", SELECTORS!, "new module.DefaultSelector()"],
+    ["new SelectSelector()", SELECTORS!, "new module.SelectSelector().select(0)"],
+    ["select()", SELECT!, "module.select([], [], [], 0)"],
+    ["new Socket()", SOCKET!, "new module.Socket()"],
+    ["socketpair()", SOCKET!, "module.socketpair()"],
+    ["pipe()", SOCKET!, "module.pipe()"],
+    ["getaddrinfo()", SOCKET!, "module.getaddrinfo('127.0.0.1', 80)"],
+  ];
+  test(`${needs.map(([name]) => name).join(", ")} throw NotCapable that names --allow-ffi`, async () => {
+    const lines = needs.map(([name, href, call]) => `
+      try {
+        const module = await import(${href});
+        ${call};
+        found.push([${JSON.stringify(name)}, "nothing was thrown"]);
+      } catch (error) {
+        found.push([${JSON.stringify(name)}, error instanceof Deno.errors.NotCapable, error.message]);
+      }
+    `);
+    const source = `const found = []; ${lines.join("")} console.log(JSON.stringify(found));`;
+    for (const permissions of [[], ["--deny-ffi"], ["--allow-read", "--allow-net", "--allow-sys"]]) {
+      const { code, out, err } = await run(source, ...permissions);
+      assertEquals([code, err], [0, ""]);
+      const found = JSON.parse(out) as [name: string, isNotCapable: boolean, message: string][];
+      assertEquals(found.map(([name]) => name), needs.map(([name]) => name));
+      for (const [name, isNotCapable, message] of found) {
+        assert(isNotCapable === true, `${name}: ${message}`);
+        assertStringIncludes(message, "--allow-ffi");
+      }
+    }
+  });
+
+  test("an uncaught error of a program without --allow-ffi tells its user the flag", async () => {
+    const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`);
+    assertEquals(code, 1);
+    assertMatch(err, /NotCapable: .*--allow-ffi/);
+  });
+
+  test("everything works with --allow-ffi alone", async () => {
+    await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi");
+  });
+
+  const path = LIBC_PATHS.find(isFile);
+  const alone = "everything works with --allow-ffi=<path of the C library> alone";
+  if (path === undefined) {
+    skip(alone, `none of the paths that are known for the C library is a file on this ${os} ${arch}`);
+  } else {
+    test(alone, () => assertPrints(EVERYTHING_PRINTS, EVERYTHING, `--allow-ffi=${path}`));
+  }
+
+  test("new Socket() throws NotCapable with --allow-ffi=<path of another library, or of the current folder>", async () => {
+    for (const path of ["/nowhere/other.so", "."]) {
+      const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`, `--allow-ffi=${path}`);
+      assertEquals(code, 1);
+      assertMatch(err, /NotCapable: .*--allow-ffi/);
+    }
+  });
+});
