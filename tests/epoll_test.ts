@@ -48,7 +48,7 @@ import { os } from "../ffi/platform.ts";
 import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket } from "../ffi/socket.ts";
 import { EpollSelector, EVENT_READ, EVENT_WRITE, KeyError, PollSelector, type Ready, SelectSelector } from "../mod.ts";
 import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, elapsedMs, libc, readyFds, skip, test as declare, text } from "./util.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, libc, readyFds, skip, test as declare, text } from "./util.ts";
 
 /** Seconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
 const SOON = 5;
@@ -68,15 +68,6 @@ function test(name: string, body: () => void): void {
 
 function isOpen(fd: number): boolean {
   return libc!.fcntl(fd, F_GETFD) !== -1;
-}
-
-/** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
-function duplicate(cleanup: Cleanup, fd: number, number: number): number {
-  assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
-  cleanup.defer(() => {
-    if (isOpen(number)) close(number);
-  });
-  return number;
 }
 
 /** A descriptor that is readable, and one that is not. */

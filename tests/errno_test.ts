@@ -7,7 +7,7 @@ import { OSError as OSErrorOfMod } from "../mod.ts";
 import { OSError as OSErrorOfSelect } from "../ffi/mod.ts";
 import { OSError as OSErrorOfSocket } from "../ffi/socket.ts";
 import * as sys from "../ffi/posix.ts";
-import { skip, test } from "./util.ts";
+import { moduleOf, printedBy, skip, test } from "./util.ts";
 
 const linuxTest = os === "linux" || os === "android"
   ? test
@@ -210,23 +210,3 @@ describe("errno", () => {
     assertEquals(await printedBy(here), [0, true, 0]);
   });
 });
-
-/** The address of a module with this source, in JavaScript. */
-function moduleOf(source: string): string {
-  return `data:application/javascript,${encodeURIComponent(source)}`;
-}
-
-/**
- * Gives what a module prints that another Deno runs, in JSON.
- *
- * Workers are made there, since Deno keeps descriptors of a worker open after its end.
- */
-async function printedBy(source: string): Promise<unknown> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", "--no-config", "--no-lock", moduleOf(source)],
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  assertEquals([new TextDecoder().decode(stderr), code], ["", 0]);
-  return JSON.parse(new TextDecoder().decode(stdout));
-}

@@ -15,7 +15,6 @@ import {
   assertNotStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { closeSync, openSync } from "node:fs";
@@ -39,40 +38,14 @@ import { AF_INET, close, MSG_OOB, read, SHUT_RDWR, SHUT_WR, type Socket, write }
 import { O_NONBLOCK } from "../ffi/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, PollSelector, type Ready } from "../mod.ts";
 import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, elapsedMs, libc, readyFds, test, text } from "./util.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, fifo, libc, readyFds, shell, test, text } from "./util.ts";
 
 /** Milliseconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
 const SOON = 5000;
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 
-const F_GETFD = 1;
 const O_RDWR = 2;
-
-/** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
-function duplicate(cleanup: Cleanup, fd: number, number: number): number {
-  assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
-  cleanup.defer(() => {
-    if (libc!.fcntl(number, F_GETFD) !== -1) close(number);
-  });
-  return number;
-}
-
-/** A FIFO, which another process can open by its path, and a descriptor of it. */
-function fifo(cleanup: Cleanup, flags: number): [path: string, fd: number] {
-  const directory = Deno.makeTempDirSync();
-  cleanup.defer(() => Deno.removeSync(directory, { recursive: true }));
-  const path = join(directory, "fifo");
-  assertEquals(libc!.mkfifo(bytes(`${path}\0`), 0o600), 0);
-  const fd = libc!.open(bytes(`${path}\0`), flags);
-  cleanup.defer(() => close(fd));
-  return [path, fd];
-}
-
-/** Starts a shell script; the arguments are its `$0` and so on. */
-function shell(script: string, ...args: string[]): Deno.ChildProcess {
-  return new Deno.Command("sh", { args: ["-c", script, ...args], stdin: "null", stdout: "null" }).spawn();
-}
 
 /** What a Poll found, by descriptor. */
 function sorted(found: [number, number][]): [number, number][] {

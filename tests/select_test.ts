@@ -24,23 +24,12 @@ import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket.ts";
 import { O_NONBLOCK } from "../ffi/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, type Ready, SelectSelector } from "../mod.ts";
 import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, elapsedMs, libc, readyFds, test, text } from "./util.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, libc, readyFds, test, text } from "./util.ts";
 
 /** Ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
 const SOON = 5;
 
 const BOTH = EVENT_READ | EVENT_WRITE;
-
-/** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
-function duplicate(cleanup: Cleanup, fd: number, number: number): number {
-  assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
-  cleanup.defer(() => {
-    if (libc!.fcntl(number, F_GETFD) !== -1) close(number);
-  });
-  return number;
-}
-
-const F_GETFD = 1;
 
 /** A number that stands for no descriptor, and that nothing else in the process will be given meanwhile. */
 function closedNumber(cleanup: Cleanup, number: number): number {

@@ -69,7 +69,7 @@ import {
   TCP_NODELAY,
   write,
 } from "../ffi/socket.ts";
-import { bytes, Cleanup, libc, skip, tcpPair, test, text } from "./util.ts";
+import { bytes, Cleanup, libc, moduleOf, printedBy, skip, tcpPair, test, text } from "./util.ts";
 
 const isLinux = os === "linux" || os === "android";
 
@@ -1628,24 +1628,4 @@ function tryAcceptOne(cleanup: Cleanup, server: Socket): [Socket, Address] {
 function checksum(sum: number, data: Uint8Array): number {
   for (let i = 0; i < data.length; i++) sum = (Math.imul(sum, 31) + data[i]!) | 0;
   return sum;
-}
-
-/** The address of a module with this source, in JavaScript. */
-function moduleOf(source: string): string {
-  return `data:application/javascript,${encodeURIComponent(source)}`;
-}
-
-/**
- * Gives what a module prints that another Deno runs, in JSON.
- *
- * Workers are made there, since Deno keeps descriptors of a worker open after its end.
- */
-async function printedBy(source: string): Promise<unknown> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-all", "--no-config", "--no-lock", moduleOf(source)],
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  assertEquals([new TextDecoder().decode(stderr), code], ["", 0]);
-  return JSON.parse(new TextDecoder().decode(stdout));
 }

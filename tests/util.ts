@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
 import { it } from "@std/testing/bdd";
 import type { BaseSelector, FileObject } from "../mod.ts";
 import { EpollInstance } from "../ffi/epoll.ts";
@@ -185,4 +186,51 @@ export function hasEpollPwait2(): boolean {
   } finally {
     set.close();
   }
+}
+
+/** The address of a module with this source, in JavaScript. */
+export function moduleOf(source: string): string {
+  return `data:application/javascript,${encodeURIComponent(source)}`;
+}
+
+/**
+ * Gives what a module prints that another Deno runs, in JSON.
+ *
+ * Workers are made there, since Deno keeps descriptors of a worker open after its end.
+ */
+export async function printedBy(source: string): Promise<unknown> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", "--no-config", "--no-lock", moduleOf(source)],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  assertEquals([text(stderr), code], ["", 0]);
+  return JSON.parse(text(stdout));
+}
+
+const F_GETFD = 1;
+
+/** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
+export function duplicate(cleanup: Cleanup, fd: number, number: number): number {
+  assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
+  cleanup.defer(() => {
+    if (libc!.fcntl(number, F_GETFD) !== -1) close(number);
+  });
+  return number;
+}
+
+/** A FIFO, which another process can open by its path, and a descriptor of it. */
+export function fifo(cleanup: Cleanup, flags: number): [path: string, fd: number] {
+  const directory = Deno.makeTempDirSync();
+  cleanup.defer(() => Deno.removeSync(directory, { recursive: true }));
+  const path = join(directory, "fifo");
+  assertEquals(libc!.mkfifo(bytes(`${path}\0`), 0o600), 0);
+  const fd = libc!.open(bytes(`${path}\0`), flags);
+  cleanup.defer(() => close(fd));
+  return [path, fd];
+}
+
+/** Starts a shell script; the arguments are its `$0` and so on. */
+export function shell(script: string, ...args: string[]): Deno.ChildProcess {
+  return new Deno.Command("sh", { args: ["-c", script, ...args], stdin: "null", stdout: "null" }).spawn();
 }
