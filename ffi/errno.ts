@@ -22,97 +22,120 @@
  * @module
  */
 
-import { type Functions, lazy, openLibc, type Os, os } from "./platform.ts";
+import { type Functions, lazy, type Library, openLibrary, type Os, os } from "./platform.ts";
 
-/** One error of the C library: its name, its text, and its number on each family of systems. */
-type ErrnoRow = readonly [code: string, message: string, linux: number];
-
-/** Errors that descriptors, sockets and the calls that wait for them are known to give. Linux: asm-generic/errno.h. */
-const ERRNO_TABLE: readonly ErrnoRow[] = [
-  ["EPERM", "Operation not permitted", 1],
-  ["ENOENT", "No such file or directory", 2],
-  ["ESRCH", "No such process", 3],
-  ["EINTR", "Interrupted system call", 4],
-  ["EIO", "Input/output error", 5],
-  ["ENXIO", "No such device or address", 6],
-  ["E2BIG", "Argument list too long", 7],
-  ["EBADF", "Bad file descriptor", 9],
-  ["ECHILD", "No child processes", 10],
-  ["EAGAIN", "Resource temporarily unavailable", 11],
-  ["ENOMEM", "Cannot allocate memory", 12],
-  ["EACCES", "Permission denied", 13],
-  ["EFAULT", "Bad address", 14],
-  ["EBUSY", "Device or resource busy", 16],
-  ["EEXIST", "File exists", 17],
-  ["ENODEV", "No such device", 19],
-  ["ENOTDIR", "Not a directory", 20],
-  ["EISDIR", "Is a directory", 21],
-  ["EINVAL", "Invalid argument", 22],
-  ["ENFILE", "Too many open files in system", 23],
-  ["EMFILE", "Too many open files", 24],
-  ["ENOTTY", "Inappropriate ioctl for device", 25],
-  ["EFBIG", "File too large", 27],
-  ["ENOSPC", "No space left on device", 28],
-  ["ESPIPE", "Illegal seek", 29],
-  ["EROFS", "Read-only file system", 30],
-  ["EPIPE", "Broken pipe", 32],
-  ["EDOM", "Numerical argument out of domain", 33],
-  ["ERANGE", "Numerical result out of range", 34],
-  ["EDEADLK", "Resource deadlock avoided", 35],
-  ["ENAMETOOLONG", "File name too long", 36],
-  ["ENOLCK", "No locks available", 37],
-  ["ENOSYS", "Function not implemented", 38],
-  ["ELOOP", "Too many levels of symbolic links", 40],
-  ["ENODATA", "No data available", 61],
-  ["ETIME", "Timer expired", 62],
-  ["ENOLINK", "Link has been severed", 67],
-  ["ECOMM", "Communication error on send", 70],
-  ["EPROTO", "Protocol error", 71],
-  ["EBADMSG", "Bad message", 74],
-  ["EOVERFLOW", "Value too large for defined data type", 75],
-  ["EILSEQ", "Invalid or incomplete multibyte or wide character", 84],
-  ["EUSERS", "Too many users", 87],
-  ["ENOTSOCK", "Socket operation on non-socket", 88],
-  ["EDESTADDRREQ", "Destination address required", 89],
-  ["EMSGSIZE", "Message too long", 90],
-  ["EPROTOTYPE", "Protocol wrong type for socket", 91],
-  ["ENOPROTOOPT", "Protocol not available", 92],
-  ["EPROTONOSUPPORT", "Protocol not supported", 93],
-  ["ESOCKTNOSUPPORT", "Socket type not supported", 94],
-  ["EOPNOTSUPP", "Operation not supported", 95],
-  ["EPFNOSUPPORT", "Protocol family not supported", 96],
-  ["EAFNOSUPPORT", "Address family not supported by protocol", 97],
-  ["EADDRINUSE", "Address already in use", 98],
-  ["EADDRNOTAVAIL", "Cannot assign requested address", 99],
-  ["ENETDOWN", "Network is down", 100],
-  ["ENETUNREACH", "Network is unreachable", 101],
-  ["ENETRESET", "Network dropped connection on reset", 102],
-  ["ECONNABORTED", "Software caused connection abort", 103],
-  ["ECONNRESET", "Connection reset by peer", 104],
-  ["ENOBUFS", "No buffer space available", 105],
-  ["EISCONN", "Transport endpoint is already connected", 106],
-  ["ENOTCONN", "Transport endpoint is not connected", 107],
-  ["ESHUTDOWN", "Cannot send after transport endpoint shutdown", 108],
-  ["ETOOMANYREFS", "Too many references: cannot splice", 109],
-  ["ETIMEDOUT", "Connection timed out", 110],
-  ["ECONNREFUSED", "Connection refused", 111],
-  ["EHOSTDOWN", "Host is down", 112],
-  ["EHOSTUNREACH", "No route to host", 113],
-  ["EALREADY", "Operation already in progress", 114],
-  ["EINPROGRESS", "Operation now in progress", 115],
-  ["EDQUOT", "Disk quota exceeded", 122],
-  ["ECANCELED", "Operation canceled", 125],
+/** One error: its name, its text, and its number on each family of systems, 0 where it has none. */
+type ErrnoRow = readonly [
+  code: string,
+  message: string,
+  linux: number,
+  darwin: number,
+  freebsd: number,
+  netbsd: number,
+  solaris: number,
+  windows: number,
 ];
 
-/** Which number of an {@linkcode ErrnoRow} counts on each system; the others follow with their backends. */
-const ERRNO_COLUMN: Readonly<Partial<Record<Os, 2>>> = { linux: 2, android: 2 };
+/**
+ * Errors that descriptors, sockets and the calls that wait for them are known to give.
+ *
+ * Linux: asm-generic/errno.h. The others: their <sys/errno.h>. Windows: the WSAE* numbers of winsock2.h.
+ */
+const ERRNO_TABLE: readonly ErrnoRow[] = [
+  ["EPERM", "Operation not permitted", 1, 1, 1, 1, 1, 0],
+  ["ENOENT", "No such file or directory", 2, 2, 2, 2, 2, 0],
+  ["ESRCH", "No such process", 3, 3, 3, 3, 3, 0],
+  ["EINTR", "Interrupted system call", 4, 4, 4, 4, 4, 10004],
+  ["EIO", "Input/output error", 5, 5, 5, 5, 5, 0],
+  ["ENXIO", "No such device or address", 6, 6, 6, 6, 6, 0],
+  ["E2BIG", "Argument list too long", 7, 7, 7, 7, 7, 0],
+  ["EBADF", "Bad file descriptor", 9, 9, 9, 9, 9, 10009],
+  ["ECHILD", "No child processes", 10, 10, 10, 10, 10, 0],
+  ["EAGAIN", "Resource temporarily unavailable", 11, 35, 35, 35, 11, 10035],
+  ["ENOMEM", "Cannot allocate memory", 12, 12, 12, 12, 12, 0],
+  ["EACCES", "Permission denied", 13, 13, 13, 13, 13, 10013],
+  ["EFAULT", "Bad address", 14, 14, 14, 14, 14, 10014],
+  ["EBUSY", "Device or resource busy", 16, 16, 16, 16, 16, 0],
+  ["EEXIST", "File exists", 17, 17, 17, 17, 17, 0],
+  ["ENODEV", "No such device", 19, 19, 19, 19, 19, 0],
+  ["ENOTDIR", "Not a directory", 20, 20, 20, 20, 20, 0],
+  ["EISDIR", "Is a directory", 21, 21, 21, 21, 21, 0],
+  ["EINVAL", "Invalid argument", 22, 22, 22, 22, 22, 10022],
+  ["ENFILE", "Too many open files in system", 23, 23, 23, 23, 23, 0],
+  ["EMFILE", "Too many open files", 24, 24, 24, 24, 24, 10024],
+  ["ENOTTY", "Inappropriate ioctl for device", 25, 25, 25, 25, 25, 0],
+  ["EFBIG", "File too large", 27, 27, 27, 27, 27, 0],
+  ["ENOSPC", "No space left on device", 28, 28, 28, 28, 28, 0],
+  ["ESPIPE", "Illegal seek", 29, 29, 29, 29, 29, 0],
+  ["EROFS", "Read-only file system", 30, 30, 30, 30, 30, 0],
+  ["EPIPE", "Broken pipe", 32, 32, 32, 32, 32, 0],
+  ["EDOM", "Numerical argument out of domain", 33, 33, 33, 33, 33, 0],
+  ["ERANGE", "Numerical result out of range", 34, 34, 34, 34, 34, 0],
+  ["EDEADLK", "Resource deadlock avoided", 35, 11, 11, 11, 45, 0],
+  ["ENAMETOOLONG", "File name too long", 36, 63, 63, 63, 78, 10063],
+  ["ENOLCK", "No locks available", 37, 77, 77, 77, 46, 0],
+  ["ENOSYS", "Function not implemented", 38, 78, 78, 78, 89, 0],
+  ["ELOOP", "Too many levels of symbolic links", 40, 62, 62, 62, 90, 10062],
+  ["ENODATA", "No data available", 61, 96, 0, 89, 61, 0],
+  ["ETIME", "Timer expired", 62, 101, 0, 92, 62, 0],
+  ["ENOLINK", "Link has been severed", 67, 97, 91, 95, 67, 0],
+  ["ECOMM", "Communication error on send", 70, 0, 0, 0, 70, 0],
+  ["EPROTO", "Protocol error", 71, 100, 92, 96, 71, 0],
+  ["EBADMSG", "Bad message", 74, 94, 89, 88, 77, 0],
+  ["EOVERFLOW", "Value too large for defined data type", 75, 84, 84, 84, 79, 0],
+  ["EILSEQ", "Invalid or incomplete multibyte or wide character", 84, 92, 86, 85, 88, 0],
+  ["EUSERS", "Too many users", 87, 68, 68, 68, 94, 10068],
+  ["ENOTSOCK", "Socket operation on non-socket", 88, 38, 38, 38, 95, 10038],
+  ["EDESTADDRREQ", "Destination address required", 89, 39, 39, 39, 96, 10039],
+  ["EMSGSIZE", "Message too long", 90, 40, 40, 40, 97, 10040],
+  ["EPROTOTYPE", "Protocol wrong type for socket", 91, 41, 41, 41, 98, 10041],
+  ["ENOPROTOOPT", "Protocol not available", 92, 42, 42, 42, 99, 10042],
+  ["EPROTONOSUPPORT", "Protocol not supported", 93, 43, 43, 43, 120, 10043],
+  ["ESOCKTNOSUPPORT", "Socket type not supported", 94, 44, 44, 44, 121, 10044],
+  ["EOPNOTSUPP", "Operation not supported", 95, 102, 45, 45, 122, 10045],
+  ["EPFNOSUPPORT", "Protocol family not supported", 96, 46, 46, 46, 123, 10046],
+  ["EAFNOSUPPORT", "Address family not supported by protocol", 97, 47, 47, 47, 124, 10047],
+  ["EADDRINUSE", "Address already in use", 98, 48, 48, 48, 125, 10048],
+  ["EADDRNOTAVAIL", "Cannot assign requested address", 99, 49, 49, 49, 126, 10049],
+  ["ENETDOWN", "Network is down", 100, 50, 50, 50, 127, 10050],
+  ["ENETUNREACH", "Network is unreachable", 101, 51, 51, 51, 128, 10051],
+  ["ENETRESET", "Network dropped connection on reset", 102, 52, 52, 52, 129, 10052],
+  ["ECONNABORTED", "Software caused connection abort", 103, 53, 53, 53, 130, 10053],
+  ["ECONNRESET", "Connection reset by peer", 104, 54, 54, 54, 131, 10054],
+  ["ENOBUFS", "No buffer space available", 105, 55, 55, 55, 132, 10055],
+  ["EISCONN", "Transport endpoint is already connected", 106, 56, 56, 56, 133, 10056],
+  ["ENOTCONN", "Transport endpoint is not connected", 107, 57, 57, 57, 134, 10057],
+  ["ESHUTDOWN", "Cannot send after transport endpoint shutdown", 108, 58, 58, 58, 143, 10058],
+  ["ETOOMANYREFS", "Too many references: cannot splice", 109, 59, 59, 59, 144, 10059],
+  ["ETIMEDOUT", "Connection timed out", 110, 60, 60, 60, 145, 10060],
+  ["ECONNREFUSED", "Connection refused", 111, 61, 61, 61, 146, 10061],
+  ["EHOSTDOWN", "Host is down", 112, 64, 64, 64, 147, 10064],
+  ["EHOSTUNREACH", "No route to host", 113, 65, 65, 65, 148, 10065],
+  ["EALREADY", "Operation already in progress", 114, 37, 37, 37, 149, 10037],
+  ["EINPROGRESS", "Operation now in progress", 115, 36, 36, 36, 150, 10036],
+  ["EDQUOT", "Disk quota exceeded", 122, 69, 69, 69, 49, 10069],
+  ["ECANCELED", "Operation canceled", 125, 89, 85, 87, 47, 10103],
+];
 
-const rows = ERRNO_TABLE.map((row) => ({ code: row[0], message: row[1], errno: row[ERRNO_COLUMN[os] ?? 2] }));
-const rowOf = new Map(rows.map((row) => [row.errno, row]));
+/** Which number of an {@linkcode ErrnoRow} counts on each system. */
+const ERRNO_COLUMN: Readonly<Record<Os, 2 | 3 | 4 | 5 | 6 | 7>> = {
+  linux: 2,
+  android: 2,
+  darwin: 3,
+  freebsd: 4,
+  netbsd: 5,
+  solaris: 6,
+  illumos: 6,
+  aix: 2,
+  windows: 7,
+};
 
-/** The number that this system gives the error `code`. */
+const rows = ERRNO_TABLE.map((row) => ({ code: row[0], message: row[1], errno: row[ERRNO_COLUMN[os]] }));
+const rowOf = new Map(rows.filter((row) => row.errno !== 0).map((row) => [row.errno, row]));
+
+/** The number that this system gives the error `code`; NaN, which no outcome equals, if it has none. */
 function errnoOf(code: string): number {
-  return rows.find((row) => row.code === code)!.errno;
+  return rows.find((row) => row.code === code)!.errno || NaN;
 }
 
 /** Number of "operation not permitted". */
@@ -202,7 +225,7 @@ let refresh: (() => void) | null = null;
 
 const findErrno = lazy(() => {
   const name = ERRNO_LOCATION[os] ?? "__errno_location";
-  const libc = openLibc({
+  const libc = openLibrary("libc", {
     location: { name, parameters: [], result: "pointer" },
     address: { name, parameters: [], result: "usize" },
     memcpy: {
@@ -233,10 +256,16 @@ const findErrno = lazy(() => {
 export function lazyLibc<const Symbols extends Deno.ForeignLibraryInterface>(
   symbols: Symbols,
 ): () => Functions<Symbols> {
-  return lazy(() => {
-    findErrno();
-    return openLibc(symbols);
-  });
+  return lazy(() => openWithErrno("libc", symbols));
+}
+
+/** Opens a library whose functions leave their errors in errno, which is found first. */
+export function openWithErrno<const Symbols extends Deno.ForeignLibraryInterface>(
+  library: Library,
+  symbols: Symbols,
+): Functions<Symbols> {
+  findErrno();
+  return openLibrary(library, symbols);
 }
 
 /**

@@ -23,7 +23,7 @@ export { arch, os };
  * glibc's `libc.so` is a linker script, which is why the version stands in the name. macOS keeps the library in its
  * dyld cache, not on disk. A bare name needs the whole of `--allow-ffi`; an absolute one can be granted alone.
  */
-const LIBC_NAMES: Readonly<Record<Os, readonly string[]>> = {
+const LIBC: Readonly<Partial<Record<Os, readonly string[]>>> = {
   linux: [
     "libc.so.6",
     `/lib/${arch}-linux-gnu/libc.so.6`,
@@ -42,9 +42,27 @@ const LIBC_NAMES: Readonly<Record<Os, readonly string[]>> = {
   netbsd: ["libc.so.12", "/lib/libc.so.12"],
   solaris: ["libc.so.1", "/lib/64/libc.so.1"],
   illumos: ["libc.so.1", "/lib/64/libc.so.1"],
-  aix: [],
-  windows: [],
 };
+
+/** The libraries that are opened, and the names of their files on each system that has them. */
+const LIBRARIES = {
+  /** The C library: descriptors, sockets, and most calls that wait. */
+  libc: LIBC,
+  /** Winsock. */
+  winsock: { windows: ["ws2_32.dll", "C:\\Windows\\System32\\ws2_32.dll"] },
+  /** What has kqueue() and kevent(): the C library of the BSDs, and a library over epoll on Linux. */
+  kqueue: {
+    darwin: LIBC.darwin,
+    freebsd: LIBC.freebsd,
+    netbsd: LIBC.netbsd,
+    linux: ["libkqueue.so.0", `/usr/lib/${arch}-linux-gnu/libkqueue.so.0`, "/usr/lib64/libkqueue.so.0"],
+  },
+  /** What opens and drives /dev/poll. */
+  devpoll: { solaris: LIBC.solaris, illumos: LIBC.illumos },
+} as const satisfies Record<string, Readonly<Partial<Record<Os, readonly string[] | undefined>>>>;
+
+/** A library that can be opened, by the name that it has here. */
+export type Library = keyof typeof LIBRARIES;
 
 /** The functions of a library that was opened with `Symbols`. */
 export type Functions<Symbols extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<Symbols>["symbols"];
@@ -56,21 +74,18 @@ export function lazy<T>(make: () => T): () => T {
 }
 
 /**
- * Opens the C library of this system.
+ * Opens a library of this system.
  *
  * @throws {Deno.errors.NotCapable} if foreign functions are not permitted; the message names the flag
- * @throws {Deno.errors.NotSupported} if this system has no C library that is known here
+ * @throws {Deno.errors.NotSupported} if this system has no such library
  */
-export function openLibc<const Symbols extends Deno.ForeignLibraryInterface>(symbols: Symbols): Functions<Symbols> {
-  return openFirst(LIBC_NAMES[os], symbols);
-}
-
-function openFirst<const Symbols extends Deno.ForeignLibraryInterface>(
-  names: readonly string[],
+export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
+  library: Library,
   symbols: Symbols,
 ): Functions<Symbols> {
+  const names = (LIBRARIES[library] as Partial<Record<Os, readonly string[]>>)[os] ?? [];
   const failures: string[] = [];
-  for (const name of permitted(names)) {
+  for (const name of permitted(library, names)) {
     try {
       return Deno.dlopen(name, symbols).symbols;
     } catch (error) {
@@ -78,8 +93,40 @@ function openFirst<const Symbols extends Deno.ForeignLibraryInterface>(
     }
   }
   throw new Deno.errors.NotSupported(
-    `Cannot open the C library on ${os} ${arch}: ${failures.join("; ") || "no name for it is known"}`,
+    `Cannot open ${library} on ${os} ${arch}: ${failures.join("; ") || "this system has no such library"}`,
   );
+}
+
+/** Functions in the place of a library's, and the system that they pretend to be. */
+interface StandIn {
+  functions: unknown;
+  system: Os;
+}
+
+const standIns = new Map<Library, StandIn>();
+
+/**
+ * Puts functions in the place of a library's, for tests of kernels that are not at hand.
+ *
+ * @param library Whose place
+ * @param functions The functions, by the names that the library is opened with
+ * @param system The system whose layouts and constants they speak
+ */
+export function standIn(library: Library, functions: unknown, system: Os): void {
+  standIns.set(library, { functions, system });
+}
+
+/**
+ * Declares functions of a library for which there may be a stand-in.
+ *
+ * @returns What gives the functions and the system that they are of; they are opened when it is first called
+ */
+export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
+  library: Library,
+  open: () => Functions<Symbols>,
+): () => { functions: Functions<Symbols>; system: Os } {
+  const real = lazy(() => ({ functions: open(), system: os }));
+  return () => (standIns.get(library) as ReturnType<typeof real> | undefined) ?? real();
 }
 
 /**
@@ -89,14 +136,14 @@ function openFirst<const Symbols extends Deno.ForeignLibraryInterface>(
  * its user has just answered "yes" to the prompt (denoland/deno#29246). So only absolute names are tried under a grant
  * for a path, and the prompt asks for the whole permission.
  */
-function permitted(names: readonly string[]): readonly string[] {
+function permitted(library: Library, names: readonly string[]): readonly string[] {
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return names;
   const granted = names.filter((name) =>
-    name.startsWith("/") && Deno.permissions.querySync({ name: "ffi", path: name }).state === "granted"
+    /^(\/|C:)/.test(name) && Deno.permissions.querySync({ name: "ffi", path: name }).state === "granted"
   );
   if (granted.length > 0) return granted;
   if (Deno.permissions.requestSync({ name: "ffi" }).state === "granted") return names;
   throw new Deno.errors.NotCapable(
-    "Cannot open the C library: foreign functions are not permitted; run Deno with --allow-ffi",
+    `Cannot open ${library}: foreign functions are not permitted; run Deno with --allow-ffi`,
   );
 }

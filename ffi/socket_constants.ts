@@ -6,6 +6,9 @@
 
 import { type Os, os } from "./platform.ts";
 
+/** What no option has: the system refuses it with ENOPROTOOPT. */
+const NONE = 0x7fff_ffff;
+
 /** Linux: asm-generic/socket.h, linux/in.h, linux/in6.h, linux/tcp.h, bits/socket.h, netdb.h. */
 const LINUX = {
   AF_UNSPEC: 0,
@@ -66,10 +69,170 @@ const LINUX = {
   AI_NUMERICSERV: 0x400,
 };
 
-/** The row of each system; the others follow with their backends. */
-const CONSTANTS: Readonly<Partial<Record<Os, typeof LINUX>>> = { linux: LINUX, android: LINUX };
+type Constants = Readonly<Record<keyof typeof LINUX, number>>;
 
-const constants = CONSTANTS[os] ?? LINUX;
+/** What the BSDs have in common, and most of it Solaris and Winsock too: sys/socket.h, netinet/in.h, netinet6/in6.h. */
+const BSD: Constants = {
+  AF_UNSPEC: 0,
+  AF_UNIX: 1,
+  AF_INET: 2,
+  AF_INET6: 10,
+  SOCK_STREAM: 1,
+  SOCK_DGRAM: 2,
+  SOCK_RAW: 3,
+  SOCK_SEQPACKET: 5,
+  SOCK_NONBLOCK: 0x2000_0000,
+  SOCK_CLOEXEC: 0x1000_0000,
+  O_NONBLOCK: 0x4,
+  O_CLOEXEC: 0o2000000,
+  SOMAXCONN: 128,
+  SOL_SOCKET: 0xffff,
+  SO_REUSEADDR: 0x0004,
+  SO_TYPE: 0x1008,
+  SO_ERROR: 0x1007,
+  SO_BROADCAST: 0x0020,
+  SO_SNDBUF: 0x1001,
+  SO_RCVBUF: 0x1002,
+  SO_KEEPALIVE: 0x0008,
+  SO_OOBINLINE: 0x0100,
+  SO_LINGER: 0x0080,
+  SO_REUSEPORT: 0x0200,
+  SO_ACCEPTCONN: 0x0002,
+  SO_PROTOCOL: NONE,
+  IPPROTO_IP: 0,
+  IPPROTO_ICMP: 1,
+  IPPROTO_TCP: 6,
+  IPPROTO_UDP: 17,
+  IPPROTO_IPV6: 41,
+  IPPROTO_ICMPV6: 58,
+  IP_TTL: 4,
+  IP_MULTICAST_IF: 9,
+  IP_MULTICAST_TTL: 10,
+  IP_MULTICAST_LOOP: 11,
+  IP_ADD_MEMBERSHIP: 12,
+  IP_DROP_MEMBERSHIP: 13,
+  IPV6_UNICAST_HOPS: 4,
+  IPV6_JOIN_GROUP: 12,
+  IPV6_LEAVE_GROUP: 13,
+  IPV6_V6ONLY: 27,
+  TCP_NODELAY: 1,
+  TCP_KEEPIDLE: 4,
+  TCP_KEEPINTVL: 5,
+  TCP_KEEPCNT: 6,
+  MSG_OOB: 0x1,
+  MSG_PEEK: 0x2,
+  MSG_TRUNC: 0x10,
+  MSG_DONTWAIT: 0x80,
+  MSG_WAITALL: 0x40,
+  MSG_NOSIGNAL: 0x4000,
+  AI_PASSIVE: 0x1,
+  AI_CANONNAME: 0x2,
+  AI_NUMERICHOST: 0x4,
+  AI_NUMERICSERV: 0x8,
+};
+
+/** macOS; SO_LINGER is SO_LINGER_SEC, since the other one counts in ticks, and TCP_KEEPIDLE is called TCP_KEEPALIVE. */
+const DARWIN: Constants = {
+  ...BSD,
+  AF_INET6: 30,
+  SOCK_NONBLOCK: 0,
+  SOCK_CLOEXEC: 0,
+  O_CLOEXEC: 0x100_0000,
+  SO_LINGER: 0x1080,
+  TCP_KEEPIDLE: 0x10,
+  TCP_KEEPINTVL: 0x101,
+  TCP_KEEPCNT: 0x102,
+  MSG_NOSIGNAL: 0x8_0000,
+  AI_NUMERICSERV: 0x1000,
+};
+
+/** FreeBSD. */
+const FREEBSD: Constants = {
+  ...BSD,
+  AF_INET6: 28,
+  O_CLOEXEC: 0x10_0000,
+  SO_PROTOCOL: 0x1016,
+  TCP_KEEPIDLE: 0x100,
+  TCP_KEEPINTVL: 0x200,
+  TCP_KEEPCNT: 0x400,
+  MSG_NOSIGNAL: 0x2_0000,
+};
+
+/** NetBSD. */
+const NETBSD: Constants = {
+  ...BSD,
+  AF_INET6: 24,
+  O_CLOEXEC: 0x40_0000,
+  TCP_KEEPIDLE: 3,
+  MSG_NOSIGNAL: 0x400,
+};
+
+/** Solaris and illumos. */
+const SOLARIS: Constants = {
+  ...BSD,
+  AF_INET6: 26,
+  SOCK_STREAM: 2,
+  SOCK_DGRAM: 1,
+  SOCK_RAW: 4,
+  SOCK_SEQPACKET: 6,
+  SOCK_NONBLOCK: 0x10_0000,
+  SOCK_CLOEXEC: 0x8_0000,
+  O_NONBLOCK: 0x80,
+  O_CLOEXEC: 0x80_0000,
+  SO_REUSEPORT: 0x100e,
+  SO_PROTOCOL: 0x1009,
+  IP_MULTICAST_IF: 0x10,
+  IP_MULTICAST_TTL: 0x11,
+  IP_MULTICAST_LOOP: 0x12,
+  IP_ADD_MEMBERSHIP: 0x13,
+  IP_DROP_MEMBERSHIP: 0x14,
+  IPV6_UNICAST_HOPS: 5,
+  IPV6_JOIN_GROUP: 9,
+  IPV6_LEAVE_GROUP: 10,
+  IPV6_V6ONLY: 0x27,
+  TCP_KEEPIDLE: 0x22,
+  TCP_KEEPINTVL: 0x24,
+  TCP_KEEPCNT: 0x23,
+  MSG_NOSIGNAL: 0x200,
+  AI_PASSIVE: 0x8,
+  AI_CANONNAME: 0x10,
+  AI_NUMERICHOST: 0x20,
+  AI_NUMERICSERV: 0x40,
+};
+
+/** Winsock: winsock2.h, ws2def.h, ws2ipdef.h. What has no flag there has no bit. */
+const WINDOWS: Constants = {
+  ...BSD,
+  AF_INET6: 23,
+  SOCK_NONBLOCK: 0,
+  SOCK_CLOEXEC: 0,
+  O_NONBLOCK: 0,
+  O_CLOEXEC: 0,
+  SOMAXCONN: 0x7fff_ffff,
+  SO_REUSEPORT: NONE,
+  TCP_KEEPIDLE: 3,
+  TCP_KEEPINTVL: 17,
+  TCP_KEEPCNT: 16,
+  MSG_TRUNC: 0x100,
+  MSG_DONTWAIT: 0,
+  MSG_WAITALL: 0x8,
+  MSG_NOSIGNAL: 0,
+};
+
+/** The row of each system. */
+const CONSTANTS: Readonly<Record<Os, Constants>> = {
+  linux: LINUX,
+  android: LINUX,
+  darwin: DARWIN,
+  freebsd: FREEBSD,
+  netbsd: NETBSD,
+  solaris: SOLARIS,
+  illumos: SOLARIS,
+  aix: BSD,
+  windows: WINDOWS,
+};
+
+const constants = CONSTANTS[os];
 
 /** What `socket`, `accept4` and `socketpair` take besides the type: do not block. */
 export const SOCK_NONBLOCK: number = constants.SOCK_NONBLOCK;
