@@ -22,32 +22,35 @@ const buffer = new Uint8Array(64 * 1024);
 const { selector, listener, log } = start();
 
 for (;;) {
-  for (const [key, events] of selector.select()) {
+  const isPaused = !selector.getMap()!.has(listener);
+  const ready = selector.select(isPaused ? 1 : null);
+  if (isPaused && ready.length === 0) selector.register(listener, EVENT_READ, accept);
+  for (const [key, events] of ready) {
     try {
       key.data(key.fileobj, events);
     } catch (error) {
-      // The peer's failure, a reset above all, is the end of its own connection only.
-      if (!(error instanceof OSError) || key.fileobj === listener) throw error;
-      log(`fd ${key.fd}: ${error.message}`);
-      close(key.fileobj);
+      if (!(error instanceof OSError)) throw error;
+      log(error.message);
+      // The peer's failure, a reset above all, is the end of its own connection only. The listener fails where there is
+      // no descriptor for one more connection, which then waits in its queue: until one ends, or nothing else is to do.
+      if (key.fileobj === listener) selector.unregister(listener);
+      else close(key.fileobj);
     }
   }
 }
 
 function accept(): void {
+  const accepted = listener.tryAccept();
+  if (accepted === null) return;
+  const [connection, address] = accepted;
   try {
-    const accepted = listener.tryAccept();
-    if (accepted === null) return;
-    const [connection, address] = accepted;
     connection.setBlocking(false);
     selector.register(connection, EVENT_READ, echo);
-    log(`fd ${connection.fileno()}: accepted`, address);
   } catch (error) {
-    // Without a descriptor for it the connection waits in its queue, until another one ends.
-    if (!(error instanceof OSError) || !["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"].includes(error.code)) throw error;
-    log(error.message);
-    selector.unregister(listener);
+    connection.close();
+    throw error;
   }
+  log(`fd ${connection.fileno()}: accepted`, address);
 }
 
 function echo(connection: Socket, events: number): void {

@@ -126,6 +126,10 @@ const libc = lazyLibc({
     result: "i32",
     optional: true,
   },
+  usleep: {
+    parameters: ["u32"], // useconds_t usec
+    result: "i32",
+  },
   close: {
     parameters: ["i32"], // int fd
     result: "i32",
@@ -250,18 +254,26 @@ export class EpollInstance {
    *
    * @param registrations What is to stay. One whose number no longer stands for what was registered is left out, which
    * EPOLL_CTL_MOD on the old set tells.
+   * @returns Whether it was done; the kernel may have no descriptor, memory or room for a second set, and then all stays
    */
-  rebuild(registrations: Iterable<readonly [fd: number, events: number, tag: number]>): void {
-    const fresh = new EpollInstance();
+  rebuild(registrations: Iterable<readonly [fd: number, events: number, tag: number]>): boolean {
+    const fd = result(this.#libc.epoll_create1(EPOLL_CLOEXEC), errnoCell[0]!);
+    if (fd < 0) return false;
+    const fresh = new EpollInstance(fd);
     try {
       for (const [fd, events, tag] of registrations) {
-        if (this.ctl(EPOLL_CTL_MOD, fd, events, tag) < 0) continue;
-        check(fresh.ctl(EPOLL_CTL_ADD, fd, events, tag), "epoll_ctl", fd);
+        const isStale = this.ctl(EPOLL_CTL_MOD, fd, events, tag) < 0;
+        if (!isStale && fresh.ctl(EPOLL_CTL_ADD, fd, events, tag) < 0) return false;
       }
-      check(result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!), "dup3", this.fd);
+      return result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!) >= 0;
     } finally {
       fresh.close();
     }
+  }
+
+  /** Lets so many milliseconds pass, at most a hundredth of a second. */
+  pause(timeoutMs: number): void {
+    result(this.#libc.usleep(Math.min(Math.ceil(timeoutMs * 1000), 10_000)), errnoCell[0]!);
   }
 
   /** Closes the descriptor; not to be called twice, since its number may be another's by then. */
@@ -385,8 +397,8 @@ export class Epoll implements Disposable {
    * @throws {RangeError} if `timeout` is NaN or `maxevents` neither positive nor -1
    */
   poll(timeout?: Timeout, maxevents: number = -1): [fd: number, events: number][] {
-    const instance = this.#open("poll");
     const timeoutMs = timeoutToMs(timeout);
+    const instance = this.#open("poll");
     if (!Number.isInteger(maxevents) || maxevents < -1 || maxevents === 0 || maxevents > 0x7ff_ffff) {
       throw new RangeError(`Cannot wait for ${show(maxevents)} events: use a number from 1 to 134217727, or -1`);
     }
@@ -409,8 +421,9 @@ export class Epoll implements Disposable {
   }
 
   #ctl(op: number, fileobj: FileObject, eventmask: number, action: string): void {
-    const instance = this.#open(action);
+    this.#open(action);
     const fd = filenoOf(fileobj);
+    const instance = this.#open(action); // again: the object's fileno() may be anything
     // JavaScript's `EPOLLIN | EPOLLET` is negative: both readings of the 32 bits are meant.
     if (typeof eventmask !== "number" || ((eventmask | 0) !== eventmask && eventmask >>> 0 !== eventmask)) {
       throw new RangeError(

@@ -132,18 +132,27 @@ export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
 /**
  * The names that may be opened.
  *
- * With anything but the whole of `--allow-ffi`, Deno joins a bare name to the current directory, and does so even when
- * its user has just answered "yes" to the prompt (denoland/deno#29246). So only absolute names are tried under a grant
- * for a path, and the prompt asks for the whole permission.
+ * With anything but the whole of `--allow-ffi`, Deno joins a bare name to the current directory, whatever lies there,
+ * and does so even when its user has just answered "yes" to the prompt (denoland/deno#29246). So only absolute names are
+ * tried under a grant for a path, or beside a denial of some path, and the prompt asks for the whole permission.
  */
 function permitted(library: Library, names: readonly string[]): readonly string[] {
-  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") return names;
-  const granted = names.filter((name) =>
-    /^(\/|C:)/.test(name) && Deno.permissions.querySync({ name: "ffi", path: name }).state === "granted"
-  );
-  if (granted.length > 0) return granted;
-  if (Deno.permissions.requestSync({ name: "ffi" }).state === "granted") return names;
+  if (hasWholePermission()) return names;
+  const paths = names.filter((name) => /^(\/|C:)/.test(name));
+  const states = paths.map((path) => Deno.permissions.querySync({ name: "ffi", path }).state);
+  // Whoever denies the library by one of its names means all of them.
+  if (!states.includes("denied")) {
+    const granted = paths.filter((_, index) => states[index] === "granted");
+    if (granted.length > 0) return granted;
+    if (Deno.permissions.requestSync({ name: "ffi" }).state === "granted" && hasWholePermission()) return names;
+  }
   throw new Deno.errors.NotCapable(
-    `Cannot open ${library}: foreign functions are not permitted; run Deno with --allow-ffi`,
+    `Cannot open ${library}: foreign functions are not permitted; run Deno with --allow-ffi` +
+      (paths.length > 0 ? `, or with --allow-ffi=${paths[0]}` : ""),
   );
+}
+
+function hasWholePermission(): boolean {
+  const { state, partial } = Deno.permissions.querySync({ name: "ffi" });
+  return state === "granted" && partial !== true;
 }

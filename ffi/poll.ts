@@ -91,7 +91,7 @@ export class PollSet {
     return this.#slots.has(fd);
   }
 
-  /** Adds a descriptor or changes its mask, and wakes it up if it was {@linkcode mute}d. */
+  /** Adds a descriptor or changes its mask. */
   set(fd: number, events: number): void {
     let slot = this.#slots.get(fd);
     if (slot === undefined) {
@@ -118,10 +118,16 @@ export class PollSet {
     return true;
   }
 
-  /** Makes the kernel pass over a slot, as it does where the descriptor is negative, until it is {@linkcode set}. */
+  /** Makes the kernel pass over a slot, as it does where the descriptor is negative. */
   mute(slot: number): void {
     const fd = this.#pollfds[slot * STRIDE + FD]!;
     this.#pollfds[slot * STRIDE + FD] = fd < 0 ? fd : ~fd;
+  }
+
+  /** Whether a descriptor was {@linkcode mute}d since it was added. */
+  isMuted(fd: number): boolean {
+    const slot = this.#slots.get(fd);
+    return slot !== undefined && this.#pollfds[slot * STRIDE + FD]! < 0;
   }
 
   /**

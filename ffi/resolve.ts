@@ -15,6 +15,7 @@ import {
   encodeNumeric,
   encodeUnix,
   fromCString,
+  isUnix,
   showAddress,
   SOCKADDR,
 } from "./sockaddr.ts";
@@ -220,7 +221,7 @@ function checkName(hostname: string): string {
  * @throws {TypeError} if the address is of the wrong kind for the family
  */
 export function resolve(family: number, address: Address): Uint8Array<ArrayBuffer> {
-  if ("path" in address) {
+  if (isUnix(address)) {
     if (family === AF_UNIX) return encodeUnix(address.path);
     throw new TypeError(`Cannot use ${showAddress(address)} with an internet socket: it wants { hostname, port }`);
   }

@@ -96,8 +96,8 @@ export function checkPort(port: number | string): number {
 /** Refuses what is neither kind of address. */
 export function checkAddress(address: Address): Address {
   if (typeof address === "object" && address !== null) {
-    if ("path" in address && typeof address.path === "string") return address;
-    if ("hostname" in address && typeof address.hostname === "string") {
+    if (isUnix(address)) return address;
+    if (typeof address.hostname === "string") {
       if (typeof address.port === "number") checkPort(address.port);
       else throw new TypeError(`Cannot use port ${show(address.port)}: it must be a number`);
       if (address.hostname.includes("\0")) {
@@ -109,9 +109,14 @@ export function checkAddress(address: Address): Address {
   throw new TypeError(`Cannot use ${show(address)} as an address: it must be { hostname, port } or { path }`);
 }
 
+/** Tells the two kinds of addresses apart. */
+export function isUnix(address: Address): address is UnixAddress {
+  return "path" in address && typeof address.path === "string";
+}
+
 /** A short form of an address, for messages. */
 export function showAddress(address: Address): string {
-  if ("path" in address) return JSON.stringify(address.path);
+  if (isUnix(address)) return JSON.stringify(address.path);
   return `${address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname}:${address.port}`;
 }
 

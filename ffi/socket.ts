@@ -323,7 +323,7 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Receives a datagram and its sender's address.
+   * Receives a datagram and its sender's address, which is empty on a stream.
    *
    * @param size The greatest number of bytes; what the datagram has more is lost
    * @param flags Any of the `MSG_*` flags
@@ -336,9 +336,9 @@ export class Socket implements Disposable {
       const count = sys.recvfrom(this.#fd, buffer, checkInt(flags, "flags"), sockaddr, sockaddrLength);
       if (count >= 0) {
         const data = taken(buffer, count);
-        // A stream has no sender but its peer, of whom the call says nothing; nor does it of a Unix socket without a name.
-        const isStream = sockaddrLength[0] === 0 && this.#family !== AF_UNIX;
-        return [data, isStream ? this.getpeername() : decodeAddress(sockaddr, sockaddrLength[0]!)];
+        // Of a stream the call names no sender. To ask for the peer could fail, and the data would be lost.
+        const isNameless = sockaddrLength[0] === 0 && this.#family !== AF_UNIX;
+        return [data, isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, sockaddrLength[0]!)];
       }
       if (count !== -EINTR) check(count, "recvfrom", this.#fd);
     }
@@ -668,7 +668,10 @@ function bufferFor(size: number, flags: number): Uint8Array<ArrayBuffer> {
 }
 
 function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
-  return buffer.buffer === scratch.buffer ? buffer.slice(0, count) : buffer.subarray(0, count);
+  // What is kept should not keep much more alive.
+  return buffer.buffer === scratch.buffer || count < buffer.length / 2
+    ? buffer.slice(0, count)
+    : buffer.subarray(0, count);
 }
 
 function checkSize(size: number): number {
@@ -676,11 +679,16 @@ function checkSize(size: number): number {
   throw new RangeError(`Cannot take ${show(size)} bytes: the size must be an integer from 0 to 2147483647`);
 }
 
-/** Refuses what is not bytes, and a detached buffer, which C would see as an empty one: "0 received" is the end. */
+/**
+ * Refuses what is not bytes, and a view that its buffer was detached or shrunk under, which C would see as an empty one:
+ * "0 received" is the end.
+ */
 function checkBytes(bytes: Uint8Array): Uint8Array {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(`Cannot use ${show(bytes)} as bytes: use an Uint8Array`);
-  if (bytes.byteLength === 0 && "detached" in bytes.buffer && bytes.buffer.detached) {
-    throw new TypeError("Cannot use the bytes: their buffer is detached");
+  if (
+    bytes.byteLength === 0 && bytes.buffer instanceof ArrayBuffer && (bytes.buffer.detached || bytes.buffer.resizable)
+  ) {
+    throw new TypeError("Cannot use the bytes: their buffer is detached, or shrank under them");
   }
   return bytes;
 }

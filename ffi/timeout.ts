@@ -21,7 +21,7 @@ const MAX_SECONDS = 0x7fff_ffff;
 /**
  * Gives a timeout in milliseconds: `Infinity` for ever, negative if the caller gave less than nothing.
  *
- * @throws {RangeError} if the timeout is NaN, or a duration whose length depends on a date (months, years)
+ * @throws {RangeError} if the timeout is NaN, or a duration in weeks, months or years, which depend on a calendar
  * @throws {TypeError} if it is neither a number, null nor a duration
  */
 export function timeoutToMs(timeout: Timeout | undefined): number {
@@ -30,8 +30,14 @@ export function timeoutToMs(timeout: Timeout | undefined): number {
     if (timeout === timeout) return timeout * 1000;
     throw new RangeError("Cannot wait for NaN seconds: the timeout must be a number of seconds");
   }
-  if (typeof timeout === "object") return Temporal.Duration.from(timeout).total("milliseconds");
+  if (typeof timeout === "object") return durationToMs(timeout);
   throw new TypeError(`Cannot wait for ${show(timeout)}: the timeout must be seconds, null, or a duration`);
+}
+
+function durationToMs(duration: Temporal.DurationLike): number {
+  const exact = Temporal.Duration.from(duration);
+  if (exact.years === 0 && exact.months === 0 && exact.weeks === 0) return exact.total("milliseconds");
+  throw new RangeError(`Cannot wait for ${exact}: use days, hours and less, whose lengths depend on no calendar`);
 }
 
 /** Rounds up to what a C `int` of milliseconds can say: -1 for ever, and never less than was asked. */

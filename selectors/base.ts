@@ -218,13 +218,14 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
     inspect: (value: unknown, options?: Deno.InspectOptions) => string,
     options?: Deno.InspectOptions,
   ): string {
-    return `SelectorMap ${inspect(this.#keys.inOrder, options).replace(/^Map/, "")}`.replace("  ", " ");
+    return inspect(this.#keys.inOrder, options).replace(/^Map/, "SelectorMap");
   }
 }
 
 function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
   try {
-    return fileobj.fileno();
+    const fd = fileobj.fileno();
+    return typeof fd === "number" ? fd : -1;
   } catch {
     // No file object at all, or one that refuses once it is closed. filenoOf() says so where it matters.
     return -1;
@@ -237,8 +238,12 @@ function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
  * Each subclass stands for one mechanism of the operating system, and supplies no more than five protected methods.
  * What is said here holds for all of them.
  *
- * Waiting is level-triggered: a file object is reported as long as it is ready. A descriptor should be unregistered
- * before it is closed. One that was not is never reported again, disturbs no other, and can still be unregistered.
+ * Waiting is level-triggered: a file object is reported as long as it is ready.
+ *
+ * A descriptor should be unregistered before it is closed. One that was not falls silent, disturbs no other, and can
+ * still be unregistered. Two things no selector can see, while it is registered: that it is closed, where a duplicate of
+ * it lives, for epoll watches the duplicate too; and that its number was used again before the next wait, for poll and
+ * select know nothing but numbers.
  *
  * @typeParam D What goes with each registration, for example the function to call
  * @typeParam F Which file objects can be registered
@@ -299,6 +304,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.#checkOpen("register", fileobj);
     checkEvents("register", fileobj, events);
     const fd = filenoOf(fileobj);
+    this.#checkOpen("register", fileobj); // again: the object's fileno() may be anything
     if (this.#keys.get(fd) !== undefined) throw new KeyError(`Cannot register fd ${fd}: it is already registered`);
     this.watch(fd, events);
     return this.#keys.put(new SelectorKey<D, F>(fileobj, fd, events, data as D));
@@ -365,9 +371,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   select(timeout?: Timeout): Ready<D, F>[] {
-    if (this.#closed) this.#checkOpen("select");
     // The commonest timeouts need neither conversion nor clock.
     const timeoutMs = timeout === 0 ? 0 : Math.max(timeoutToMs(timeout), 0);
+    if (this.#closed) this.#checkOpen("select");
     if (timeoutMs === 0 || timeoutMs === Infinity) {
       for (;;) {
         const ready = this.wait(timeoutMs);
@@ -424,6 +430,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   #lookup(action: string, fileobj: F | number): SelectorKey<D, F> {
     this.#checkOpen(action, fileobj);
     const key = this.#keys.find(fileobj);
+    this.#checkOpen(action, fileobj); // again: the object's fileno() may be anything
     if (key !== undefined) return key;
     if (typeof fileobj === "object" && fileobj?.fileno?.() === -1) {
       throw new KeyError(`Cannot ${action} ${show(fileobj)} (fd -1): it is closed, and is not registered`);

@@ -97,12 +97,14 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     }
     const ready = count > 1 ? new Array<Ready<D, F>>(count) : [];
     let filled = 0;
+    let isCrowded = false;
     for (let index = 0; index < count; index++) {
       const fd = epoll.fdAt(index);
       const key = this.keyOf(fd);
       if (key === undefined || this.#tags[fd] !== epoll.tagAt(index)) {
-        this.#rebuild();
-        return null;
+        if (this.#rebuild()) return null;
+        isCrowded = true;
+        continue;
       }
       const events = eventsOf(epoll.eventsAt(index)) & key.events;
       if (events === 0) continue;
@@ -110,7 +112,21 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
       ready[filled++] = [key, events];
     }
     if (filled !== count) ready.length = filled;
-    return ready;
+    return isCrowded ? this.#besideStale(ready, count, timeoutMs) : ready;
+  }
+
+  /**
+   * What to give where stale descriptions stay, since there is no room for a second set: the entries that are none of
+   * theirs, with more room the next time, and, if there are no entries, a pause, since the wait would end at once.
+   */
+  #besideStale(ready: Ready<D, F>[], count: number, timeoutMs: number): Ready<D, F>[] | null {
+    if (count === this.#epoll.room) {
+      this.#epoll.reserve(2 * count);
+      return null;
+    }
+    if (ready.length > 0 || timeoutMs === 0) return ready;
+    this.#epoll.pause(timeoutMs);
+    return null;
   }
 
   /** Closes the epoll descriptor. */
@@ -118,10 +134,10 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     this.#epoll.close();
   }
 
-  #rebuild(): void {
+  #rebuild(): boolean {
     const registrations: [fd: number, flags: number, tag: number][] = [];
     for (const key of this.getMap()!.values()) registrations.push([key.fd, flagsOf(key.events), this.#tags[key.fd]!]);
-    this.#epoll.rebuild(registrations);
+    return this.#epoll.rebuild(registrations);
   }
 
   #growTags(fd: number): void {
@@ -133,7 +149,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
 
 function controlError(outcome: number, fd: number): OSError {
   const meaning = outcome === -EPERM
-    ? { text: "epoll cannot wait for a descriptor of this kind: a regular file or a directory is always ready" }
+    ? { text: "epoll cannot wait for a descriptor of this kind, as a regular file, a directory or /dev/null is" }
     : {};
   return new OSError("epoll_ctl", -outcome, `fd ${fd}`, meaning);
 }

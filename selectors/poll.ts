@@ -5,7 +5,7 @@
  */
 
 import { checkOpen } from "../ffi/descriptor.ts";
-import { check } from "../ffi/errno.ts";
+import { check, EBADF, OSError } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/file_object.ts";
 import { POLLNVAL, PollSet } from "../ffi/poll.ts";
 import { isInterruption } from "../ffi/retry.ts";
@@ -45,6 +45,8 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
 
   /** Changes the mask in the list. */
   protected override rewatch(fd: number, events: number): void {
+    // What was closed stays so, even if its number is another's by now.
+    if (this.#set.isMuted(fd)) throw new OSError("poll", EBADF, `fd ${fd}`);
     this.watch(fd, events);
   }
 

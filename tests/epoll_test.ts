@@ -45,7 +45,7 @@ import {
   select,
 } from "../ffi/mod.ts";
 import { os } from "../ffi/platform.ts";
-import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket } from "../ffi/socket.ts";
+import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket, write } from "../ffi/socket.ts";
 import { EpollSelector, EVENT_READ, EVENT_WRITE, KeyError, PollSelector, type Ready, SelectSelector } from "../mod.ts";
 import { interrupted } from "./signals.ts";
 import { bytes, Cleanup, duplicate, elapsedMs, libc, readyFds, skip, test as declare, text } from "./util.ts";
@@ -57,6 +57,7 @@ const BOTH = EVENT_READ | EVENT_WRITE;
 
 const F_GETFD = 1;
 const FD_CLOEXEC = 1;
+const RLIMIT_NOFILE = 7;
 
 const hasEpoll = os === "linux" || os === "android";
 
@@ -508,6 +509,33 @@ function leaveStale(cleanup: Cleanup, selector: EpollSelector, socket: Socket, n
 }
 
 describe("EpollSelector", () => {
+  test("select() goes on beside a stale description while there is no descriptor for another set", () => {
+    using cleanup = new Cleanup();
+    const limits = new BigUint64Array(2);
+    assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
+    const [here, sender] = cleanup.pair();
+    const [reader, writer] = cleanup.pipe();
+    write(writer, bytes("x"));
+    using selector = new EpollSelector();
+    const key = selector.register(here, EVENT_READ);
+    selector.register(reader, EVENT_READ);
+    const twin = libc!.dup(reader);
+    cleanup.defer(() => close(twin));
+    cleanup.close(reader);
+    selector.unregister(reader);
+    try {
+      assertEquals(libc!.setrlimit(RLIMIT_NOFILE, new BigUint64Array([3n, limits[1]!])), 0);
+      assertEquals(selector.select(0), []);
+      assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.05), [])), 50);
+      sender.send(bytes("x"));
+      for (const timeout of [0, 1, null]) assertEquals(selector.select(timeout), [[key, EVENT_READ]]);
+    } finally {
+      assertEquals(libc!.setrlimit(RLIMIT_NOFILE, limits), 0);
+    }
+    here.recv(10);
+    assertEquals(selector.select(0), []);
+  });
+
   test("register() throws EPERM for a regular file and a directory, says why, and registers nothing", () => {
     const directory = Deno.makeTempDirSync();
     using selector = new EpollSelector();

@@ -16,6 +16,9 @@ const ROOT = join(import.meta.dirname!, "..");
 const EXAMPLES = join(ROOT, "examples");
 const HOSTS = ["127.0.0.1", "::1"] as const;
 
+/** Option, a struct timeval: a receiving call fails after that time. Its number is Linux's. */
+const SO_RCVTIMEO = 20;
+
 /** A program that runs beside the test, and whose output is read line by line. */
 class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
@@ -33,6 +36,16 @@ class Program implements AsyncDisposable {
 
   /** Reads on until a line matches, and gives its groups. */
   async line(pattern: RegExp): Promise<string[]> {
+    // A program that never prints it is ended, which ends its output.
+    const patience = setTimeout(() => this.#child.kill("SIGKILL"), 30_000);
+    try {
+      return await this.#line(pattern);
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
+  async #line(pattern: RegExp): Promise<string[]> {
     for (;;) {
       for (let end; (end = this.#rest.indexOf("\n")) !== -1;) {
         const line = this.#rest.slice(0, end);
@@ -47,7 +60,11 @@ class Program implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#child.kill("SIGKILL");
+    try {
+      this.#child.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended by itself
+    }
     await this.#lines.cancel();
     await this.#child.status;
   }
@@ -232,6 +249,7 @@ describe("echo_server and echo_client", () => {
     const address = { hostname: "127.0.0.1", port: Number(port) };
     const clients = Array.from({ length: 64 }, () => {
       const client = new Socket();
+      client.setsockopt(SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(new BigInt64Array([30n, 0n]).buffer));
       client.connect(address); // the kernel takes it, whether or not the server does
       return client;
     });

@@ -191,6 +191,17 @@ describe("permissions", () => {
     skip(alone, `none of the paths that are known for the C library is a file on this ${os} ${arch}`);
   } else {
     test(alone, () => assertPrints(EVERYTHING_PRINTS, EVERYTHING, `--allow-ffi=${path}`));
+
+    test("everything works with --allow-ffi and a denial of something else", async () => {
+      await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi", "--deny-ffi=/nowhere/other.so");
+    });
+
+    test("new Socket() throws NotCapable if the C library is denied by any of its paths", async () => {
+      const permissions = ["--allow-ffi", `--deny-ffi=${path}`];
+      const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`, ...permissions);
+      assertEquals(code, 1);
+      assertMatch(err, /NotCapable: .*--allow-ffi/);
+    });
   }
 
   test("new Socket() throws NotCapable with --allow-ffi=<path of another library, or of the current folder>", async () => {

@@ -410,6 +410,34 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       assertEquals([map.size, map.get(here), map.has(here), [...map]], [0, undefined, false, []]);
     });
 
+    test("close() from within a fileno() or a duration ends the call that asked for it", (cleanup) => {
+      const [here] = cleanup.pair();
+      const calls: ((selector: BaseSelector, fileobj: FileObject) => unknown)[] = [
+        (selector, fileobj) => selector.register(fileobj, EVENT_READ),
+        (selector, fileobj) => selector.unregister(fileobj),
+        (selector, fileobj) => selector.modify(fileobj, EVENT_WRITE),
+        (selector, fileobj) => selector.getKey(fileobj),
+        (selector, fileobj) =>
+          selector.select({
+            get milliseconds() {
+              return (fileobj as { fileno(): number }).fileno() && 0;
+            },
+          }),
+      ];
+      for (const call of calls) {
+        const selector = make(cleanup);
+        const map = selector.getMap()!;
+        const fileobj = {
+          fileno() {
+            selector.close();
+            return here.fileno();
+          },
+        };
+        assertThrows(() => call(selector, fileobj), Deno.errors.BadResource, "the selector is closed");
+        assertEquals(map.size, 0);
+      }
+    });
+
     test("using closes at the end of the block", () => {
       let selector: BaseSelector;
       {
@@ -472,7 +500,10 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       const selector = make(cleanup);
       const map = selector.getMap()!;
       assertFalse("set" in map || "delete" in map || "clear" in map);
-      for (const strange of [{}, null, undefined, "1", -1, 1.5, NaN] as FileObject[]) {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const strings = ["length", String(here.fileno()), [here.fileno()]].map((fd) => ({ fileno: () => fd }));
+      for (const strange of [{}, null, undefined, "1", -1, 1.5, NaN, ...strings] as FileObject[]) {
         assertEquals([map.get(strange), map.has(strange)], [undefined, false]);
       }
     });
@@ -758,7 +789,9 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
     test("select() refuses timeouts that are none", (cleanup) => {
       const selector = make(cleanup);
       assertThrows(() => selector.select(NaN), RangeError, "NaN");
-      assertThrows(() => selector.select({ months: 1 }), RangeError);
+      for (const duration of [{ weeks: 1 }, { months: 1 }, { years: 1 }]) {
+        assertThrows(() => selector.select(duration), RangeError, "Cannot wait for P1");
+      }
       assertThrows(() => selector.select({}), TypeError);
       for (const strange of ["1", 1n, true, () => 1]) {
         assertThrows(() => selector.select(strange as unknown as number), TypeError);
@@ -800,6 +833,23 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       selector.unregister(writer);
       there.send(bytes("x"));
       assertEquals(readyFds(selector), [[here.fileno(), EVENT_READ]]);
+    });
+
+    test("modify() of a descriptor that was seen closed is refused, even if its number is used again", (cleanup) => {
+      const selector = make(cleanup);
+      const [reader, writer] = cleanup.pipe();
+      const [here, there] = cleanup.pair();
+      selector.register(writer, EVENT_READ);
+      cleanup.close(writer);
+      assertEquals(selector.select(0), []);
+      libc!.dup2(here.fileno(), writer);
+      cleanup.defer(() => close(writer));
+      assertThrows(() => selector.modify(writer, EVENT_WRITE), OSError, `fd ${writer}`);
+      assertThrows(() => selector.getKey(writer), KeyError);
+      selector.register(writer, EVENT_READ);
+      there.send(bytes("x"));
+      assertEquals(readyFds(selector, 0), [[writer, EVENT_READ]]);
+      void reader;
     });
 
     test("select() waits out its timeout with nothing but closed descriptors", (cleanup) => {

@@ -435,6 +435,18 @@ describe("Socket", () => {
       });
     }
 
+    test("recvFrom() loses nothing of a stream whose peer is gone, and names no sender", () => {
+      using cleanup = new Cleanup();
+      const [client, server] = cleanup.pair(AF_INET);
+      client.shutdown(SHUT_WR);
+      server.send(bytes("last words"));
+      server.close();
+      const nobody = { hostname: "", port: 0 };
+      assertEquals(client.recvFrom(4), [bytes("last"), nobody]);
+      assertEquals(client.recvFrom(100), [bytes(" words"), nobody]);
+      assertEquals(client.recvFrom(100), [bytes(""), nobody]);
+    });
+
     test("recvFrom() gives the sender's path over Unix, and an empty one if it has none", () => {
       using cleanup = new Cleanup();
       const path = folder(cleanup);

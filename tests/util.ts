@@ -149,6 +149,7 @@ export const libc = os === "windows" ? null : Deno.dlopen(
     getpid: { parameters: [], result: "i32" },
     gettid: { parameters: [], result: "i32" },
     getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
     mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
     open: { parameters: ["buffer", "i32"], result: "i32" },
   },
