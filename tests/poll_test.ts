@@ -513,16 +513,4 @@ describe("PollSelector", () => {
     selector.register(first!, EVENT_WRITE);
     assertEquals(readyFds(selector, 0), [[first, EVENT_WRITE], [second, EVENT_WRITE]]);
   });
-
-  test("modify() wakes up a descriptor whose number is open again", () => {
-    using cleanup = new Cleanup();
-    const [here, there] = cleanup.pair();
-    using selector = new PollSelector();
-    selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ);
-    close(1500);
-    assertEquals(readyFds(selector, 0), []);
-    libc!.dup2(there.fileno(), 1500);
-    selector.modify(1500, EVENT_WRITE);
-    assertEquals(readyFds(selector, 0), [[1500, EVENT_WRITE]]);
-  });
 });
