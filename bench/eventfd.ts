@@ -4,13 +4,12 @@
  * @module
  */
 
-import { check, errnoCell, result } from "../ffi/errno.ts";
-import { openLibc } from "../ffi/platform.ts";
+import { check, errnoCell, lazyLibc, result } from "../ffi/errno.ts";
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 
-const libc = openLibc({
+const libc = lazyLibc({
   eventfd: {
     parameters: [
       "u32", // unsigned int initval
@@ -33,6 +32,6 @@ export function idleEventfds(count: number): number[] {
 function eventfds(count: number, value: 0 | 1): number[] {
   return Array.from(
     { length: count },
-    () => check(result(libc.eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK), errnoCell[0]!), "eventfd"),
+    () => check(result(libc().eventfd(value, EFD_CLOEXEC | EFD_NONBLOCK), errnoCell[0]!), "eventfd"),
   );
 }
