@@ -86,6 +86,13 @@ export const failures = {
 
 const devices = new Map<number, Device>();
 
+/** How long the arrays are whose addresses were asked for. */
+const lengths = new Map<bigint, number>();
+
+/** How often in a row a wait had something to tell, and nothing was written. */
+let idleAnswers = 0;
+const TOO_OFTEN = 100_000;
+
 /** The mask that a device has for a descriptor; undefined if it is not in its set. */
 export function maskOf(device: number, fd: number): number | undefined {
   const polldat = devices.get(device)!.polldats.get(fd);
@@ -143,6 +150,14 @@ function close(fd: number): number {
   return libc.close(fd);
 }
 
+/** Moves nothing, and gives the address of an array. */
+function memmove(to: ArrayBufferView<ArrayBuffer>, from: ArrayBufferView<ArrayBuffer>, size: bigint): bigint {
+  assertEquals(size, 0n);
+  const address = libc.memmove(to, from, size);
+  lengths.set(address, to.byteLength);
+  return address;
+}
+
 function write(device: number, buffer: ArrayBufferView, nbyte: number | bigint): number {
   const failed = failing("write");
   if (failed !== null) return failed;
@@ -156,6 +171,7 @@ function write(device: number, buffer: ArrayBufferView, nbyte: number | bigint):
     entries.push([view.getInt32(8 * index, true), view.getUint16(8 * index + 4, true)]);
   }
   log.writes.push(entries);
+  idleAnswers = 0;
   for (const [fd, events] of entries) {
     if (fd < 0 || fd >= limit()) continue;
     const polldat = polldats.get(fd);
@@ -186,6 +202,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   assert(view.byteLength >= 24, "struct dvpoll is too short");
   log.waits.push([nfds, timeout]);
   if (nfds > limit()) return fail(EINVAL);
+  assert(nfds * 8 <= lengths.get(address)!, "The buffer is shorter than dp_nfds says");
 
   // With no room for events, DP_POLL only sleeps.
   const fds = nfds === 0 ? [] : [...state.polldats].filter(([, { cached }]) => cached).map(([fd]) => fd);
@@ -196,6 +213,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   }
   const ready = libc.poll(pollfds, BigInt(fds.length), timeout < 0 ? -1 : timeout);
   if (ready <= 0) return ready; // and errno with it
+  assert(++idleAnswers < TOO_OFTEN, "The device is asked over and over, and nothing is done about what it says");
   const found = new Map<number, number>();
   for (const [index, fd] of fds.entries()) {
     const revents = toSolaris(pollfds.getUint16(8 * index + 6, true));
@@ -219,4 +237,4 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
 }
 
 /** The functions, by the names that `ffi/devpoll.ts` opens them with. */
-export const functions = { open, write, ioctl, memmove: libc.memmove, close };
+export const functions = { open, write, ioctl, memmove, close };

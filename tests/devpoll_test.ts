@@ -20,7 +20,7 @@ import {
   POLLOUT,
   POLLPRI,
 } from "../ffi/mod.ts";
-import * as devpollLayout from "../ffi/devpoll.ts";
+import * as ffi from "../ffi/devpoll.ts";
 import { os, standIn } from "../ffi/platform.ts";
 import { AF_INET, close, MSG_OOB, read, write } from "../ffi/socket.ts";
 import { DevpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
@@ -366,16 +366,45 @@ describe("Devpoll", () => {
   });
 });
 
-describe("DevpollSelector", () => {
-  test("the layouts and numbers are those of <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
-    // struct dvpoll { pollfd_t *dp_fds; nfds_t dp_nfds; int dp_timeout; }, a pointer, an unsigned long and an int.
-    assertEquals(devpollLayout.DVPOLL, { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 });
-    assertEquals(devpollLayout.DP_POLL, 53249);
-    assertEquals(devpollLayout.POLLREMOVE, 2048);
-    assertEquals(devpollLayout.POLLNVAL, 32);
-    assertEquals([devpollLayout.O_RDWR, devpollLayout.O_CLOEXEC], [2, 8388608]);
+describe("DevpollInstance", () => {
+  test("reserve() makes room for as many events as it is told", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const instance = new ffi.DevpollInstance();
+    cleanup.defer(() => instance.close());
+    assertEquals(instance.add(here.fileno(), POLLOUT), 8);
+    for (const count of [1, 64, 65, 500, 501, 100]) {
+      instance.reserve(count);
+      assertEquals(instance.wait(0, count), 1); // of which the stand-in sees whether there is room
+      assertEquals([instance.fdAt(0), instance.reventsAt(0)], [here.fileno(), POLLOUT]);
+    }
   });
 
+  test("wait() brings as many events as are wanted, and the others after them", () => {
+    using cleanup = new Cleanup();
+    const fds = Array.from({ length: 5 }, () => cleanup.pair()[0].fileno());
+    const instance = new ffi.DevpollInstance();
+    cleanup.defer(() => instance.close());
+    for (const fd of fds) instance.add(fd, POLLOUT);
+    const found = new Set<number>();
+    for (let round = 0; round < 3; round++) {
+      assertEquals(instance.wait(0, 2), 2);
+      for (const index of [0, 1]) found.add(instance.fdAt(index));
+    }
+    assertEquals([...found].sort((a, b) => a - b), fds.sort((a, b) => a - b));
+  });
+
+  test("the layouts and numbers are those of <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
+    // struct dvpoll { pollfd_t *dp_fds; nfds_t dp_nfds; int dp_timeout; }, a pointer, an unsigned long and an int.
+    assertEquals(ffi.DVPOLL, { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 });
+    assertEquals(ffi.DP_POLL, 53249);
+    assertEquals(ffi.POLLREMOVE, 2048);
+    assertEquals(ffi.POLLNVAL, 32);
+    assertEquals([ffi.O_RDWR, ffi.O_CLOEXEC], [2, 8388608]);
+  });
+});
+
+describe("DevpollSelector", () => {
   test("fileno() gives the descriptor of the device, until it is closed", () => {
     const selector = new DevpollSelector();
     const [F_GETFD, FD_CLOEXEC] = [1, 1];
