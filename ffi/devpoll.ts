@@ -52,9 +52,13 @@ const DEVICE = new TextEncoder().encode("/dev/poll\0");
 /** The greatest number of milliseconds that a C `int` can carry. */
 const INT_MAX = 0x7fff_ffff;
 
-// open() and ioctl() are variadic, and bound as if they were not: on Solaris and illumos, which run on x86-64 (and of old
-// on SPARC), as in the ABI of 64-bit Arm, a variadic argument goes where a fixed one goes. Apple's arm64 has no /dev/poll.
-const SYMBOLS = {
+/**
+ * The functions.
+ *
+ * open() and ioctl() are variadic, and bound as if they were not: by the ABIs of x86-64, on which Solaris and illumos run,
+ * and of 64-bit Arm, a variadic argument goes where a fixed one goes. Only Apple's arm64 differs, which has no /dev/poll.
+ */
+export const SYMBOLS = {
   open: {
     parameters: [
       "buffer", // const char *path

@@ -47,6 +47,7 @@ const EINTR = 4;
 const ENOMEM = 12;
 const EACCES = 13;
 const EMFILE = 24;
+const ENOTTY = 25;
 
 const isLinux = os === "linux";
 const { failures, functions, log, maskOf, openDevices } = isLinux
@@ -401,6 +402,30 @@ describe("DevpollInstance", () => {
     assertEquals(ffi.POLLREMOVE, 2048);
     assertEquals(ffi.POLLNVAL, 32);
     assertEquals([ffi.O_RDWR, ffi.O_CLOEXEC], [2, 8388608]);
+  });
+});
+
+describe("SYMBOLS", () => {
+  test("the functions take the arguments that they are given, which C sees as they are meant", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const { symbols } = Deno.dlopen("libc.so.6", ffi.SYMBOLS);
+    const [reader, writer] = cleanup.pipe();
+    // A pipe takes what the device would take, and has an error of its own for a request that it does not know.
+    const open = (path: Uint8Array<ArrayBuffer>, flags: number) => {
+      assertEquals(symbols.open(path, flags), -1); // there is no /dev/poll here
+      return libc!.dup(writer);
+    };
+    standIn("devpoll", { ...symbols, open }, "illumos");
+    cleanup.defer(() => standIn("devpoll", functions, "illumos"));
+    const instance = new ffi.DevpollInstance();
+    cleanup.defer(() => instance.close());
+    const fd = here.fileno();
+    assertEquals([instance.add(fd, POLLIN), instance.change(fd, POLLOUT), instance.remove(fd)], [8, 16, 8]);
+    const written = new Int32Array(8);
+    assertEquals(read(reader, new Uint8Array(written.buffer)), 32);
+    assertEquals([...written], [fd, POLLIN, fd, POLLREMOVE, fd, POLLOUT, fd, POLLREMOVE]);
+    for (const timeoutMs of [0, -0, 1.5, Infinity]) assertEquals(instance.wait(timeoutMs, 1), -ENOTTY);
   });
 });
 
