@@ -42,6 +42,7 @@ export {
   type Timeout,
 } from "./selectors/base.ts";
 export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
+export { DevpollSelector } from "./selectors/devpoll.ts";
 export { EpollSelector } from "./selectors/epoll.ts";
 export { PollSelector } from "./selectors/poll.ts";
 export { SelectSelector } from "./selectors/select.ts";

@@ -144,6 +144,8 @@ export const EPERM: number = errnoOf("EPERM");
 export const ENOENT: number = errnoOf("ENOENT");
 /** Number of "interrupted system call". */
 export const EINTR: number = errnoOf("EINTR");
+/** Number of "input/output error". */
+export const EIO: number = errnoOf("EIO");
 /** Number of "bad file descriptor". */
 export const EBADF: number = errnoOf("EBADF");
 /** Number of "resource temporarily unavailable", which is also would-block. */

@@ -1,8 +1,9 @@
 /**
  * Python's `select` module: the primitives on which the selectors stand.
  *
- * {@linkcode select} is there on every system, {@linkcode Poll} on every Unix, {@linkcode Epoll} on Linux and Android.
- * They have all flags that the kernel has, where a selector knows readable and writable only.
+ * {@linkcode select} is there on every system, {@linkcode Poll} on every Unix, {@linkcode Epoll} on Linux and Android,
+ * {@linkcode Devpoll} on Solaris and illumos. They have all flags that the kernel has, where a selector knows readable and
+ * writable only.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
@@ -18,6 +19,7 @@
  * @module
  */
 
+export { Devpoll } from "./devpoll.ts";
 export {
   Epoll,
   EPOLL_CLOEXEC,

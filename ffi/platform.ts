@@ -116,6 +116,11 @@ export function standIn(library: Library, functions: unknown, system: Os): void 
   standIns.set(library, { functions, system });
 }
 
+/** Tells whether this system has a library at all, without opening it and so without a permission. */
+export function hasLibrary(library: Library): boolean {
+  return standIns.has(library) || (LIBRARIES[library] as Partial<Record<Os, readonly string[]>>)[os] !== undefined;
+}
+
 /**
  * Declares functions of a library for which there may be a stand-in.
  *

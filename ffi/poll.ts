@@ -256,7 +256,12 @@ export class Poll {
   }
 }
 
-function checkedMask(eventmask: number): number {
+/**
+ * Gives a mask that a C `short` can carry.
+ *
+ * @throws {RangeError} if it is not an integer of 16 bits
+ */
+export function checkedMask(eventmask: number): number {
   if (Number.isInteger(eventmask) && eventmask >= 0 && eventmask <= 0xffff) return eventmask;
   throw new RangeError(`Cannot poll for events ${show(eventmask)}: they must be an integer from 0 to 65535`);
 }

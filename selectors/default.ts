@@ -7,6 +7,7 @@
 import type { FileObject } from "../ffi/file_object.ts";
 import { type Os, os } from "../ffi/platform.ts";
 import type { BaseSelector } from "./base.ts";
+import { DevpollSelector } from "./devpoll.ts";
 import { EpollSelector } from "./epoll.ts";
 import { PollSelector } from "./poll.ts";
 import { SelectSelector } from "./select.ts";
@@ -14,20 +15,27 @@ import { SelectSelector } from "./select.ts";
 /** The constructor of a selector. */
 export type SelectorConstructor = new <D = unknown, F extends FileObject = FileObject>() => BaseSelector<D, F>;
 
-/** The selectors, the best first, and the systems that have them. */
-const PREFERENCE: readonly [selector: SelectorConstructor, systems: readonly Os[]][] = [
-  [EpollSelector, ["linux", "android"]],
-  [PollSelector, ["darwin", "freebsd", "netbsd", "solaris", "illumos", "aix"]],
-  [SelectSelector, ["windows"]],
-];
+/** The best selector of each system. */
+const BEST: Readonly<Record<Os, SelectorConstructor>> = {
+  linux: EpollSelector,
+  android: EpollSelector,
+  darwin: PollSelector,
+  freebsd: PollSelector,
+  netbsd: PollSelector,
+  solaris: DevpollSelector,
+  illumos: DevpollSelector,
+  aix: PollSelector,
+  windows: SelectSelector,
+};
 
-/** Gives the best selector of a system. */
+/** Gives the best selector of a system; of one that Deno did not know when this was written, the one that all have. */
 export function selectorFor(system: Os): SelectorConstructor {
-  return PREFERENCE.find(([, systems]) => systems.includes(system))?.[0] ?? SelectSelector;
+  return BEST[system] ?? SelectSelector;
 }
 
 /**
- * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android.
+ * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android,
+ * DevpollSelector on Solaris and illumos.
  *
  * @example Usage
  * ```ts

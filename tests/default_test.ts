@@ -1,0 +1,58 @@
+/** Which selector is the best one on which system, and what the others say where they do not exist. */
+
+import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { Devpoll } from "../ffi/mod.ts";
+import { type Os, os } from "../ffi/platform.ts";
+import { BaseSelector, DefaultSelector, DevpollSelector } from "../mod.ts";
+import { selectorFor } from "../selectors/default.ts";
+import { skip, test } from "./util.ts";
+
+/** By name, so that a row reads as a sentence: the system, and its selector. */
+const EXPECTED: Readonly<Record<Os, string>> = {
+  linux: "EpollSelector",
+  android: "EpollSelector",
+  // KqueueSelector, as soon as there is one:
+  darwin: "PollSelector",
+  freebsd: "PollSelector",
+  netbsd: "PollSelector",
+  // until here.
+  solaris: "DevpollSelector",
+  illumos: "DevpollSelector",
+  aix: "PollSelector",
+  windows: "SelectSelector",
+};
+
+describe("DefaultSelector", () => {
+  for (const [system, name] of Object.entries(EXPECTED)) {
+    test(`selectorFor() gives ${name} for ${system}`, () => {
+      const selector = selectorFor(system as Os);
+      assertEquals(selector.name, name);
+      assert(selector.prototype instanceof BaseSelector);
+    });
+  }
+
+  test("selectorFor() gives SelectSelector for a system that nobody has heard of", () => {
+    for (const system of ["plan9", "", "LINUX"]) assertEquals(selectorFor(system as Os).name, "SelectSelector");
+  });
+
+  test("DefaultSelector is the one of this system, and can be made", () => {
+    assertStrictEquals(DefaultSelector, selectorFor(os));
+    assertEquals(DefaultSelector.name, EXPECTED[os]);
+    using selector = new DefaultSelector();
+    assertInstanceOf(selector, BaseSelector);
+  });
+});
+
+describe("a selector that the system lacks", () => {
+  if (EXPECTED[os] === "DevpollSelector") {
+    skip("new DevpollSelector() and new Devpoll() name the system and the selector to use", `${os} has /dev/poll`);
+  } else {
+    test("new DevpollSelector() and new Devpoll() name the system and the selector to use", () => {
+      for (const make of [() => new DevpollSelector(), () => new Devpoll()]) {
+        const error = assertThrows(make, Deno.errors.NotSupported, "use DefaultSelector");
+        assertEquals(error.message, `Cannot open /dev/poll: ${os} has none; use DefaultSelector`);
+      }
+    });
+  }
+});

@@ -1,0 +1,562 @@
+/**
+ * `Devpoll`, after CPython's test_devpoll.py, and DevpollSelector, both over a stand-in of the device.
+ *
+ * Of CPython's tests these differ here. test_events_mask_overflow and its C limits: number, integer and overflow are one
+ * thing in TypeScript: whatever is no mask is a RangeError. Operations on a closed Devpoll throw BadResource, as everything
+ * closed does in Deno.
+ */
+
+import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import {
+  Devpoll,
+  type FileObject,
+  KeyError,
+  OSError,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  POLLPRI,
+} from "../ffi/mod.ts";
+import * as ffi from "../ffi/devpoll.ts";
+import { os, standIn } from "../ffi/platform.ts";
+import { AF_INET, close, MSG_OOB, read, write } from "../ffi/socket.ts";
+import { DevpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
+import {
+  bytes,
+  Cleanup,
+  descriptorLimit,
+  duplicate,
+  elapsedMs,
+  libc,
+  readyFds,
+  skip,
+  test as declare,
+} from "./util.ts";
+
+const BOTH = EVENT_READ | EVENT_WRITE;
+
+/** Milliseconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
+const SOON = 5000;
+
+/** The flag of the device that removes a descriptor, and its errors as Linux numbers them. */
+const POLLREMOVE = 0x0800;
+const EINTR = 4;
+const ENOMEM = 12;
+const EACCES = 13;
+const EMFILE = 24;
+const ENOTTY = 25;
+
+const isLinux = os === "linux";
+const { failures, functions, log, maskOf, openDevices } = isLinux
+  ? await import("./devpoll_standin.ts")
+  : {} as typeof import("./devpoll_standin.ts");
+
+function test(name: string, body: () => void): void {
+  if (!isLinux) return skip(name, `the stand-in of /dev/poll is over Linux' poll(), and this is ${os}`);
+  declare(name, () => {
+    log.clear();
+    body();
+    assertEquals(openDevices(), 0, "The test left a device open");
+    assertEquals([failures.open, failures.write, failures.ioctl], [[], [], []], "The test has failures left over");
+  });
+}
+
+if (isLinux) {
+  const { interrupted } = await import("./signals.ts");
+  const { selectorContract } = await import("./selector_contract.ts");
+  standIn("devpoll", functions, "illumos");
+
+  selectorContract({
+    name: "DevpollSelector",
+    create: () => new DevpollSelector(),
+    skips: {
+      "select() waits for a tenth of a millisecond, and not for a whole one": "/dev/poll knows whole milliseconds only",
+    },
+  });
+
+  describe("Devpoll: signals", () => {
+    test("poll() goes on waiting when signals interrupt it", () => {
+      using cleanup = new Cleanup();
+      const [here] = cleanup.pair();
+      using devpoll = new Devpoll();
+      devpoll.register(here, POLLIN);
+      const signals = interrupted(() => {
+        const elapsed = elapsedMs(() => assertEquals(devpoll.poll(100), []));
+        assertGreaterOrEqual(elapsed, 100);
+        assertLess(elapsed, 3000);
+      });
+      assert(signals > 0, "No signal came");
+    });
+  });
+}
+
+/** What was found, by descriptor. */
+function sorted(found: [number, number][]): [number, number][] {
+  return found.sort((a, b) => a[0] - b[0]);
+}
+
+describe("Devpoll", () => {
+  test("poll() finds the readers and writers that are ready, among twelve pipes", () => {
+    using cleanup = new Cleanup();
+    using devpoll = new Devpoll();
+    const message = bytes(" This is a test.");
+    const writerOf = new Map<number, number>();
+    for (let count = 0; count < 12; count++) {
+      const [reader, writer] = cleanup.pipe();
+      devpoll.register(reader);
+      devpoll.modify(reader, POLLIN);
+      devpoll.register(writer, POLLOUT);
+      writerOf.set(reader, writer);
+    }
+    const matching = (flag: number) => devpoll.poll().filter(([, events]) => (events & flag) !== 0).map(([fd]) => fd);
+    for (let turn = 0; writerOf.size > 0; turn++) {
+      const writers = matching(POLLOUT);
+      assertEquals(writers.sort(), [...writerOf.values()].sort());
+      const writer = writers[turn * 7 % writers.length]!;
+      write(writer, message);
+      const readers = matching(POLLIN);
+      assertEquals(readers.map((reader) => writerOf.get(reader)), [writer]);
+      const reader = readers[0]!;
+      const buffer = new Uint8Array(100);
+      assertEquals(buffer.subarray(0, read(reader, buffer)), message);
+      devpoll.unregister(writer);
+      devpoll.unregister(reader);
+      cleanup.close(writer);
+      cleanup.close(reader);
+      writerOf.delete(reader);
+    }
+    assertEquals(devpoll.poll(0), []);
+  });
+
+  test("poll() refuses timeouts that are none, and takes those from -1 to 2^31-1", () => {
+    using cleanup = new Cleanup();
+    const [, writer] = cleanup.pipe();
+    using devpoll = new Devpoll();
+    devpoll.register(writer);
+    for (const timeoutMs of [undefined, null, -1, -0.5, -0, 0, 0.5, 2 ** 30, 2 ** 31 - 1.5, 2 ** 31 - 1]) {
+      assertEquals(devpoll.poll(timeoutMs), [[writer, POLLOUT]]);
+    }
+    const timeouts = log.waits.map(([, timeout]) => timeout);
+    assertEquals(timeouts, [-1, -1, -1, -1, 0, 0, 1, 2 ** 30, 2 ** 31 - 1, 2 ** 31 - 1]);
+    for (
+      const timeoutMs of [-2, -1.5, -(2 ** 31), 2 ** 31, 2 ** 31 - 0.5, 2 ** 63, 2 ** 64, Infinity, -Infinity, NaN]
+    ) {
+      assertThrows(() => devpoll.poll(timeoutMs), RangeError, String(timeoutMs));
+    }
+    for (const nope of ["1000", true, 1n, { milliseconds: 1 }]) {
+      assertThrows(() => devpoll.poll(nope as never), TypeError, "milliseconds or null");
+    }
+    assertEquals(log.waits.length, timeouts.length);
+  });
+
+  test("poll() waits out its timeout, rounded up, with nothing registered as well", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using devpoll = new Devpoll();
+    for (const register of [() => {}, () => devpoll.register(here, POLLIN)]) {
+      register();
+      for (const timeoutMs of [20, 1.5, 0.1]) {
+        const elapsed = elapsedMs(() => assertEquals(devpoll.poll(timeoutMs), []));
+        assertGreaterOrEqual(elapsed, Math.ceil(timeoutMs));
+        assertLess(elapsed, timeoutMs + SOON);
+      }
+    }
+    assertEquals(log.waits, [[0, 20], [0, 2], [0, 1], [1, 20], [1, 2], [1, 1]]);
+  });
+
+  test("close() is quiet the second time, and makes every other method throw", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const devpoll = new Devpoll();
+    const fd = devpoll.fileno();
+    assertGreaterOrEqual(fd, 0);
+    assertFalse(devpoll.closed);
+    devpoll.close();
+    devpoll.close();
+    assert(devpoll.closed);
+    assertEquals(libc!.fcntl(fd, 1), -1);
+    const calls = [
+      () => devpoll.fileno(),
+      () => devpoll.register(here, POLLIN),
+      () => devpoll.modify(here, POLLIN),
+      () => devpoll.unregister(here),
+      () => devpoll.poll(),
+    ];
+    for (const call of calls) assertThrows(call, Deno.errors.BadResource, "the /dev/poll set is closed");
+    {
+      using inner = new Devpoll();
+      assertFalse(inner.closed);
+    }
+  });
+
+  test("the descriptor is closed when another program is executed", () => {
+    using devpoll = new Devpoll();
+    const [F_GETFD, FD_CLOEXEC] = [1, 1];
+    assertEquals(libc!.fcntl(devpoll.fileno(), F_GETFD), FD_CLOEXEC);
+  });
+
+  test("register() and modify() throw RangeError if the mask is no integer of 16 bits, and change nothing", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using devpoll = new Devpoll();
+    devpoll.register(here, POLLOUT);
+    for (const mask of [-1, 0x1_0000, 2 ** 31, 2 ** 32, 2 ** 64, 1.5, NaN, Infinity, "1", null, 1n, true]) {
+      assertThrows(() => devpoll.register(here, mask as never), RangeError, "events");
+      assertThrows(() => devpoll.register(there, mask as never), RangeError, "events");
+      assertThrows(() => devpoll.modify(here, mask as never), RangeError, "events");
+    }
+    assertEquals(devpoll.poll(), [[here.fileno(), POLLOUT]]);
+    devpoll.modify(here, 0xffff);
+    assertEquals(maskOf(devpoll.fileno(), here.fileno()), 0xffff);
+  });
+
+  test("register(), modify() and unregister() refuse what is no file object, and numbers that no descriptor has", () => {
+    using devpoll = new Devpoll();
+    for (const nope of [devpoll.poll, {}, { fileno: () => "1" }, "1", null, undefined, 1.5, NaN, 1n]) {
+      assertThrows(() => devpoll.register(nope as never), TypeError, "as a file object");
+      assertThrows(() => devpoll.modify(nope as never, 0), TypeError, "as a file object");
+      assertThrows(() => devpoll.unregister(nope as never), TypeError, "as a file object");
+    }
+    for (const fd of [-1, -10, 2 ** 31, 2 ** 32]) {
+      assertThrows(() => devpoll.register(fd), RangeError, String(fd));
+      assertThrows(() => devpoll.unregister({ fileno: () => fd }), RangeError, String(fd));
+    }
+    assertEquals(log.writes, []);
+  });
+
+  test("modify() throws ENOENT and unregister() KeyError if the descriptor is not registered", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using devpoll = new Devpoll();
+    const error = assertThrows(() => devpoll.modify(here, POLLOUT), OSError, `fd ${here.fileno()}`);
+    assertEquals(error.code, "ENOENT");
+    assertThrows(() => devpoll.unregister(here), KeyError, `fd ${here.fileno()}`);
+    devpoll.register(here);
+    devpoll.unregister(here.fileno());
+    assertThrows(() => devpoll.unregister(here), KeyError, `fd ${here.fileno()}`);
+    assertEquals(devpoll.poll(0), []);
+  });
+
+  test("register() and modify() wait for reading, writing and urgent data if told nothing else", () => {
+    using cleanup = new Cleanup();
+    const [client, server] = cleanup.pair(AF_INET);
+    using urgent = new Devpoll();
+    urgent.register(server, POLLPRI);
+    using devpoll = new Devpoll();
+    devpoll.register(server);
+    assertEquals(devpoll.poll(), [[server.fileno(), POLLOUT]]);
+    client.send(bytes("ping"));
+    client.send(bytes("!"), MSG_OOB);
+    assertEquals(urgent.poll(SOON), [[server.fileno(), POLLPRI]]);
+    assertEquals(devpoll.poll(), [[server.fileno(), POLLIN | POLLPRI | POLLOUT]]);
+    urgent.modify(server);
+    assertEquals(urgent.poll(), [[server.fileno(), POLLIN | POLLPRI | POLLOUT]]);
+  });
+
+  test("register() and modify() replace the mask of what is registered, by one write", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const fd = here.fileno();
+    there.send(bytes("ping"));
+    using devpoll = new Devpoll();
+    devpoll.register({ fileno: () => fd }, POLLIN);
+    devpoll.register(here, POLLOUT);
+    assertEquals(devpoll.poll(), [[fd, POLLOUT]]);
+    devpoll.modify(fd, POLLIN);
+    assertEquals(devpoll.poll(), [[fd, POLLIN]]);
+    devpoll.unregister(here);
+    assertEquals(devpoll.poll(0), []);
+    const change = (events: number) => [[fd, POLLREMOVE], [fd, events]];
+    assertEquals(log.writes, [[[fd, POLLIN]], change(POLLOUT), change(POLLIN), [[fd, POLLREMOVE]]]);
+  });
+
+  test("register() and modify() refuse a closed descriptor, whose mask the device would keep for the next one", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const fd = duplicate(cleanup, here.fileno(), 1500);
+    using devpoll = new Devpoll();
+    devpoll.register(fd, POLLIN);
+    close(fd);
+    assertEquals(assertThrows(() => devpoll.modify(fd, POLLOUT), OSError, "fd 1500").code, "EBADF");
+    devpoll.unregister(fd);
+    assertEquals(assertThrows(() => devpoll.register(fd, POLLOUT), OSError, "fd 1500").code, "EBADF");
+    assertThrows(() => devpoll.unregister(fd), KeyError);
+    libc!.dup2(here.fileno(), fd);
+    devpoll.register(fd, POLLIN);
+    assertEquals(devpoll.poll(0), []);
+    there.send(bytes("ping"));
+    assertEquals(devpoll.poll(), [[fd, POLLIN]]);
+  });
+
+  test("poll() gives POLLNVAL for a descriptor that was closed, as long as it is registered", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const fd = duplicate(cleanup, here.fileno(), 1500);
+    using devpoll = new Devpoll();
+    devpoll.register(fd, POLLIN);
+    devpoll.register(here, POLLOUT);
+    close(fd);
+    for (let round = 0; round < 2; round++) {
+      assertEquals(sorted(devpoll.poll()), [[here.fileno(), POLLOUT], [fd, POLLNVAL]]);
+    }
+    devpoll.unregister(fd);
+    assertEquals(devpoll.poll(), [[here.fileno(), POLLOUT]]);
+  });
+
+  test("poll() gives hang-ups and errors, which nobody asked for", () => {
+    using cleanup = new Cleanup();
+    const [reader, writer] = cleanup.pipe();
+    const [lonelyReader, lonelyWriter] = cleanup.pipe();
+    using devpoll = new Devpoll();
+    devpoll.register(reader, 0);
+    devpoll.register(lonelyWriter, 0);
+    cleanup.close(writer);
+    cleanup.close(lonelyReader);
+    assertEquals(sorted(devpoll.poll()), sorted([[reader, POLLHUP], [lonelyWriter, POLLERR]]));
+  });
+
+  test("poll() gives all that is ready at once, however much it is", () => {
+    using cleanup = new Cleanup();
+    using devpoll = new Devpoll();
+    const pairs = Array.from({ length: 150 }, () => cleanup.pair());
+    for (const [count, [here]] of pairs.entries()) {
+      devpoll.register(here, POLLOUT);
+      if (count % 10 === 0) assertEquals(devpoll.poll().length, count + 1);
+    }
+    assertEquals(sorted(devpoll.poll()), sorted(pairs.map(([here]) => [here.fileno(), POLLOUT])));
+    assertEquals(log.waits.at(-1), [150, -1]);
+  });
+
+  test("errors of the device are OSErrors that name the call, and nothing is registered", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    failures.open.push([-1, EMFILE]);
+    const refused = assertThrows(() => new Devpoll(), OSError, "open /dev/poll: Too many open files");
+    assertEquals([refused.code, refused.syscall], ["EMFILE", "open"]);
+    using devpoll = new Devpoll();
+    failures.write.push([-1, EACCES]);
+    const denied = assertThrows(() => devpoll.register(here), OSError, `fd ${here.fileno()}`);
+    assertEquals([denied.code, denied.syscall], ["EACCES", "write"]);
+    assertThrows(() => devpoll.unregister(here), KeyError);
+    devpoll.register(here, POLLOUT);
+    failures.write.push([8, 0]); // one of two
+    const partial = assertThrows(() => devpoll.modify(here, POLLIN), OSError, `fd ${here.fileno()}`);
+    assertEquals([partial.code, partial.syscall], ["EIO", "write"]);
+    failures.write.push([0, 0]);
+    assertEquals(assertThrows(() => devpoll.register(here, POLLIN), OSError).code, "EIO");
+    failures.ioctl.push([-1, EACCES]);
+    const unasked = assertThrows(() => devpoll.poll(), OSError, `fd ${devpoll.fileno()}`);
+    assertEquals([unasked.code, unasked.syscall], ["EACCES", "ioctl"]);
+    failures.write.push([-1, EACCES]);
+    assertEquals(assertThrows(() => devpoll.unregister(here), OSError).code, "EACCES");
+  });
+
+  test("an interrupted write is made again", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using devpoll = new Devpoll();
+    failures.write.push([-1, EINTR], [-1, EINTR]);
+    devpoll.register(here, POLLOUT);
+    assertEquals(devpoll.poll(), [[here.fileno(), POLLOUT]]);
+    failures.write.push([-1, EINTR]);
+    devpoll.unregister(here);
+    assertEquals(devpoll.poll(0), []);
+  });
+});
+
+describe("DevpollInstance", () => {
+  test("reserve() makes room for as many events as it is told", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const instance = new ffi.DevpollInstance();
+    cleanup.defer(() => instance.close());
+    assertEquals(instance.add(here.fileno(), POLLOUT), 8);
+    for (const count of [1, 64, 65, 500, 501, 100]) {
+      instance.reserve(count);
+      assertEquals(instance.wait(0, count), 1); // of which the stand-in sees whether there is room
+      assertEquals([instance.fdAt(0), instance.reventsAt(0)], [here.fileno(), POLLOUT]);
+    }
+  });
+
+  test("wait() brings as many events as are wanted, and the others after them", () => {
+    using cleanup = new Cleanup();
+    const fds = Array.from({ length: 5 }, () => cleanup.pair()[0].fileno());
+    const instance = new ffi.DevpollInstance();
+    cleanup.defer(() => instance.close());
+    for (const fd of fds) instance.add(fd, POLLOUT);
+    const found = new Set<number>();
+    for (let round = 0; round < 3; round++) {
+      assertEquals(instance.wait(0, 2), 2);
+      for (const index of [0, 1]) found.add(instance.fdAt(index));
+    }
+    assertEquals([...found].sort((a, b) => a - b), fds.sort((a, b) => a - b));
+  });
+
+  test("the layouts and numbers are those of <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
+    // struct dvpoll { pollfd_t *dp_fds; nfds_t dp_nfds; int dp_timeout; }, a pointer, an unsigned long and an int.
+    assertEquals(ffi.DVPOLL, { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 });
+    assertEquals(ffi.DP_POLL, 53249);
+    assertEquals(ffi.POLLREMOVE, 2048);
+    assertEquals(ffi.POLLNVAL, 32);
+    assertEquals([ffi.O_RDWR, ffi.O_CLOEXEC], [2, 8388608]);
+  });
+});
+
+describe("SYMBOLS", () => {
+  test("the functions take the arguments that they are given, which C sees as they are meant", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const { symbols } = Deno.dlopen("libc.so.6", ffi.SYMBOLS);
+    const [reader, writer] = cleanup.pipe();
+    // A pipe takes what the device would take, and has an error of its own for a request that it does not know.
+    const open = (path: Uint8Array<ArrayBuffer>, flags: number) => {
+      assertEquals(symbols.open(path, flags), -1); // there is no /dev/poll here
+      return libc!.dup(writer);
+    };
+    standIn("devpoll", { ...symbols, open }, "illumos");
+    cleanup.defer(() => standIn("devpoll", functions, "illumos"));
+    const instance = new ffi.DevpollInstance();
+    cleanup.defer(() => instance.close());
+    const fd = here.fileno();
+    assertEquals([instance.add(fd, POLLIN), instance.change(fd, POLLOUT), instance.remove(fd)], [8, 16, 8]);
+    const written = new Int32Array(8);
+    assertEquals(read(reader, new Uint8Array(written.buffer)), 32);
+    assertEquals([...written], [fd, POLLIN, fd, POLLREMOVE, fd, POLLOUT, fd, POLLREMOVE]);
+    for (const timeoutMs of [0, -0, 1.5, Infinity]) assertEquals(instance.wait(timeoutMs, 1), -ENOTTY);
+  });
+});
+
+describe("DevpollSelector", () => {
+  test("fileno() gives the descriptor of the device, until it is closed", () => {
+    const selector = new DevpollSelector();
+    const [F_GETFD, FD_CLOEXEC] = [1, 1];
+    assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
+    selector.close();
+    assertThrows(() => selector.fileno(), Deno.errors.BadResource, "the selector is closed");
+  });
+
+  test("each change is one write, in which the removal comes first, and of data alone none", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const fd = here.fileno();
+    using selector = new DevpollSelector();
+    selector.register(here, EVENT_READ, "old");
+    selector.modify(here, EVENT_READ, "new");
+    selector.modify(here, BOTH, "new");
+    assertEquals(maskOf(selector.fileno(), fd), POLLIN | POLLOUT);
+    selector.modify(here, EVENT_WRITE);
+    assertEquals(maskOf(selector.fileno(), fd), POLLOUT);
+    selector.unregister(here);
+    assertEquals(maskOf(selector.fileno(), fd), undefined);
+    assertEquals(log.writes, [
+      [[fd, POLLIN]],
+      [[fd, POLLREMOVE], [fd, POLLIN | POLLOUT]],
+      [[fd, POLLREMOVE], [fd, POLLOUT]],
+      [[fd, POLLREMOVE]],
+    ]);
+  });
+
+  test("select() is one wait, with room for all that is registered and no more than may be open", () => {
+    using cleanup = new Cleanup();
+    using selector = new DevpollSelector();
+    assertEquals(selector.select(0), []);
+    for (let count = 1; count <= 70; count++) {
+      selector.register(cleanup.pair()[0], EVENT_WRITE);
+      assertEquals(selector.select(1).length, count);
+    }
+    assertEquals(log.waits.length, 71);
+    assertEquals(log.waits[0], [0, 0]);
+    assertEquals(log.waits[70], [70, 1000]);
+    assertLess(Math.max(...log.waits.map(([nfds]) => nfds)), descriptorLimit());
+    assertEquals(log.writes.length, 70);
+  });
+
+  test("select() rounds its timeout up to milliseconds", () => {
+    using selector = new DevpollSelector();
+    for (const timeout of [0.0001, 0.0011, 0.02]) assertEquals(selector.select(timeout), []);
+    assertEquals(log.waits.map(([, timeout]) => timeout), [1, 2, 20]);
+  });
+
+  test("select() removes a descriptor that was closed, asks once more, and never again", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new DevpollSelector();
+    selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
+    selector.register(here, EVENT_READ);
+    close(1500);
+    log.clear();
+    assertGreaterOrEqual(elapsedMs(() => assertEquals(readyFds(selector, 0.02), [])), 20);
+    assertEquals(log.waits.length, 2);
+    assertEquals(log.writes, [[[1500, POLLREMOVE]]]);
+    there.send(bytes("ping"));
+    assertEquals(readyFds(selector), [[here.fileno(), EVENT_READ]]);
+    assertEquals(log.waits.length, 3);
+    assertEquals(selector.getMap()!.size, 2);
+  });
+
+  test("select() reports what is ready beside a descriptor that was closed, by one wait", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using selector = new DevpollSelector();
+    selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
+    selector.register(here, EVENT_WRITE);
+    close(1500);
+    assertEquals(readyFds(selector), [[here.fileno(), EVENT_WRITE]]);
+    assertEquals(log.waits.length, 1);
+  });
+
+  test("modify() watches a descriptor again whose number is open again", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new DevpollSelector();
+    selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ);
+    close(1500);
+    assertEquals(readyFds(selector, 0), []);
+    libc!.dup2(there.fileno(), 1500);
+    selector.modify(1500, EVENT_WRITE);
+    assertEquals(readyFds(selector, 0), [[1500, EVENT_WRITE]]);
+  });
+
+  test("register() that fails registers nothing, and modify() that fails unregisters", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using selector = new DevpollSelector<undefined, FileObject>();
+    failures.write.push([-1, ENOMEM]);
+    const error = assertThrows(() => selector.register(here, EVENT_WRITE), OSError, `write fd ${here.fileno()}`);
+    assertEquals(error.code, "ENOMEM");
+    assertEquals(selector.getMap()!.size, 0);
+    selector.register(here, EVENT_WRITE);
+    failures.write.push([8, 0]);
+    assertEquals(assertThrows(() => selector.modify(here, EVENT_READ), OSError).code, "EIO");
+    assertEquals(selector.getMap()!.size, 0);
+    assertEquals(maskOf(selector.fileno(), here.fileno()), undefined);
+  });
+
+  test("select() removes what a failed write has left in the set", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new DevpollSelector();
+    selector.register(here, EVENT_WRITE);
+    selector.register(there, EVENT_WRITE);
+    failures.write.push([-1, ENOMEM]);
+    selector.unregister(here); // never throws
+    assertEquals(maskOf(selector.fileno(), here.fileno()), POLLOUT);
+    for (let round = 0; round < 3; round++) assertEquals(readyFds(selector), [[there.fileno(), EVENT_WRITE]]);
+    assertEquals(maskOf(selector.fileno(), here.fileno()), undefined);
+  });
+
+  test("select() throws what the device says, and asks again if it was interrupted", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    using selector = new DevpollSelector();
+    selector.register(here, EVENT_WRITE);
+    failures.ioctl.push([-1, EACCES]);
+    const error = assertThrows(() => selector.select(), OSError, `ioctl fd ${selector.fileno()}`);
+    assertEquals(error.code, "EACCES");
+    failures.ioctl.push([-1, EINTR]);
+    assertEquals(readyFds(selector), [[here.fileno(), EVENT_WRITE]]);
+  });
+});
