@@ -124,12 +124,6 @@ export class PollSet {
     this.#pollfds[slot * STRIDE + FD] = fd < 0 ? fd : ~fd;
   }
 
-  /** Whether a descriptor was {@linkcode mute}d since it was added. */
-  isMuted(fd: number): boolean {
-    const slot = this.#slots.get(fd);
-    return slot !== undefined && this.#pollfds[slot * STRIDE + FD]! < 0;
-  }
-
   /**
    * Waits until a descriptor is ready, by one system call, and gives the number of those that are.
    *

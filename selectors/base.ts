@@ -5,6 +5,7 @@
  */
 
 import { show } from "../ffi/arguments.ts";
+import { EBADF, OSError } from "../ffi/errno.ts";
 import { filenoOf, type FileObject, KeyError } from "../ffi/file_object.ts";
 import { type Timeout, timeoutToMs } from "../ffi/timeout.ts";
 
@@ -253,6 +254,7 @@ function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
 export abstract class BaseSelector<D = unknown, F extends FileObject = FileObject> implements Disposable {
   readonly #keys = new KeyTable<D, F>();
   readonly #view: SelectorMap<D, F> = new SelectorMap(this.#keys);
+  readonly #closedFds = new Set<number>();
   #closed = false;
 
   /** Starts to wait for events of a descriptor that is open and not watched; throws an OSError if it cannot. */
@@ -283,6 +285,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /** The key that is registered for a descriptor. */
   protected keyOf(fd: number): SelectorKey<D, F> | undefined {
     return this.#keys.get(fd);
+  }
+
+  /** Notes that a watched descriptor was found closed: `modify` refuses it then, even if its number is used again. */
+  protected foundClosed(fd: number): void {
+    if (this.#keys.get(fd) !== undefined) this.#closedFds.add(fd);
   }
 
   /**
@@ -346,6 +353,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     checkEvents("modify", fileobj, events);
     if (events !== key.events) {
       try {
+        if (this.#closedFds.has(key.fd)) throw new OSError("modify", EBADF, `fd ${key.fd}`);
         this.rewatch(key.fd, events);
       } catch (error) {
         this.#drop(key);
@@ -424,6 +432,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   #drop(key: SelectorKey<D, F>): void {
     this.#keys.drop(key.fd);
+    this.#closedFds.delete(key.fd);
     this.unwatch(key.fd);
   }
 

@@ -83,6 +83,7 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
       if (key === undefined || (revents & POLLNVAL) !== 0) {
         // Closed behind our back, or left in the set because a write failed. The device would report it for ever.
         devpoll.remove(fd);
+        this.foundClosed(fd);
         continue;
       }
       const events = eventsOf(revents) & key.events;

@@ -5,7 +5,7 @@
  */
 
 import { checkOpen } from "../ffi/descriptor.ts";
-import { check, EBADF, OSError } from "../ffi/errno.ts";
+import { check } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/file_object.ts";
 import { POLLNVAL, PollSet } from "../ffi/poll.ts";
 import { isInterruption } from "../ffi/retry.ts";
@@ -45,8 +45,6 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
 
   /** Changes the mask in the list. */
   protected override rewatch(fd: number, events: number): void {
-    // What was closed stays so, even if its number is another's by now.
-    if (this.#set.isMuted(fd)) throw new OSError("poll", EBADF, `fd ${fd}`);
     this.watch(fd, events);
   }
 
@@ -73,6 +71,7 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
       if ((revents & POLLNVAL) !== 0) {
         // Closed behind our back. poll() would return at once for ever.
         set.mute(slot);
+        this.foundClosed(set.fdAt(slot));
         continue;
       }
       const key = this.keyOf(set.fdAt(slot))!;

@@ -5,7 +5,7 @@
  */
 
 import { checkOpen, isOpen } from "../ffi/descriptor.ts";
-import { check, EBADF, OSError } from "../ffi/errno.ts";
+import { check, EBADF } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/file_object.ts";
 import { isInterruption } from "../ffi/retry.ts";
 import { IN_READ, IN_WRITE, SelectSet } from "../ffi/select.ts";
@@ -35,7 +35,6 @@ import { BaseSelector, EVENT_READ, EVENT_WRITE, type Ready } from "./base.ts";
  */
 export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   readonly #set = new SelectSet();
-  readonly #muted = new Set<number>();
 
   /** Adds the descriptor to the bitmaps. */
   protected override watch(fd: number, events: number): void {
@@ -45,15 +44,12 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
 
   /** Changes in which bitmaps the descriptor is. */
   protected override rewatch(fd: number, events: number): void {
-    // What was closed stays so, even if its number is another's by now.
-    if (this.#muted.has(fd)) throw new OSError("select", EBADF, `fd ${fd}`);
     this.watch(fd, events);
   }
 
   /** Removes the descriptor from the bitmaps. */
   protected override unwatch(fd: number): void {
     this.#set.set(fd, 0);
-    this.#muted.delete(fd);
   }
 
   /** Waits with `pselect`. */
@@ -94,7 +90,7 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
     for (const fd of this.getMap()!.keys()) {
       if (isOpen(fd)) continue;
       this.#set.set(fd, 0);
-      this.#muted.add(fd);
+      this.foundClosed(fd);
     }
   }
 }

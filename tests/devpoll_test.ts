@@ -508,18 +508,6 @@ describe("DevpollSelector", () => {
     assertEquals(log.waits.length, 1);
   });
 
-  test("modify() watches a descriptor again whose number is open again", () => {
-    using cleanup = new Cleanup();
-    const [here, there] = cleanup.pair();
-    using selector = new DevpollSelector();
-    selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ);
-    close(1500);
-    assertEquals(readyFds(selector, 0), []);
-    libc!.dup2(there.fileno(), 1500);
-    selector.modify(1500, EVENT_WRITE);
-    assertEquals(readyFds(selector, 0), [[1500, EVENT_WRITE]]);
-  });
-
   test("register() that fails registers nothing, and modify() that fails unregisters", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
