@@ -43,5 +43,6 @@ export {
 } from "./selectors/base.ts";
 export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
 export { EpollSelector } from "./selectors/epoll.ts";
+export { KqueueSelector } from "./selectors/kqueue.ts";
 export { PollSelector } from "./selectors/poll.ts";
 export { SelectSelector } from "./selectors/select.ts";

@@ -8,6 +8,7 @@ import type { FileObject } from "../ffi/file_object.ts";
 import { type Os, os } from "../ffi/platform.ts";
 import type { BaseSelector } from "./base.ts";
 import { EpollSelector } from "./epoll.ts";
+import { KqueueSelector } from "./kqueue.ts";
 import { PollSelector } from "./poll.ts";
 import { SelectSelector } from "./select.ts";
 
@@ -17,7 +18,8 @@ export type SelectorConstructor = new <D = unknown, F extends FileObject = FileO
 /** The selectors, the best first, and the systems that have them. */
 const PREFERENCE: readonly [selector: SelectorConstructor, systems: readonly Os[]][] = [
   [EpollSelector, ["linux", "android"]],
-  [PollSelector, ["darwin", "freebsd", "netbsd", "solaris", "illumos", "aix"]],
+  [KqueueSelector, ["darwin", "freebsd", "netbsd"]],
+  [PollSelector, ["solaris", "illumos", "aix"]],
   [SelectSelector, ["windows"]],
 ];
 
@@ -27,7 +29,8 @@ export function selectorFor(system: Os): SelectorConstructor {
 }
 
 /**
- * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android.
+ * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android, KqueueSelector on
+ * macOS and the BSDs.
  *
  * @example Usage
  * ```ts
