@@ -471,26 +471,28 @@ export class KqueueInstance {
   }
 
   /**
-   * Adds or removes the filters of a descriptor, by one system call, and gives 0, or the first error of an addition.
+   * Adds, confirms or removes the filters of a descriptor, by one system call, and gives 0, or the first error.
    *
    * Each change is answered by an entry of its own (KQ_EV_RECEIPT), so that the second is made even if the first fails.
    * A system too old to know receipts answers errors only, and perhaps with events, which come again with the next wait.
    *
-   * @param readFlags KQ_EV_ADD or KQ_EV_DELETE with any other flags for KQ_FILTER_READ; 0 leaves it
-   * @param writeFlags The same for KQ_FILTER_WRITE
+   * @param readFlags KQ_EV_ADD, KQ_EV_ENABLE, which fails if the filter is not there, or KQ_EV_DELETE; 0 leaves it
+   * @param writeFlags The same for writing
    * @param tag A number of 32 bits that comes back with each event, beside the descriptor
    */
   change(fd: number, readFlags: number, writeFlags: number, tag: number): number {
     const { READ, WRITE } = this.system.filters;
     let count = 0;
-    if (readFlags !== 0) this.#put(count++, fd, READ, readFlags, tag);
+    // A removal comes last: libkqueue answers EBADF to what is added right after the last filter was removed.
+    if ((readFlags & ~KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, tag);
     if (writeFlags !== 0) this.#put(count++, fd, WRITE, writeFlags, tag);
+    if ((readFlags & KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, tag);
     for (;;) {
       const outcome = result(
         this.#functions.kevent(this.fd, this.#changes, COUNTS[count]!, this.#receipts, COUNTS[count]!, NO_TIME),
         errnoCell[0]!,
       );
-      if (outcome >= 0) return this.#failureOf(outcome, readFlags, writeFlags);
+      if (outcome >= 0) return this.#failureOf(outcome);
       // To make a change once more does nothing else than it did.
       if (!isInterruption(outcome)) return outcome;
     }
@@ -506,15 +508,13 @@ export class KqueueInstance {
     changes[at + this.#udata] = tag;
   }
 
-  #failureOf(count: number, readFlags: number, writeFlags: number): number {
+  #failureOf(count: number): number {
     const receipts = this.#receipts;
     for (let index = 0; index < count; index++) {
       const at = index * this.#stride;
       const flags = receipts[at + this.#flags]! >>> this.#flagsShift;
-      const filter = receipts[at + this.#filter]! << this.#filterShift >> this.#filterShift;
-      const asked = filter === this.system.filters.READ ? readFlags : writeFlags;
       const errno = receipts[at + this.#data]!;
-      if ((flags & KQ_EV_ERROR) !== 0 && errno !== 0 && (asked & KQ_EV_ADD) !== 0) return -errno;
+      if ((flags & KQ_EV_ERROR) !== 0 && errno !== 0) return -errno;
     }
     return 0;
   }

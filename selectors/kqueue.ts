@@ -6,7 +6,7 @@
 
 import { check, EPERM, errnoCode, OSError } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/file_object.ts";
-import { KQ_EV_ADD, KQ_EV_DELETE, KqueueInstance } from "../ffi/kqueue.ts";
+import { KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE, KqueueInstance } from "../ffi/kqueue.ts";
 import { isInterruption } from "../ffi/retry.ts";
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type Ready } from "./base.ts";
 
@@ -68,8 +68,8 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     const tag = this.#lastTag = (this.#lastTag + 1) | 0;
     const outcome = this.#kqueue.change(
       fd,
-      (events & EVENT_READ) !== 0 ? KQ_EV_ADD : 0,
-      (events & EVENT_WRITE) !== 0 ? KQ_EV_ADD : 0,
+      transition(0, events & EVENT_READ),
+      transition(0, events & EVENT_WRITE),
       tag,
     );
     if (outcome < 0) {
@@ -82,12 +82,13 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     this.#kqueue.reserve(2 * (this.size + 1));
   }
 
-  /** Adds the filters of the events and removes the others. */
+  /** Adds the filters of the new events, removes those of the old, and asks whether one that stays is still there. */
   protected override rewatch(fd: number, events: number): void {
+    const before = this.keyOf(fd)!.events;
     const outcome = this.#kqueue.change(
       fd,
-      (events & EVENT_READ) !== 0 ? KQ_EV_ADD : KQ_EV_DELETE,
-      (events & EVENT_WRITE) !== 0 ? KQ_EV_ADD : KQ_EV_DELETE,
+      transition(before & EVENT_READ, events & EVENT_READ),
+      transition(before & EVENT_WRITE, events & EVENT_WRITE),
       this.#tags[fd]!,
     );
     if (outcome < 0) throw controlError(outcome, fd);
@@ -148,6 +149,13 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     this.#tags = tags;
     this.#places = places; // of which nothing is kept from one wait to the next
   }
+}
+
+/** What a filter is told when its event was waited for or not, and shall be or not. */
+function transition(before: number, after: number): number {
+  if (before === 0) return after === 0 ? 0 : KQ_EV_ADD;
+  // A descriptor that was closed has lost its filters, and its number may be another's: to enable them tells.
+  return after === 0 ? KQ_EV_DELETE : KQ_EV_ENABLE;
 }
 
 function controlError(outcome: number, fd: number): OSError {

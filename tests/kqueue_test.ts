@@ -118,11 +118,14 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(kernel.filtersOf(here.fileno()), [READ]);
     selector.modify(here, EVENT_WRITE);
     assertEquals(kernel.filtersOf(here.fileno()), [WRITE]);
+    selector.modify(here, BOTH);
+    assertEquals(kernel.filtersOf(here.fileno()), [READ, WRITE].sort());
+    assertEquals(readyFds(selector), [[here.fileno(), EVENT_WRITE]]);
     selector.unregister(here);
     assertEquals(kernel.filtersOf(here.fileno()), []);
-    assertEquals(kernel.calls, [2, 2, 2, 2]);
+    assertEquals(kernel.calls, [2, 2, 2, 2, 0, 2]);
     selector.register(here, EVENT_WRITE);
-    assertEquals(kernel.calls.length, 5);
+    assertEquals(kernel.calls.at(-1), 1);
     assertEquals(kernel.filtersOf(here.fileno()), [WRITE]);
   });
 
@@ -161,6 +164,21 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(assertThrows(() => selector.modify(here, BOTH), OSError).code, "ENOMEM");
     assertEquals(kernel.filtersOf(here.fileno()), []);
     assertThrows(() => selector.getKey(here), KeyError);
+  });
+
+  test("modify() of a number that was closed, or stands for something else, fails as it does on epoll", (cleanup) => {
+    for (const [before, after] of [[BOTH, EVENT_READ], [EVENT_READ, BOTH], [EVENT_WRITE, EVENT_READ]] as const) {
+      const [selector, kernel] = make(cleanup);
+      const [reader, writer] = cleanup.pipe();
+      const [here] = cleanup.pair();
+      selector.register(reader, before);
+      selector.register(writer, before);
+      libc!.dup2(here.fileno(), reader);
+      cleanup.close(writer);
+      assertEquals(assertThrows(() => selector.modify(reader, after), OSError).code, "ENOENT");
+      assertEquals(assertThrows(() => selector.modify(writer, after), OSError).code, "EBADF");
+      assertEquals([kernel.filtersOf(reader), selector.getMap()!.size], [[], 0]);
+    }
   });
 
   test("a kernel without EV_RECEIPT is asked in the same way", (cleanup) => {
