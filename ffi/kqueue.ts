@@ -70,6 +70,8 @@ export interface KqueueSystem {
   readonly filters: KqueueFilters;
   /** NOTE_PCTRLMASK: the bits of EVFILT_PROC that say what to watch for. */
   readonly processMask: number;
+  /** KQ_EV_ENABLE, which tells whether a filter is still there, or 0 where it may not be said. */
+  readonly confirm: number;
   /** FIOCLEX: the ioctl(2) that sets close-on-exec. */
   readonly closeOnExec: number;
   /** Those fields of `struct stat` that tell of what kind a file is; of use only where there is something unwatchable. */
@@ -172,6 +174,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT,
     filters: { ...FILTERS, USER: -10 },
     processMask: 0xfff0_0000,
+    confirm: 0x0004,
     closeOnExec: 0x2000_6601,
     stat: { st_dev: 0, st_mode: 4 },
     unwatchable: [...NO_FILES, NO_FIFOS],
@@ -180,6 +183,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT_FREEBSD,
     filters: FILTERS,
     processMask: 0xf000_0000,
+    confirm: 0x0004,
     closeOnExec: 0x2000_6601,
     stat: { st_dev: 0, st_mode: 24 },
     unwatchable: NO_FILES,
@@ -188,6 +192,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT_NETBSD,
     filters: FILTERS_NETBSD,
     processMask: 0xf000_0000,
+    confirm: 0x0004,
     closeOnExec: 0x2000_6601,
     stat: { st_dev: 0, st_mode: 8 },
     unwatchable: NO_FILES,
@@ -196,6 +201,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT, // include/sys/event.h of libkqueue 2
     filters: FILTERS,
     processMask: 0xf000_0000,
+    confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with whatever errno there was
     closeOnExec: 0x5451,
     stat: { st_dev: 0, st_mode: 0 },
     unwatchable: [],

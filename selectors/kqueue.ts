@@ -6,7 +6,7 @@
 
 import { check, EPERM, errnoCode, OSError } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/file_object.ts";
-import { KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE, KqueueInstance } from "../ffi/kqueue.ts";
+import { KQ_EV_ADD, KQ_EV_DELETE, KqueueInstance } from "../ffi/kqueue.ts";
 import { isInterruption } from "../ffi/retry.ts";
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type Ready } from "./base.ts";
 
@@ -68,8 +68,8 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     const tag = this.#lastTag = (this.#lastTag + 1) | 0;
     const outcome = this.#kqueue.change(
       fd,
-      transition(0, events & EVENT_READ),
-      transition(0, events & EVENT_WRITE),
+      transition(0, events & EVENT_READ, 0),
+      transition(0, events & EVENT_WRITE, 0),
       tag,
     );
     if (outcome < 0) {
@@ -87,8 +87,8 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     const before = this.keyOf(fd)!.events;
     const outcome = this.#kqueue.change(
       fd,
-      transition(before & EVENT_READ, events & EVENT_READ),
-      transition(before & EVENT_WRITE, events & EVENT_WRITE),
+      transition(before & EVENT_READ, events & EVENT_READ, this.#kqueue.system.confirm),
+      transition(before & EVENT_WRITE, events & EVENT_WRITE, this.#kqueue.system.confirm),
       this.#tags[fd]!,
     );
     if (outcome < 0) throw controlError(outcome, fd);
@@ -151,11 +151,11 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
   }
 }
 
-/** What a filter is told when its event was waited for or not, and shall be or not. */
-function transition(before: number, after: number): number {
+/** What a filter is told when its event was waited for or not, and shall be or not; `confirm` is what tells one that stays. */
+function transition(before: number, after: number, confirm: number): number {
   if (before === 0) return after === 0 ? 0 : KQ_EV_ADD;
-  // A descriptor that was closed has lost its filters, and its number may be another's: to enable them tells.
-  return after === 0 ? KQ_EV_DELETE : KQ_EV_ENABLE;
+  // A descriptor that was closed has lost its filters, and its number may be another's: this will fail then.
+  return after === 0 ? KQ_EV_DELETE : confirm;
 }
 
 function controlError(outcome: number, fd: number): OSError {

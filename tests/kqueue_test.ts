@@ -123,7 +123,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(readyFds(selector), [[here.fileno(), EVENT_WRITE]]);
     selector.unregister(here);
     assertEquals(kernel.filtersOf(here.fileno()), []);
-    assertEquals(kernel.calls, [2, 2, 2, 2, 0, 2]);
+    assertEquals(kernel.calls, system === "linux" ? [2, 1, 2, 1, 0, 2] : [2, 2, 2, 2, 0, 2]);
     selector.register(here, EVENT_WRITE);
     assertEquals(kernel.calls.at(-1), 1);
     assertEquals(kernel.filtersOf(here.fileno()), [WRITE]);
@@ -168,6 +168,8 @@ function peculiarities(system: StandInSystem): void {
 
   test("modify() of a number that was closed, or stands for something else, fails as it does on epoll", (cleanup) => {
     for (const [before, after] of [[BOTH, EVENT_READ], [EVENT_READ, BOTH], [EVENT_WRITE, EVENT_READ]] as const) {
+      // libkqueue cannot be asked whether a filter is still there: what is added to another file is added.
+      if (system === "linux" && after === BOTH) continue;
       const [selector, kernel] = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       const [here] = cleanup.pair();
@@ -695,6 +697,12 @@ function layoutTests(): void {
       0xf000_0000,
       0xf000_0000,
       0xf000_0000,
+    ]);
+    assertEquals(SYSTEMS.map((system) => KQUEUE_SYSTEMS[system].confirm), [
+      KQ_EV_ENABLE,
+      KQ_EV_ENABLE,
+      KQ_EV_ENABLE,
+      0,
     ]);
     const FIOCLEX = 0x20000000 | "f".charCodeAt(0) << 8 | 1; // _IO('f', 1)
     assertEquals(SYSTEMS.map((system) => KQUEUE_SYSTEMS[system].closeOnExec), [FIOCLEX, FIOCLEX, FIOCLEX, 0x5451]);
