@@ -73,7 +73,7 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
       tag,
     );
     if (outcome < 0) {
-      this.#remove(fd); // one of the two may be there
+      this.unwatch(fd); // one of the two may be there
       throw controlError(outcome, fd);
     }
     if (fd >= this.#tags.length) this.#grow(fd);
@@ -96,8 +96,8 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
 
   /** Removes both filters. */
   protected override unwatch(fd: number): void {
-    this.#tags[fd] = 0;
-    this.#remove(fd);
+    // Fails if a filter is not there, or the number was closed, or stands for something else: nothing is left then.
+    this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
   }
 
   /** Waits with `kevent`. */
@@ -135,11 +135,6 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
   /** Closes the kqueue descriptor. */
   protected override release(): void {
     this.#kqueue.close();
-  }
-
-  #remove(fd: number): void {
-    // Fails if the filter is not there, or the number was closed, or stands for something else: nothing is left then.
-    this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
   }
 
   #grow(fd: number): void {
