@@ -236,8 +236,11 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     if (!known.includes(event.filter)) return EINVAL;
     const isFile = event.filter === dialect.read || event.filter === dialect.write;
     const file = isFile ? event.ident < 2n ** 31n ? fileOf(Number(event.ident)) : null : undefined;
-    if (file === null) return EBADF;
     const name = `${event.filter}:${event.ident}`;
+    if (file === null) {
+      notes.delete(name); // gone since the descriptor was closed
+      return EBADF;
+    }
     let note = notes.get(name);
     // The kernel removes what was registered for a descriptor when it is closed.
     if (note !== undefined && file !== undefined && note.identity !== file.identity) {
