@@ -44,5 +44,6 @@ export {
 export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
 export { DevpollSelector } from "./selectors/devpoll.ts";
 export { EpollSelector } from "./selectors/epoll.ts";
+export { KqueueSelector } from "./selectors/kqueue.ts";
 export { PollSelector } from "./selectors/poll.ts";
 export { SelectSelector } from "./selectors/select.ts";

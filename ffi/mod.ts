@@ -2,8 +2,8 @@
  * Python's `select` module: the primitives on which the selectors stand.
  *
  * {@linkcode select} is there on every system, {@linkcode Poll} on every Unix, {@linkcode Epoll} on Linux and Android,
- * {@linkcode Devpoll} on Solaris and illumos. They have all flags that the kernel has, where a selector knows readable and
- * writable only.
+ * {@linkcode Kqueue} on macOS and the BSDs, {@linkcode Devpoll} on Solaris and illumos. They have all flags that the
+ * kernel has, where a selector knows readable and writable only.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
@@ -41,6 +41,57 @@ export {
 } from "./epoll.ts";
 export { OSError } from "./errno.ts";
 export { type FileObject, KeyError } from "./file_object.ts";
+export {
+  Kevent,
+  KQ_EV_ADD,
+  KQ_EV_CLEAR,
+  KQ_EV_DELETE,
+  KQ_EV_DISABLE,
+  KQ_EV_DISPATCH,
+  KQ_EV_ENABLE,
+  KQ_EV_EOF,
+  KQ_EV_ERROR,
+  KQ_EV_FLAG1,
+  KQ_EV_ONESHOT,
+  KQ_EV_RECEIPT,
+  KQ_EV_SYSFLAGS,
+  KQ_FILTER_AIO,
+  KQ_FILTER_NETDEV,
+  KQ_FILTER_PROC,
+  KQ_FILTER_READ,
+  KQ_FILTER_SIGNAL,
+  KQ_FILTER_TIMER,
+  KQ_FILTER_USER,
+  KQ_FILTER_VNODE,
+  KQ_FILTER_WRITE,
+  KQ_NOTE_ATTRIB,
+  KQ_NOTE_CHILD,
+  KQ_NOTE_DELETE,
+  KQ_NOTE_EXEC,
+  KQ_NOTE_EXIT,
+  KQ_NOTE_EXTEND,
+  KQ_NOTE_FFAND,
+  KQ_NOTE_FFCOPY,
+  KQ_NOTE_FFCTRLMASK,
+  KQ_NOTE_FFLAGSMASK,
+  KQ_NOTE_FFNOP,
+  KQ_NOTE_FFOR,
+  KQ_NOTE_FORK,
+  KQ_NOTE_LINK,
+  KQ_NOTE_LINKDOWN,
+  KQ_NOTE_LINKINV,
+  KQ_NOTE_LINKUP,
+  KQ_NOTE_LOWAT,
+  KQ_NOTE_PCTRLMASK,
+  KQ_NOTE_PDATAMASK,
+  KQ_NOTE_RENAME,
+  KQ_NOTE_REVOKE,
+  KQ_NOTE_TRACK,
+  KQ_NOTE_TRACKERR,
+  KQ_NOTE_TRIGGER,
+  KQ_NOTE_WRITE,
+  Kqueue,
+} from "./kqueue.ts";
 export {
   Poll,
   POLLERR,

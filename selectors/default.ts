@@ -9,6 +9,7 @@ import { type Os, os } from "../ffi/platform.ts";
 import type { BaseSelector } from "./base.ts";
 import { DevpollSelector } from "./devpoll.ts";
 import { EpollSelector } from "./epoll.ts";
+import { KqueueSelector } from "./kqueue.ts";
 import { PollSelector } from "./poll.ts";
 import { SelectSelector } from "./select.ts";
 
@@ -19,9 +20,9 @@ export type SelectorConstructor = new <D = unknown, F extends FileObject = FileO
 const BEST: Readonly<Record<Os, SelectorConstructor>> = {
   linux: EpollSelector,
   android: EpollSelector,
-  darwin: PollSelector,
-  freebsd: PollSelector,
-  netbsd: PollSelector,
+  darwin: KqueueSelector,
+  freebsd: KqueueSelector,
+  netbsd: KqueueSelector,
   solaris: DevpollSelector,
   illumos: DevpollSelector,
   aix: PollSelector,
@@ -34,8 +35,8 @@ export function selectorFor(system: Os): SelectorConstructor {
 }
 
 /**
- * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android,
- * DevpollSelector on Solaris and illumos.
+ * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android, KqueueSelector on
+ * macOS and the BSDs, DevpollSelector on Solaris and illumos, SelectSelector on Windows.
  *
  * @example Usage
  * ```ts

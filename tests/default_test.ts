@@ -12,11 +12,9 @@ import { skip, test } from "./util.ts";
 const EXPECTED: Readonly<Record<Os, string>> = {
   linux: "EpollSelector",
   android: "EpollSelector",
-  // KqueueSelector, as soon as there is one:
-  darwin: "PollSelector",
-  freebsd: "PollSelector",
-  netbsd: "PollSelector",
-  // until here.
+  darwin: "KqueueSelector",
+  freebsd: "KqueueSelector",
+  netbsd: "KqueueSelector",
   solaris: "DevpollSelector",
   illumos: "DevpollSelector",
   aix: "PollSelector",

@@ -1,0 +1,478 @@
+/**
+ * A kqueue for tests on systems that have none: kqueue(2) and kevent(2) over ppoll(2), which speak the structs of macOS,
+ * FreeBSD, NetBSD or libkqueue byte for byte.
+ *
+ * It shares no number, layout or function with the code under test: whatever is written twice was written down twice, from
+ * the systems' headers and manuals. It looks at all descriptors each time, and is no faster than that.
+ *
+ * @module
+ */
+
+import { standIn } from "../ffi/platform.ts";
+
+/** A system that can be stood in for. */
+export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";
+
+/** The descriptors of the kernel under the stand-in. */
+const c = Deno.dlopen("libc.so.6", {
+  __errno_location: { parameters: [], result: "pointer" },
+  close: { parameters: ["i32"], result: "i32" },
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  fstat: { parameters: ["i32", "buffer"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
+  ppoll: { parameters: ["buffer", "u64", "buffer", "pointer"], result: "i32" },
+}).symbols;
+
+const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4));
+
+const [ENOENT, EBADF, EINVAL] = [2, 9, 22];
+const [POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x4, 0x8, 0x10, 0x20, 0x2000];
+
+/** struct kevent, and the numbers of its filters. */
+interface Dialect {
+  size: number;
+  filterBytes: 2 | 4;
+  flags: number;
+  fflags: number;
+  data: number;
+  udata: number;
+  read: number;
+  write: number;
+  timer: number;
+  user: number;
+  FIOCLEX: number;
+}
+
+const DIALECTS: Record<StandInSystem, Dialect> = {
+  // xnu, bsd/sys/event.h
+  darwin: {
+    size: 32,
+    filterBytes: 2,
+    flags: 10,
+    fflags: 12,
+    data: 16,
+    udata: 24,
+    read: -1,
+    write: -2,
+    timer: -7,
+    user: -10,
+    FIOCLEX: 0x20006601,
+  },
+  // FreeBSD 12, sys/sys/event.h
+  freebsd: {
+    size: 64,
+    filterBytes: 2,
+    flags: 10,
+    fflags: 12,
+    data: 16,
+    udata: 24,
+    read: -1,
+    write: -2,
+    timer: -7,
+    user: -11,
+    FIOCLEX: 0x20006601,
+  },
+  // NetBSD 10, sys/sys/event.h
+  netbsd: {
+    size: 40,
+    filterBytes: 4,
+    flags: 12,
+    fflags: 16,
+    data: 24,
+    udata: 32,
+    read: 0,
+    write: 1,
+    timer: 6,
+    user: 8,
+    FIOCLEX: 0x20006601,
+  },
+  // libkqueue, include/sys/event.h.in
+  linux: {
+    size: 32,
+    filterBytes: 2,
+    flags: 10,
+    fflags: 12,
+    data: 16,
+    udata: 24,
+    read: -1,
+    write: -2,
+    timer: -7,
+    user: -11,
+    FIOCLEX: 0x5451,
+  },
+};
+
+/** Flags, which are the same everywhere. */
+const EV = {
+  ADD: 0x1,
+  DELETE: 0x2,
+  ENABLE: 0x4,
+  DISABLE: 0x8,
+  ONESHOT: 0x10,
+  CLEAR: 0x20,
+  RECEIPT: 0x40,
+  DISPATCH: 0x80,
+  ERROR: 0x4000,
+  EOF: 0x8000,
+};
+
+interface Event {
+  ident: bigint;
+  filter: number;
+  flags: number;
+  fflags: number;
+  data: bigint;
+  udata: bigint;
+}
+
+/** What the kernel keeps of an event that was added. */
+interface Note extends Event {
+  disabled: boolean;
+  /** What the descriptor stood for when the event was added: device and inode. */
+  identity: string;
+  isSocket: boolean;
+  isPipe: boolean;
+  /** EV_CLEAR: what was last reported, or null if that has ceased to hold. */
+  reported: bigint | null;
+  /** EVFILT_USER: triggered. EVFILT_TIMER: when it expires next. */
+  triggered: boolean;
+  expires: number;
+}
+
+/** struct stat of Linux x86_64 and aarch64: the file's identity and its kind. */
+function fileOf(fd: number): { identity: string; mode: number; device: bigint } | null {
+  if (c.fstat(fd, statBytes) !== 0) return null;
+  const mode = statView.getUint32(Deno.build.arch === "x86_64" ? 24 : 16, true);
+  return { identity: `${statWords[0]}:${statWords[1]}`, mode, device: statWords[0]! };
+}
+const statBytes = new Uint8Array(256);
+const statView = new DataView(statBytes.buffer);
+const statWords = new BigUint64Array(statBytes.buffer);
+
+const kindOf = (mode: number) => mode & 0o170000;
+const [S_IFIFO, S_IFCHR, S_IFSOCK] = [0o010000, 0o020000, 0o140000];
+
+function intFrom(call: (cell: Int32Array<ArrayBuffer>) => number): number {
+  const cell = new Int32Array(1);
+  return call(cell) === 0 ? cell[0]! : 0;
+}
+
+/** What a test can look at, and break. */
+export interface KqueueStandIn {
+  /** How many kevent() calls there were, and with how many changes each. */
+  calls: number[];
+  /** Fails the changes of a filter with an errno, as a kernel would that does not like them. */
+  refuse: Map<number, number>;
+  /** Events that are put before the others that kevent() gives next. */
+  inject: { fd: number; filter: number; flags?: number; udata: bigint }[];
+  /** Whether EV_RECEIPT is known. */
+  knowsReceipts: boolean;
+  /** Errors of whole kevent() calls to come. */
+  fail: number[];
+  /** Filters that are registered for a descriptor. */
+  filtersOf(fd: number): number[];
+  /** Puts it in the place of the library's functions, which are told that they are of a system. */
+  install(as?: StandInSystem): void;
+}
+
+/** Makes a stand-in that speaks as a system does. */
+export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
+  const dialect = DIALECTS[system];
+  const queues = new Map<number, Map<string, Note>>();
+
+  const control: KqueueStandIn = {
+    calls: [],
+    refuse: new Map(),
+    inject: [],
+    knowsReceipts: true,
+    fail: [],
+    filtersOf: (fd) =>
+      [...queues.values()].flatMap((notes) => [...notes.values()])
+        .filter((note) => note.ident === BigInt(fd)).map((note) => note.filter).sort(),
+    install: (as = system) => standIn("kqueue", functions, as),
+  };
+
+  /** Fails as a function of C does. */
+  function fails(number: number): -1 {
+    errno[0] = number;
+    return -1;
+  }
+
+  function read(view: DataView, index: number): Event {
+    const at = index * dialect.size;
+    const isNarrow = dialect.filterBytes === 2;
+    return {
+      ident: view.getBigUint64(at, true),
+      filter: isNarrow ? view.getInt16(at + 8, true) : view.getUint32(at + 8, true),
+      flags: isNarrow ? view.getUint16(at + dialect.flags, true) : view.getUint32(at + dialect.flags, true),
+      fflags: view.getUint32(at + dialect.fflags, true),
+      data: view.getBigInt64(at + dialect.data, true),
+      udata: view.getBigUint64(at + dialect.udata, true),
+    };
+  }
+
+  function write(view: DataView, index: number, event: Event): void {
+    const at = index * dialect.size;
+    // What lies between the fields and behind them is anything.
+    for (let byte = 0; byte < dialect.size; byte++) view.setUint8(at + byte, 0xa5);
+    view.setBigUint64(at, event.ident, true);
+    if (dialect.filterBytes === 2) {
+      view.setInt16(at + 8, event.filter, true);
+      view.setUint16(at + dialect.flags, event.flags, true);
+    } else {
+      view.setUint32(at + 8, event.filter, true);
+      view.setUint32(at + dialect.flags, event.flags, true);
+    }
+    view.setUint32(at + dialect.fflags, event.fflags, true);
+    view.setBigInt64(at + dialect.data, event.data, true);
+    view.setBigUint64(at + dialect.udata, event.udata, true);
+  }
+
+  /** Makes a change; gives 0 or an errno. */
+  function change(notes: Map<string, Note>, event: Event): number {
+    const known = [dialect.read, dialect.write, dialect.timer, dialect.user];
+    if (!known.includes(event.filter)) return EINVAL;
+    const isFile = event.filter === dialect.read || event.filter === dialect.write;
+    const file = isFile ? event.ident < 2n ** 31n ? fileOf(Number(event.ident)) : null : undefined;
+    const name = `${event.filter}:${event.ident}`;
+    if (file === null) {
+      notes.delete(name); // gone since the descriptor was closed
+      return EBADF;
+    }
+    let note = notes.get(name);
+    // The kernel removes what was registered for a descriptor when it is closed.
+    if (note !== undefined && file !== undefined && note.identity !== file.identity) {
+      notes.delete(name);
+      note = undefined;
+    }
+    const refused = control.refuse.get(event.filter);
+    if (refused !== undefined && (event.flags & EV.ADD) !== 0) return refused;
+    if ((event.flags & EV.DELETE) !== 0) return notes.delete(name) ? 0 : ENOENT;
+    if (note === undefined) {
+      if ((event.flags & EV.ADD) === 0) return ENOENT;
+      const kind = kindOf(file?.mode ?? 0);
+      if (system === "darwin" && kind === S_IFCHR) return EINVAL; // /dev/tty, /dev/null
+      note = {
+        ...event,
+        disabled: false,
+        identity: file?.identity ?? "",
+        isSocket: kind === S_IFSOCK,
+        isPipe: kind === S_IFIFO,
+        reported: null,
+        triggered: false,
+        expires: performance.now() + Number(event.data),
+        fflags: 0,
+      };
+      notes.set(name, note);
+    } else if ((event.flags & EV.ADD) !== 0) {
+      note.udata = event.udata;
+      note.flags = event.flags;
+      note.reported = null;
+    }
+    if ((event.flags & EV.ADD) !== 0 && event.filter === dialect.timer) note.data = event.data;
+    if ((event.flags & (EV.ADD | EV.ENABLE)) !== 0) {
+      note.disabled = false;
+      note.reported = null;
+    }
+    if ((event.flags & EV.DISABLE) !== 0) note.disabled = true;
+    if (event.filter === dialect.user) {
+      const [operation, bits] = [event.fflags >>> 30, event.fflags & 0xffffff];
+      note.fflags = [note.fflags, note.fflags & bits, note.fflags | bits, bits][operation]!;
+      if ((event.fflags & 0x1000000) !== 0) note.triggered = true;
+    }
+    return 0;
+  }
+
+  /** What a file's event says now, or null if there is none. */
+  function stateOf(note: Note, revents: number): { data: bigint; flags: number } | null {
+    const fd = Number(note.ident);
+    if (note.filter === dialect.read) {
+      if ((revents & (POLLIN | POLLHUP | POLLERR | POLLRDHUP)) === 0) return null;
+      const flags = (revents & (POLLHUP | POLLERR | POLLRDHUP)) !== 0 ? EV.EOF : 0;
+      const waiting = BigInt(intFrom((cell) => c.ioctl(fd, 0x541bn, cell))); // FIONREAD
+      const isListener = note.isSocket &&
+        intFrom((cell) => c.getsockopt(fd, 1, 30, cell, new Int32Array([4]))) === 1;
+      return { data: isListener ? 1n : waiting, flags };
+    }
+    if ((revents & (POLLOUT | POLLHUP | POLLERR)) === 0) return null;
+    const flags = (revents & (POLLHUP | POLLERR)) !== 0 ? EV.EOF : 0;
+    const size = note.isPipe
+      ? c.fcntl(fd, 1032, 0) // F_GETPIPE_SZ
+      : intFrom((cell) => c.getsockopt(fd, 1, 7, cell, new Int32Array([4]))); // SO_SNDBUF
+    const used = intFrom((cell) => c.ioctl(fd, note.isPipe ? 0x541bn : 0x5411n, cell)); // FIONREAD, SIOCOUTQ
+    return { data: BigInt(Math.max(size - used, 1)), flags };
+  }
+
+  /** Looks at, or waits for, what is there; gives the events, or the errno of the wait. */
+  function scan(notes: Map<string, Note>, room: number, timeoutMs: number): Event[] | number {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      let waitMs = Math.max(deadline - performance.now(), 0);
+      const files: [name: string, note: Note][] = [];
+      for (const [name, note] of notes) {
+        if (note.filter !== dialect.read && note.filter !== dialect.write) continue;
+        if (fileOf(Number(note.ident))?.identity !== note.identity) notes.delete(name);
+        else if (!note.disabled) files.push([name, note]);
+      }
+      const pollfds = new DataView(new ArrayBuffer(Math.max(8 * files.length, 8)));
+      for (const [index, [, note]] of files.entries()) {
+        pollfds.setInt32(8 * index, Number(note.ident), true);
+        const isWrite = note.filter === dialect.write;
+        pollfds.setInt16(8 * index + 4, isWrite ? POLLOUT : POLLIN | POLLRDHUP, true);
+        // What was reported and has not changed would end each wait at once.
+        if (note.reported !== null) waitMs = 0;
+      }
+      for (const note of notes.values()) {
+        if (note.disabled) continue;
+        if (note.filter === dialect.user && note.triggered) waitMs = 0;
+        if (note.filter === dialect.timer) waitMs = Math.min(waitMs, Math.max(note.expires - performance.now(), 0));
+      }
+      const time = waitMs === Infinity ? null : new BigInt64Array([
+        BigInt(Math.floor(waitMs / 1000)),
+        BigInt(Math.min(Math.ceil((waitMs % 1000) * 1e6), 999_999_999)),
+      ]);
+      const count = c.ppoll(new Uint8Array(pollfds.buffer), BigInt(files.length), time, null);
+      if (count < 0) return errno[0]!;
+
+      const found: [name: string, note: Note, event: Event][] = [];
+      const revents = new Map(files.map(([name], index) => [name, pollfds.getInt16(8 * index + 6, true)]));
+      for (const [name, note] of notes) {
+        if (found.length === room) break;
+        if (note.disabled) continue;
+        const { ident, filter, udata } = note;
+        const event: Event = { ident, filter, flags: note.flags & 0xfff & ~EV.RECEIPT, fflags: 0, data: 0n, udata };
+        if (filter === dialect.user) {
+          if (note.triggered) found.push([name, note, { ...event, fflags: note.fflags }]);
+        } else if (filter === dialect.timer) {
+          const period = Math.max(Number(note.data), 1);
+          const times = Math.floor((performance.now() - note.expires) / period) + 1;
+          if (times <= 0) continue;
+          note.expires += times * period;
+          found.push([name, note, { ...event, data: BigInt(times) }]);
+        } else {
+          const bits = revents.get(name)!;
+          if ((bits & POLLNVAL) !== 0) continue;
+          const state = stateOf(note, bits);
+          const seen = state === null ? null : state.data << 16n | BigInt(state.flags);
+          if (state === null) note.reported = null;
+          else if (seen !== note.reported) {
+            found.push([name, note, { ...event, data: state.data, flags: event.flags | state.flags }]);
+            if ((note.flags & EV.CLEAR) !== 0) note.reported = seen;
+          }
+        }
+      }
+      for (const [name, note] of found) {
+        // To the end of the queue, so that with too little room each has its turn.
+        notes.delete(name);
+        if ((note.flags & EV.ONESHOT) === 0) notes.set(name, note);
+        if ((note.flags & EV.DISPATCH) !== 0) note.disabled = true;
+        if (note.filter === dialect.user && (note.flags & EV.CLEAR) !== 0) note.triggered = false;
+      }
+      if (found.length > 0 || performance.now() >= deadline) return found.map(([, , event]) => event);
+    }
+  }
+
+  /** The bytes of a parameter: an array, or an address. */
+  function bytesOf(parameter: BufferSource | bigint | null, count: number): DataView | null {
+    if (parameter === null || count === 0) return null;
+    if (typeof parameter === "bigint") {
+      const pointer = Deno.UnsafePointer.create(parameter)!;
+      return new DataView(Deno.UnsafePointerView.getArrayBuffer(pointer, count * dialect.size));
+    }
+    const isView = ArrayBuffer.isView(parameter);
+    const view = isView
+      ? new DataView(parameter.buffer, parameter.byteOffset, parameter.byteLength)
+      : new DataView(parameter);
+    if (view.byteLength < count * dialect.size) throw new Error("The list is shorter than its count says");
+    return view;
+  }
+
+  function kevent(
+    kq: number,
+    changelist: BufferSource | null,
+    nchanges: bigint,
+    eventlist: BufferSource | bigint | null,
+    nevents: bigint,
+    timeout: Int32Array<ArrayBuffer> | null,
+  ): number {
+    control.calls.push(Number(nchanges));
+    const failure = control.fail.shift();
+    if (failure !== undefined) return fails(failure);
+    const notes = queues.get(kq);
+    if (notes === undefined) return fails(EBADF);
+    let timeoutMs = Infinity;
+    if (timeout !== null) {
+      const [seconds, nanoseconds] = new BigInt64Array(timeout.buffer, timeout.byteOffset, 2);
+      if (seconds! < 0n || seconds! > 100_000_000n || nanoseconds! < 0n || nanoseconds! >= 1_000_000_000n) {
+        return fails(EINVAL);
+      }
+      timeoutMs = Number(seconds) * 1000 + Number(nanoseconds) / 1e6;
+    }
+    const room = Number(nevents);
+    const changes = bytesOf(changelist, Number(nchanges));
+    const events = bytesOf(eventlist, room);
+    let filled = 0;
+    for (let index = 0; index < Number(nchanges); index++) {
+      const event = read(changes!, index);
+      const error = change(notes, event);
+      const wantsReceipt = control.knowsReceipts && (event.flags & EV.RECEIPT) !== 0;
+      if (error === 0 && !wantsReceipt) continue;
+      if (filled === room) return error === 0 ? 0 : fails(error);
+      // FreeBSD says EV_ERROR and nothing else; macOS adds it; a newer macOS leaves it out where there is no error.
+      const flags = system === "darwin" ? event.flags | (error === 0 ? 0 : EV.ERROR) : EV.ERROR;
+      write(events!, filled++, { ...event, flags, data: BigInt(error) });
+    }
+    if (filled > 0 || room === 0) return filled;
+    if (nchanges === 0n) {
+      for (const { fd, filter, flags = 0, udata } of control.inject.splice(0)) {
+        write(events!, filled++, { ident: BigInt(fd), filter, flags, fflags: 0, data: 0n, udata });
+      }
+    }
+    if (filled > 0) return filled;
+    const found = scan(notes, room, timeoutMs);
+    if (typeof found === "number") return fails(found);
+    for (const event of found) write(events!, filled++, event);
+    return filled;
+  }
+
+  const functions = {
+    kqueue(): number {
+      const fd = c.eventfd(0, 0);
+      if (fd >= 0) queues.set(fd, new Map());
+      return fd;
+    },
+    kevent,
+    keventAt: kevent,
+    ioctl(fd: number, request: bigint): number {
+      if (Number(request) !== dialect.FIOCLEX) return fails(EINVAL);
+      return c.fcntl(fd, 2, 1); // F_SETFD, FD_CLOEXEC
+    },
+    /** struct stat of the system, for those that have another than Linux. */
+    fstat(fd: number, buffer: Int32Array<ArrayBuffer>): number {
+      const file = fileOf(fd);
+      if (file === null) return fails(EBADF);
+      const view = new DataView(buffer.buffer);
+      for (let byte = 0; byte < view.byteLength; byte++) view.setUint8(byte, 0xa5);
+      const isPipe = kindOf(file.mode) === S_IFIFO && Deno.readLinkSync(`/proc/self/fd/${fd}`).startsWith("pipe:");
+      const device = isPipe ? 0n : file.device;
+      if (system === "darwin") {
+        view.setInt32(0, Number(device), true);
+        view.setUint16(4, file.mode, true);
+      } else if (system === "freebsd") {
+        view.setBigUint64(0, device, true);
+        view.setUint16(24, file.mode, true);
+      } else {
+        view.setBigUint64(0, device, true);
+        view.setUint32(8, file.mode, true);
+      }
+      return 0;
+    },
+    close(fd: number): number {
+      queues.delete(fd);
+      return c.close(fd);
+    },
+  };
+  return control;
+}

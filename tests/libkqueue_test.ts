@@ -1,0 +1,107 @@
+/**
+ * KqueueSelector on libkqueue, which gives Linux a kqueue over epoll, where it is installed; and what is said where there is
+ * none. What libkqueue does otherwise than a kernel is skipped below, with the reason.
+ */
+
+import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { Kevent, KQ_EV_ADD, KQ_EV_CLEAR, KQ_FILTER_READ, KQ_FILTER_USER, KQ_NOTE_TRIGGER, Kqueue } from "../ffi/mod.ts";
+import { os } from "../ffi/platform.ts";
+import { EVENT_READ, EVENT_WRITE, type FileObject, KqueueSelector } from "../mod.ts";
+import { selectorContract } from "./selector_contract.ts";
+import { bytes, Cleanup, openDescriptors, readyFds, skip, test } from "./util.ts";
+
+/** Why there is no kqueue here, or null if there is one. */
+function whyNot(): unknown {
+  try {
+    settled(() => new KqueueSelector().close());
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** libkqueue gives its descriptors back a moment after a queue was closed, in a thread of its own. */
+function settled(close: () => void, before: number = openDescriptors().size): void {
+  close();
+  const cell = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 0; tries < 1_000 && openDescriptors().size > before; tries++) Atomics.wait(cell, 0, 0, 1);
+}
+
+class SettledSelector<D, F extends FileObject = FileObject> extends KqueueSelector<D, F> {
+  protected override release(): void {
+    // A queue has descriptors of its own besides the one that has a number here.
+    settled(() => super.release(), openDescriptors().size - 2);
+  }
+}
+
+const stale = "libkqueue does not learn of a number that was closed while its description lives on in a duplicate";
+const skips = {
+  "select() reports as many as the system lets be open, in one call": "libkqueue gives 512 events at a time",
+  "a description that outlives its number raises no event once it is unregistered": stale,
+  "a number that is used again means the new descriptor only": stale,
+  "stale descriptions starve nobody": stale,
+};
+
+// What the library opens for itself when it is first used stays open.
+const obstacle = whyNot();
+
+if (obstacle !== null) {
+  describe("KqueueSelector without kqueue", () => {
+    test("new KqueueSelector() and new Kqueue() name the system and DefaultSelector, each time", () => {
+      const errors = [obstacle, whyNot()];
+      try {
+        new Kqueue();
+      } catch (error) {
+        errors.push(error);
+      }
+      assertEquals(errors.length, 3);
+      for (const error of errors) {
+        assertInstanceOf(error, Deno.errors.NotSupported);
+        assertStringIncludes(error.message, `Cannot create a kqueue: ${os} has none; use DefaultSelector`);
+      }
+    });
+    skip("KqueueSelector on libkqueue", "there is no libkqueue.so.0 (package libkqueue0)");
+  });
+} else if (os === "linux") {
+  selectorContract({ name: "KqueueSelector on libkqueue", create: <D>() => new SettledSelector<D>(), skips });
+
+  describe("Kqueue on libkqueue", () => {
+    test("control() gives what is there, as libkqueue's structs have it", () => {
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      const kqueue = new Kqueue();
+      const changes = [
+        new Kevent(here, KQ_FILTER_READ, KQ_EV_ADD, 0, 0, 2n ** 63n),
+        new Kevent(77, KQ_FILTER_USER, KQ_EV_ADD | KQ_EV_CLEAR, 0, 0, 5),
+      ];
+      assertEquals(kqueue.control(changes, 0), []);
+      assertEquals(kqueue.control(null, 4, 0), []);
+      there.send(bytes("ping"));
+      const [readable] = kqueue.control(null, 4, 1);
+      assertEquals([readable!.ident, readable!.filter, readable!.data], [here.fileno(), KQ_FILTER_READ, 4]);
+      assertEquals(readable!.udata, 2n ** 63n);
+      here.recv(4);
+      kqueue.control([new Kevent(77, KQ_FILTER_USER, 0, KQ_NOTE_TRIGGER, 0, 5)], 0);
+      const [user] = kqueue.control(null, 4, 1);
+      assertEquals([user!.ident, user!.filter, user!.udata], [77, KQ_FILTER_USER, 5]);
+      settled(() => kqueue.close(), openDescriptors().size - 2);
+    });
+  });
+} else {
+  // A kernel's own: the contract without exception.
+  selectorContract({ name: "KqueueSelector", create: <D>() => new KqueueSelector<D>() });
+
+  describe("KqueueSelector", () => {
+    test("fileno() of one selector can be waited for by another", () => {
+      using cleanup = new Cleanup();
+      const [inner, outer] = [cleanup.add(new KqueueSelector()), cleanup.add(new KqueueSelector())];
+      const [here] = cleanup.pair();
+      outer.register(inner, EVENT_READ);
+      assertEquals(outer.select(0), []);
+      inner.register(here, EVENT_WRITE);
+      assertEquals(readyFds(outer, 1), [[inner.fileno(), EVENT_READ]]);
+      assert(!inner.closed);
+    });
+  });
+}
