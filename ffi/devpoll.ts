@@ -214,11 +214,12 @@ export class DevpollInstance {
  *
  * @example Usage
  * ```ts
+ * import { DefaultSelector, DevpollSelector } from "@selectors/selectors";
  * import { Devpoll, POLLIN } from "@selectors/selectors/select";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
- * if (Deno.build.os === "solaris" || Deno.build.os === "illumos") {
+ * if (DefaultSelector === DevpollSelector) {
  *   const [here, there] = socketpair();
  *   using devpoll = new Devpoll();
  *   devpoll.register(here, POLLIN);

@@ -730,11 +730,12 @@ function decode(bytes: Uint8Array<ArrayBuffer>, count: number, layout: KeventLay
  *
  * @example Usage
  * ```ts
+ * import { DefaultSelector, KqueueSelector } from "@selectors/selectors";
  * import { Kevent, KQ_FILTER_READ, Kqueue } from "@selectors/selectors/select";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
- * if (Deno.build.os === "darwin") {
+ * if (DefaultSelector === KqueueSelector) {
  *   const [here, there] = socketpair();
  *   using kqueue = new Kqueue();
  *   kqueue.control([new Kevent(here, KQ_FILTER_READ)], 0);

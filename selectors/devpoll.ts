@@ -22,11 +22,11 @@ import { eventsOf, flagsOf } from "./poll_like.ts";
  *
  * @example Usage
  * ```ts
- * import { DevpollSelector, EVENT_READ } from "@selectors/selectors";
+ * import { DefaultSelector, DevpollSelector, EVENT_READ } from "@selectors/selectors";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
- * if (Deno.build.os === "solaris" || Deno.build.os === "illumos") {
+ * if (DefaultSelector === DevpollSelector) {
  *   const [here, there] = socketpair();
  *   using selector = new DevpollSelector();
  *   const key = selector.register(here, EVENT_READ);

@@ -28,11 +28,11 @@ import { eventsOf, flagsOf } from "./poll_like.ts";
  *
  * @example Usage
  * ```ts
- * import { EpollSelector, EVENT_READ } from "@selectors/selectors";
+ * import { DefaultSelector, EpollSelector, EVENT_READ } from "@selectors/selectors";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
- * if (Deno.build.os === "linux") {
+ * if (DefaultSelector === EpollSelector) {
  *   const [here, there] = socketpair();
  *   using selector = new EpollSelector();
  *   const key = selector.register(here, EVENT_READ);

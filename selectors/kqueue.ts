@@ -33,11 +33,11 @@ const UNWATCHABLE: readonly string[] = ["EINVAL", "ENODEV", "EPERM", "EOPNOTSUPP
  *
  * @example Usage
  * ```ts
- * import { EVENT_READ, KqueueSelector } from "@selectors/selectors";
+ * import { DefaultSelector, EVENT_READ, KqueueSelector } from "@selectors/selectors";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
- * if (Deno.build.os === "darwin") {
+ * if (DefaultSelector === KqueueSelector) {
  *   const [here, there] = socketpair();
  *   using selector = new KqueueSelector();
  *   const key = selector.register(here, EVENT_READ);

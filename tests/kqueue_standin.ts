@@ -8,7 +8,7 @@
  * @module
  */
 
-import { standIn } from "../ffi/platform.ts";
+import { arch, standIn } from "../ffi/platform.ts";
 
 /** A system that can be stood in for. */
 export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";
@@ -144,7 +144,7 @@ interface Note extends Event {
 /** struct stat of Linux x86_64 and aarch64: the file's identity and its kind. */
 function fileOf(fd: number): { identity: string; mode: number; device: bigint } | null {
   if (c.fstat(fd, statBytes) !== 0) return null;
-  const mode = statView.getUint32(Deno.build.arch === "x86_64" ? 24 : 16, true);
+  const mode = statView.getUint32(arch === "x86_64" ? 24 : 16, true);
   return { identity: `${statWords[0]}:${statWords[1]}`, mode, device: statWords[0]! };
 }
 const statBytes = new Uint8Array(256);
