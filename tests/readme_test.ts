@@ -51,13 +51,14 @@ describe("README", () => {
 
   test("its commands name what there is", () => {
     const tasks = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).tasks as object;
-    const commands = blocks("sh").map((block) => block.trim());
-    assertEquals(commands.length, 2);
+    const commands = blocks("sh").join("").trim().split("\n");
+    assertEquals(commands.length, 5);
     for (const command of commands) {
       const task = /task (\S+)$/.exec(command)?.[1];
       if (task !== undefined) assert(task in tasks, command);
-      const file = /(examples\/\S+\.ts)/.exec(command)?.[1];
-      if (file !== undefined) assert(Deno.statSync(join(ROOT, file)).isFile, command);
+      for (const [file] of command.matchAll(/(examples|tests)\/\S+/g)) {
+        assert(Deno.statSync(join(ROOT, file)).isFile, command);
+      }
     }
   });
 });
