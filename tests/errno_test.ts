@@ -6,7 +6,7 @@ import { AF_UNIX, close, Socket } from "../ffi/socket.ts";
 import { OSError as OSErrorOfMod } from "../mod.ts";
 import { OSError as OSErrorOfSelect } from "../ffi/mod.ts";
 import { OSError as OSErrorOfSocket } from "../ffi/socket.ts";
-import * as sys from "../ffi/posix.ts";
+import * as sys from "../ffi/sys.ts";
 import { moduleOf, printedBy, skip, test } from "./util.ts";
 
 const linuxTest = os === "linux" || os === "android"
@@ -145,7 +145,7 @@ describe("errno", () => {
   test("errno is right from the first call on, while V8 still compiles what makes it", async () => {
     // It was wrong in one process of fifteen when a function was entered between the call and the reading.
     const source = `
-      import { close } from ${JSON.stringify(import.meta.resolve("../ffi/posix.ts"))};
+      import { close } from ${JSON.stringify(import.meta.resolve("../ffi/sys.ts"))};
       const wrong = [];
       const kept = new Array(4096);
       for (let i = 0; i < 20_000; i++) {

@@ -66,7 +66,7 @@ describe("winsock", () => {
       const one = new Uint8Array(1);
       const length = new Uint32Array([1]);
       const outcomes = [
-        winsock.bind(number, new Uint8Array(16)),
+        winsock.bind(number, new Uint8Array([2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
         winsock.listen(number, 1),
         winsock.accept(number, new Uint8Array(16), new Uint32Array([16])),
         winsock.connect(number, new Uint8Array([2, 0, 0, 9, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
