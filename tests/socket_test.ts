@@ -98,12 +98,33 @@ const WINDOWS_SKIPS: Readonly<Record<string, string>> = {
   "recv() loses what a datagram has more, and MSG_TRUNC gives its true length": NO_FLAG,
   "recv() throws ECONNREFUSED after a datagram that nobody took": OWN_ERRORS,
   "send() throws EDESTADDRREQ on a datagram socket without a peer": OWN_ERRORS,
+  "MSG_OOB sends and receives urgent data": "the second half of it waits for ever under Wine",
   "MSG_DONTWAIT does not block, this once": NO_FLAG,
   "fromFd() knows a Unix stream from its descriptor": NO_UNIX,
   "fromFd() knows a Unix datagram socket from its descriptor": NO_UNIX,
   "send() and recvInto() keep sizes apart that have a slot of the cache in common": NO_UNIX,
   "bind() takes a path of as many bytes as the struct has room for, and throws RangeError for more": NO_UNIX,
   "bind() throws RangeError for a path with a zero within, which would name another file": NO_UNIX,
+  "connect() throws EINPROGRESS, then SO_ERROR says once that the connection is refused": "Winsock says it each time",
+  "recv() throws ECONNRESET if the peer has reset the connection, and send() EPIPE after it": OWN_ERRORS,
+  "send(), trySend(), sendAll() throw EPIPE if the peer is closed, and the process lives on":
+    "the first send() to a TCP peer that has closed still succeeds",
+  "trySend() takes a part, then gives null, and send() and sendAll() throw EAGAIN":
+    "Winsock takes a buffer of any size as long as there is room at all",
+  "shutdown(SHUT_RD) ends what the socket itself receives": OWN_ERRORS,
+  "shutdown(SHUT_RDWR) ends both directions": OWN_ERRORS,
+  "connect() throws the resolver's error for an address of the other family": "Wine lets a number of Linux's through",
+  "bind(), sendTo() and getsockname() know the interface of a link-local address":
+    "Windows knows interfaces by their numbers",
+  "getaddrinfo() gives every type for type 0, and what the hints ask for otherwise": "Winsock gives type 0 for type 0",
+  "getaddrinfo() throws an OSError with the resolver's own code": "Winsock refuses less: see windows_test.ts",
+  "read() and write() throw EAGAIN on descriptors that do not block": NO_PIPE,
+  "write() throws EPIPE if nobody reads, and the process lives on": NO_PIPE,
+  "detach() hands a TCP connection on to node:net": "node:net does not answer there under Wine",
+  "getsockname() gives zeros for a socket that is not bound": "Winsock says EINVAL of it",
+  "getsockname() gives zeros for an IPv6 socket that is not bound": "Winsock says EINVAL of it",
+  "getpeername() throws ENOTCONN without a connection, and the pair of socketpair() has no names": NO_UNIX,
+  "setsockopt() and getsockopt() take and give bytes": "SO_LINGER is another struct: see windows_test.ts",
   "detach() hands a Unix connection on to node:net": NO_UNIX,
   "socketpair() makes two connected sockets of type SOCK_STREAM": "it has a test of its own in windows_test.ts",
   "socketpair() makes two connected sockets of type SOCK_DGRAM": NO_UNIX,
@@ -416,8 +437,7 @@ describe("Socket", () => {
       const client = cleanup.add(new Socket());
       client.setBlocking(false);
       assertCode(() => client.connect(deadAddress(cleanup)), "EINPROGRESS", "connect");
-      const [, writable, exceptional] = select([], [client], isWindows ? [client] : [], 10);
-      assertEquals([...writable, ...exceptional], [client]);
+      assertEquals(select([], [client], [], 10)[1], [client]);
       assertEquals(errnoCode(client.getsockopt(SOL_SOCKET, SO_ERROR)), "ECONNREFUSED");
       assertEquals(client.getsockopt(SOL_SOCKET, SO_ERROR), 0);
     });
@@ -858,7 +878,7 @@ describe("Socket", () => {
       }
       assertEquals(here.recv(-0).length, 0);
       assertEquals(here.recvFrom(-0)[0].length, 0);
-      assertEquals(here.getsockopt(SOL_SOCKET, SO_LINGER, -0).length, 0);
+      if (!isWindows) assertEquals(here.getsockopt(SOL_SOCKET, SO_LINGER, -0).length, 0);
       assertEquals(text(here.recv(3)), "abc", "None of them took any bytes");
     });
 
@@ -878,7 +898,7 @@ describe("Socket", () => {
       test(`${name} throws TypeError for an address of the wrong shape or family`, () => {
         using cleanup = new Cleanup();
         const inet = cleanup.add(new Socket(AF_INET, SOCK_DGRAM));
-        const unix = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
+        const unix = isWindows ? null : cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
         const wrong = [
           null,
           undefined,
@@ -893,12 +913,12 @@ describe("Socket", () => {
           { path: bytes("/tmp/x") },
         ];
         for (const address of wrong) {
-          for (const socket of [inet, unix]) {
+          for (const socket of unix === null ? [inet] : [inet, unix]) {
             assertThrows(() => call(socket, address as never), TypeError, "as an address");
           }
         }
         assertThrows(() => call(inet, { path: "/tmp/x" }), TypeError, "{ hostname, port }");
-        assertThrows(() => call(unix, { hostname: "127.0.0.1", port: 80 }), TypeError, "{ path }");
+        if (unix !== null) assertThrows(() => call(unix, { hostname: "127.0.0.1", port: 80 }), TypeError, "{ path }");
       });
     }
 
@@ -1128,7 +1148,7 @@ describe("Socket", () => {
         using socket = Socket.fromFd(fd);
         assertEquals([socket.fileno(), socket.family, socket.type, socket.protocol], [fd, family, type, protocol]);
         assertEquals(socket.getsockopt(SOL_SOCKET, SO_TYPE), type);
-        assertEquals(socket.getsockopt(SOL_SOCKET, SO_PROTOCOL), protocol);
+        if (!isWindows) assertEquals(socket.getsockopt(SOL_SOCKET, SO_PROTOCOL), protocol);
       });
     }
 
@@ -1326,6 +1346,7 @@ describe("Socket", () => {
         assertLess(socket.getsockopt(SOL_SOCKET, option), 80_001);
       }
       assertEquals(socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN), 0);
+      socket.bind({ hostname: "127.0.0.1", port: 0 });
       socket.listen();
       assertEquals(socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN), 1);
     });
@@ -1507,14 +1528,14 @@ describe("getaddrinfo", () => {
     assertEquals(getaddrinfo("127.0.0.1", 80), [{
       family: AF_INET,
       type: SOCK_STREAM,
-      protocol: IPPROTO_TCP,
+      protocol: isWindows ? 0 : IPPROTO_TCP,
       canonname: "",
       address: { hostname: "127.0.0.1", port: 80 },
     }]);
     assertEquals(getaddrinfo("2001:DB8:0::1", 65535, { type: SOCK_DGRAM, flags: AI_NUMERICHOST }), [{
       family: AF_INET6,
       type: SOCK_DGRAM,
-      protocol: IPPROTO_UDP,
+      protocol: isWindows ? 0 : IPPROTO_UDP,
       canonname: "",
       address: { hostname: "2001:db8::1", port: 65535 },
     }]);

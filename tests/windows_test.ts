@@ -6,14 +6,17 @@
 
 import { assert, assertEquals, assertGreaterOrEqual, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { EAGAIN, EBADF, EOPNOTSUPP } from "../ffi/errno.ts";
-import { CountedSelectSet, IN_EXCEPT, IN_READ, IN_WRITE } from "../ffi/select.ts";
+import { EAGAIN, EBADF, EOPNOTSUPP, errnoCode } from "../ffi/errno.ts";
+import { CountedSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, select } from "../ffi/select.ts";
 import {
   AF_INET,
   AF_INET6,
   AF_UNIX,
+  AI_CANONNAME,
+  AI_NUMERICHOST,
   close,
   createServer,
+  getaddrinfo,
   OSError,
   pipe,
   read,
@@ -148,6 +151,25 @@ describe("winsock", () => {
     for (let sent = 0; sent < 2; sent++) sender.sendTo(bytes("abcdef"), receiver.getsockname());
     assertEquals(text(receiver.recv(3)), "abc");
     assertEquals(receiver.recvFrom(2), [bytes("ab"), sender.getsockname()]);
+  });
+
+  test("getaddrinfo() throws an OSError with the resolver's own code", () => {
+    const error = assertThrows(() => getaddrinfo("not.numeric", 80, { flags: AI_NUMERICHOST }), OSError);
+    assertEquals(error.message, "getaddrinfo not.numeric: Name or service not known (EAI_NONAME)");
+    assertEquals(error.errno, 11_001);
+    assertEquals(getaddrinfo("127.0.0.1", 80, { flags: AI_CANONNAME })[0].canonname, "127.0.0.1");
+    assertEquals(getaddrinfo("::1", 80)[0].address, { hostname: "::1", port: 80 });
+  });
+
+  test("SO_ERROR says why a connection could not be made", () => {
+    using cleanup = new Cleanup();
+    const dead = cleanup.add(new Socket());
+    dead.bind({ hostname: "127.0.0.1", port: 0 });
+    const client = cleanup.add(new Socket());
+    client.setBlocking(false);
+    assertEquals(client.connectEx(dead.getsockname()), "EINPROGRESS");
+    assertEquals(select([], [client], [client], 10)[2], [client]);
+    assertEquals(errnoCode(client.getsockopt(SOL_SOCKET, SO_ERROR)), "ECONNREFUSED");
   });
 
   test("pipe() says that there is none, and what there is", () => {
