@@ -143,7 +143,8 @@ export class BitSelectSet implements SelectSet {
       this.#wanted[1].size > 0,
       this.#wanted[2].size > 0,
     ];
-    for (let word = 0, left = count; left > 0; word++) {
+    let left = count;
+    for (let word = 0; left > 0; word++) {
       const read = hasReads ? reads[word]! : 0;
       const write = hasWrites ? writes[word]! : 0;
       const except = hasExcepts ? excepts[word]! : 0;

@@ -80,7 +80,7 @@ import {
   RESET_ON_CLOSE,
   skip,
   tcpPair,
-  test as declare,
+  testUnlessWindows,
   text,
 } from "./util.ts";
 
@@ -89,8 +89,7 @@ const OWN_ERRORS = "Winsock gives another error, or none";
 const NO_FLAG = "Winsock has no such flag";
 const NO_PIPE = "Windows has no pipes that can be waited for";
 
-/** What cannot be so on Windows, and why. */
-const WINDOWS_SKIPS: Readonly<Record<string, string>> = {
+const test = testUnlessWindows({
   "accept() gives a connection over a Unix path, and the file stays until it is removed": NO_UNIX,
   "accept() gives the path of a peer that is bound": NO_UNIX,
   "connect() throws ENOENT for a path that is not there": NO_UNIX,
@@ -134,14 +133,7 @@ const WINDOWS_SKIPS: Readonly<Record<string, string>> = {
   "read(), write(), close() and setBlocking() throw EBADF for a descriptor that is closed": NO_PIPE,
   "read() and write() throw EBADF for the wrong end": NO_PIPE,
   "fromFd() throws ENOTSOCK for a descriptor that is no socket, and leaves it open": NO_PIPE,
-};
-
-/** Declares a test, or says why it cannot run here. */
-function test(title: string, body: () => void | Promise<void>): void {
-  const reason = isWindows ? WINDOWS_SKIPS[title] : undefined;
-  if (reason === undefined) declare(title, body);
-  else skip(title, reason);
-}
+});
 
 const isLinux = os === "linux" || os === "android";
 

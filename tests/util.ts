@@ -65,6 +65,15 @@ export function skip(name: string, reason: string): void {
   it.skip(`${name} (skipped: ${reason})`, () => {});
 }
 
+/** Gives a `test` for a file in which some tests cannot run on Windows, by their names, with the reasons. */
+export function testUnlessWindows(reasons: Readonly<Record<string, string>>): typeof test {
+  return (name, body) => {
+    const reason = isWindows ? reasons[name] : undefined;
+    if (reason === undefined) test(name, body);
+    else skip(name, reason);
+  };
+}
+
 function sameKeys(one: Map<number, string>, other: Map<number, string>): boolean {
   return one.size === other.size && [...one].every(([fd, target]) => other.get(fd) === target);
 }
