@@ -17,6 +17,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { errnoCode } from "../ffi/errno.ts";
 import { arch, os } from "../ffi/platform.ts";
+import { inSteps } from "../ffi/posix.ts";
 import { select } from "../ffi/select.ts";
 import {
   type Address,
@@ -1682,6 +1683,29 @@ if (libc === null) {
     const F_GETFD = 1;
     const FD_CLOEXEC = 1;
     assertEquals(fds.filter((fd) => (fcntl(fd, F_GETFD) & FD_CLOEXEC) === 0), []);
+  });
+
+  test("what makes descriptors in two steps, for macOS, makes them close-on-exec and blocking too", () => {
+    using cleanup = new Cleanup();
+    const server = listener(cleanup);
+    server.setBlocking(false);
+    cleanup.add(new Socket()).connect(server.getsockname());
+    waitReadable(server);
+    const makers = inSteps();
+    const [pair, ends] = [new Int32Array(2), new Int32Array(2)];
+    assertEquals(makers.socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assertEquals(makers.pipe(ends), 0);
+    const sockaddr = new Uint8Array(16);
+    const accepted = makers.accept(server.fileno(), sockaddr, new Uint32Array([16]));
+    const fds = [makers.socket(AF_INET, SOCK_STREAM, 0), accepted, ...pair, ...ends];
+    for (const fd of fds) cleanup.defer(() => close(fd));
+    const F_GETFD = 1;
+    assertEquals(fds.map((fd) => fcntl(fd, F_GETFD)), fds.map(() => 1)); // FD_CLOEXEC and nothing else
+    assert(Socket.fromFd(accepted).getBlocking());
+    assertEquals(makers.socket(200, SOCK_STREAM, 0) < 0, true);
+    assertEquals(makers.socketpair(200, SOCK_STREAM, 0, pair) < 0, true);
+    assertEquals(write(ends[1]!, bytes("x")), 1);
+    assertEquals(read(ends[0]!, new Uint8Array(2)), 1);
   });
 }
 
