@@ -5,6 +5,7 @@ import { isWindows, skip, testUnlessWindows } from "./util.ts";
 
 const test = testUnlessWindows({
   "everything works with --allow-ffi alone": "it uses pipes, and tells by the errors of Unix",
+  "everything works with --allow-ffi=<path of the C library> alone": "sockets are in another library there",
 });
 
 const MODULES = ["../mod.ts", "../ffi/mod.ts", "../ffi/socket.ts"].map((path) => new URL(path, import.meta.url).href);

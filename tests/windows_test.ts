@@ -121,6 +121,31 @@ describe("winsock", () => {
     }
   });
 
+  test("getBlocking() says nothing of a socket that had the number before, whoever closed or made either", () => {
+    using cleanup = new Cleanup();
+    const { symbols } = Deno.dlopen("ws2_32.dll", {
+      WSASocketW: { parameters: ["i32", "i32", "i32", "pointer", "u32", "u32"], result: "usize" },
+      closesocket: { parameters: ["usize"], result: "i32" },
+    });
+    const makeOwn = () => new Socket().detach();
+    const makeRaw = () => Number(symbols.WSASocketW(AF_INET, SOCK_STREAM, 0, null, 0, 0x81));
+    const cases = [
+      [(fd: number) => close(fd), makeRaw],
+      [(fd: number) => symbols.closesocket(BigInt(fd)), makeOwn],
+    ] as const;
+    for (const [closeIt, makeNext] of cases) {
+      const fd = new Socket().detach();
+      winsock.setBlocking(fd, false);
+      closeIt(fd);
+      let next: number;
+      do {
+        next = makeNext();
+        cleanup.add(Socket.fromFd(next));
+        assertEquals(winsock.getBlocking(next), 1);
+      } while (next !== fd);
+    }
+  });
+
   test("a connection that is accepted from a listener that does not block blocks", () => {
     using cleanup = new Cleanup();
     const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
