@@ -102,7 +102,9 @@ export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
     }
   }
   throw new Deno.errors.NotSupported(
-    `Cannot open ${library} on ${os} ${arch}: ${failures.join("; ") || "this system has no such library"}`,
+    `Cannot open ${library} on ${os} ${arch}: ${
+      failures.join("; ") || "this system has no such library; use DefaultSelector"
+    }`,
   );
 }
 

@@ -4,7 +4,14 @@
  * @module
  */
 
-import { assert, assertEquals, assertGreaterOrEqual, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { EAGAIN, EBADF, EOPNOTSUPP, errnoCode } from "../ffi/errno.ts";
 import { CountedSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, select } from "../ffi/select.ts";
@@ -33,7 +40,7 @@ import {
 } from "../ffi/socket.ts";
 import * as winsock from "../ffi/winsock.ts";
 import { Timeval } from "../ffi/timeout.ts";
-import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
+import { EpollSelector, EVENT_READ, EVENT_WRITE, PollSelector, SelectSelector } from "../mod.ts";
 import { bytes, Cleanup, elapsedMs, isWindows, readyFds, RESET_ON_CLOSE, skip, test as declare, text } from "./util.ts";
 
 const test = isWindows ? declare : (name: string) => skip(name, "only Windows has Winsock");
@@ -195,6 +202,12 @@ describe("winsock", () => {
     assertEquals(client.connectEx(dead.getsockname()), "EINPROGRESS");
     assertEquals(select([], [client], [client], 10)[2], [client]);
     assertEquals(errnoCode(client.getsockopt(SOL_SOCKET, SO_ERROR)), "ECONNREFUSED");
+  });
+
+  test("new PollSelector() and new EpollSelector() name the system, and what to use instead", () => {
+    for (const make of [() => new PollSelector(), () => new EpollSelector()]) {
+      assertMatch(assertThrows(make, Deno.errors.NotSupported).message, /windows.*; use DefaultSelector$/);
+    }
   });
 
   test("pipe() says that there is none, and what there is", () => {
