@@ -12,7 +12,7 @@
 
 import { parseArgs } from "node:util";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { getaddrinfo, type InetAddress, SO_REUSEADDR, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { createServer, getaddrinfo, type InetAddress, type Socket } from "../ffi/socket.ts";
 
 type Handler = (socket: Socket, events: number) => void;
 
@@ -90,10 +90,7 @@ function start() {
     }).values;
     const [{ family, address }] = getaddrinfo(host, port);
     const selector = new DefaultSelector<Handler, Socket>();
-    const listener = new Socket(family);
-    listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
-    listener.bind(address);
-    listener.listen();
+    const listener = createServer(address, { family });
     listener.setBlocking(false);
     selector.register(listener, EVENT_READ, accept);
     const bound = listener.getsockname() as InetAddress;

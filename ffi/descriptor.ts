@@ -5,6 +5,9 @@
  */
 
 import { EBADF, errnoCell, lazyLibc, OSError, result } from "./errno.ts";
+import { os } from "./platform.ts";
+import { SO_TYPE, SOL_SOCKET } from "./socket_constants.ts";
+import { getsockopt } from "./winsock.ts";
 
 const F_GETFD = 1;
 
@@ -18,10 +21,16 @@ const libc = lazyLibc({
   },
 });
 
-/** Tells whether a descriptor is open. */
-export function isOpen(fd: number): boolean {
+function isDescriptor(fd: number): boolean {
   return result(libc().fcntl(fd, F_GETFD), errnoCell[0]!) >= 0;
 }
+
+function isSocket(fd: number): boolean {
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, new Uint8Array(4), new Uint32Array([4])) >= 0;
+}
+
+/** Tells whether a descriptor is open, and, on Windows, a socket. */
+export const isOpen: (fd: number) => boolean = os === "windows" ? isSocket : isDescriptor;
 
 /**
  * Refuses a descriptor that is not open.

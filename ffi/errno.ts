@@ -16,6 +16,8 @@
  *   find its failure out in another way.
  * - `EAGAIN` from a call that never gives it is a collection's, and means "ask again".
  *
+ * Winsock has `WSAGetLastError()` in the place of errno: a call, which stands where the view does, in the arguments.
+ *
  * From here on a failure is a negative number, `-errno`, as in the kernel itself: it needs no exception and no
  * allocation where would-block and interruption are everyday.
  *
@@ -150,6 +152,14 @@ export const EIO: number = errnoOf("EIO");
 export const EBADF: number = errnoOf("EBADF");
 /** Number of "resource temporarily unavailable", which is also would-block. */
 export const EAGAIN: number = errnoOf("EAGAIN");
+/** Number of "invalid argument". */
+export const EINVAL: number = errnoOf("EINVAL");
+/** Number of "socket operation on non-socket". */
+export const ENOTSOCK: number = errnoOf("ENOTSOCK");
+/** Number of "message too long". */
+export const EMSGSIZE: number = errnoOf("EMSGSIZE");
+/** Number of "operation not supported". */
+export const EOPNOTSUPP: number = errnoOf("EOPNOTSUPP");
 /** Number of "file exists". */
 export const EEXIST: number = errnoOf("EEXIST");
 /** Number of "function not implemented". */
@@ -250,6 +260,28 @@ const findErrno = lazy(() => {
   }
 });
 
+/** The version of Winsock that is asked for, 2.2, and the size of the struct that it fills in return. */
+const WINSOCK_VERSION = 0x0202;
+const WSADATA_SIZE = 408;
+
+/** Starts Winsock, which refuses every call before that. It is never ended: a socket may be the process's last act. */
+const startWinsock = lazy(() => {
+  const { WSAStartup } = openLibrary("winsock", {
+    WSAStartup: {
+      parameters: [
+        "u16", // WORD wVersionRequested
+        "buffer", // WSADATA *lpWSAData
+      ],
+      result: "i32",
+    },
+  });
+  const failure = WSAStartup(WINSOCK_VERSION, new Uint8Array(WSADATA_SIZE));
+  if (failure !== 0) throw new OSError("WSAStartup", failure);
+});
+
+/** What has to be done once, before errors can be read. */
+const findErrors = ({ windows: startWinsock } as Partial<Record<Os, () => void>>)[os] ?? findErrno;
+
 /**
  * Declares functions of the C library, to be opened by the first call of what is returned.
  *
@@ -261,12 +293,19 @@ export function lazyLibc<const Symbols extends Deno.ForeignLibraryInterface>(
   return lazy(() => openWithErrno("libc", symbols));
 }
 
-/** Opens a library whose functions leave their errors in errno, which is found first. */
+/** Declares functions that convert and resolve addresses, as {@linkcode lazyLibc} does. */
+export function lazyResolver<const Symbols extends Deno.ForeignLibraryInterface>(
+  symbols: Symbols,
+): () => Functions<Symbols> {
+  return lazy(() => openWithErrno("resolver", symbols));
+}
+
+/** Opens a library whose functions leave their errors in errno, which is found first; or Winsock, which is started. */
 export function openWithErrno<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
   symbols: Symbols,
 ): Functions<Symbols> {
-  findErrno();
+  findErrors();
   return openLibrary(library, symbols);
 }
 
@@ -274,7 +313,7 @@ export function openWithErrno<const Symbols extends Deno.ForeignLibraryInterface
  * Turns the result of a C function into a number that says all: as it is, or, for -1, `-errno`.
  *
  * @param returned The result; the call must stand in the argument itself
- * @param errno What {@linkcode errnoCell} has after the call
+ * @param errno What {@linkcode errnoCell} has after the call, or what `WSAGetLastError()` gives
  */
 export function result(returned: number, errno: number): number {
   if (returned !== -1) return returned;

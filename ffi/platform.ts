@@ -44,12 +44,21 @@ const LIBC: Readonly<Partial<Record<Os, readonly string[]>>> = {
   illumos: ["libc.so.1", "/lib/64/libc.so.1"],
 };
 
+/** File names of Winsock. */
+const WINSOCK: readonly string[] = ["ws2_32.dll", "C:\\Windows\\System32\\ws2_32.dll"];
+
 /** The libraries that are opened, and the names of their files on each system that has them. */
 const LIBRARIES = {
   /** The C library: descriptors, sockets, and most calls that wait. */
   libc: LIBC,
   /** Winsock. */
-  winsock: { windows: ["ws2_32.dll", "C:\\Windows\\System32\\ws2_32.dll"] },
+  winsock: { windows: WINSOCK },
+  /** What converts and resolves addresses, by the same functions everywhere. */
+  resolver: { ...LIBC, windows: WINSOCK },
+  /** What reads memory by its address. */
+  memory: { ...LIBC, windows: ["msvcrt.dll", "C:\\Windows\\System32\\msvcrt.dll"] },
+  /** What knows of every handle of Windows whether child processes inherit it. */
+  handles: { windows: ["kernel32.dll", "C:\\Windows\\System32\\kernel32.dll"] },
   /** What has kqueue() and kevent(): the C library of the BSDs, and a library over epoll on Linux. */
   kqueue: {
     darwin: LIBC.darwin,
@@ -93,7 +102,9 @@ export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
     }
   }
   throw new Deno.errors.NotSupported(
-    `Cannot open ${library} on ${os} ${arch}: ${failures.join("; ") || "this system has no such library"}`,
+    `Cannot open ${library} on ${os} ${arch}: ${
+      failures.join("; ") || "this system has no such library; use DefaultSelector"
+    }`,
   );
 }
 

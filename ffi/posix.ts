@@ -1,14 +1,21 @@
 /**
  * Descriptors and sockets of a Unix C library: numbers in, numbers out, a negative number being `-errno`.
  *
- * `winsock.ts` is to have the same names over ws2_32, so that nothing above asks which system it is on.
+ * `winsock.ts` has the same names over ws2_32, and `sys.ts` chooses, so that nothing above asks which system it is on.
  *
  * @module
  */
 
 import { errnoCell, lazyLibc, result } from "./errno.ts";
-import { O_CLOEXEC, O_NONBLOCK, SOCK_CLOEXEC } from "./socket_constants.ts";
+import { lazy } from "./platform.ts";
+import { familyOf, SOCKADDR_STORAGE_SIZE } from "./sockaddr.ts";
+import { AF_UNIX, O_CLOEXEC, O_NONBLOCK, SO_PROTOCOL, SO_TYPE, SOCK_CLOEXEC, SOL_SOCKET } from "./socket_constants.ts";
 
+/** The family of what {@linkcode socketpair} makes, if it is not told. */
+export const PAIR_FAMILY: number = AF_UNIX;
+
+const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 
@@ -51,6 +58,15 @@ const libc = lazyLibc({
       "buffer", // struct sockaddr *addr
       "buffer", // socklen_t *addrlen
       "i32", // int flags
+    ],
+    result: "i32",
+    optional: true,
+  },
+  accept: {
+    parameters: [
+      "i32", // int sockfd
+      "buffer", // struct sockaddr *addr
+      "buffer", // socklen_t *addrlen
     ],
     result: "i32",
   },
@@ -151,6 +167,11 @@ const libc = lazyLibc({
       "i32", // int flags
     ],
     result: "i32",
+    optional: true,
+  },
+  pipe: {
+    parameters: ["buffer"], // int pipefd[2]
+    result: "i32",
   },
   read: {
     parameters: [
@@ -190,6 +211,8 @@ const libc = lazyLibc({
   },
 });
 
+type Libc = ReturnType<typeof libc>;
+
 /** Bytes of any kind that C can read or write in place. */
 export type Bytes = Uint8Array;
 
@@ -208,14 +231,66 @@ function sizeT(bytes: Bytes): bigint {
   return sizeBigInts[slot]!;
 }
 
+/** What makes descriptors, all of them close-on-exec. */
+interface Makers {
+  socket(domain: number, type: number, protocol: number): number;
+  socketpair(domain: number, type: number, protocol: number, pair: Int32Array<ArrayBuffer>): number;
+  accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number;
+  pipe(pair: Int32Array<ArrayBuffer>): number;
+}
+
+/** By one system call each, so that no program which is executed meanwhile inherits the descriptor. */
+function atOnce(accept4: NonNullable<Libc["accept4"]>, pipe2: NonNullable<Libc["pipe2"]>): Makers {
+  const { socket, socketpair } = libc();
+  return {
+    socket: (domain, type, protocol) => result(socket(domain, type | SOCK_CLOEXEC, protocol), errnoCell[0]!),
+    socketpair: (domain, type, protocol, pair) =>
+      result(socketpair(domain, type | SOCK_CLOEXEC, protocol, pair), errnoCell[0]!),
+    accept: (fd, sockaddr, length) => result(accept4(fd, sockaddr, length, SOCK_CLOEXEC), errnoCell[0]!),
+    pipe: (pair) => result(pipe2(pair, O_CLOEXEC), errnoCell[0]!),
+  };
+}
+
+/** In two steps, where the C library (macOS) has no way to do it at once. */
+export function inSteps(): Makers {
+  const { socket, socketpair, accept, pipe } = libc();
+  return {
+    socket: (domain, type, protocol) => closedOnExec(result(socket(domain, type, protocol), errnoCell[0]!)),
+    socketpair: (domain, type, protocol, pair) =>
+      bothClosedOnExec(result(socketpair(domain, type, protocol, pair), errnoCell[0]!), pair),
+    accept(fd, sockaddr, length) {
+      const accepted = closedOnExec(result(accept(fd, sockaddr, length), errnoCell[0]!));
+      // The BSDs let a connection have its listener's flags.
+      if (accepted >= 0) setBlocking(accepted, true);
+      return accepted;
+    },
+    pipe: (pair) => bothClosedOnExec(result(pipe(pair), errnoCell[0]!), pair),
+  };
+}
+
+function closedOnExec(fd: number): number {
+  if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fd;
+}
+
+function bothClosedOnExec(outcome: number, pair: Int32Array<ArrayBuffer>): number {
+  if (outcome >= 0) pair.forEach(closedOnExec);
+  return outcome;
+}
+
+const makers = lazy(() => {
+  const { accept4, pipe2 } = libc();
+  return accept4 === null || pipe2 === null ? inSteps() : atOnce(accept4, pipe2);
+});
+
 /** Makes a socket, close-on-exec. */
 export function socket(domain: number, type: number, protocol: number): number {
-  return result(libc().socket(domain, type | SOCK_CLOEXEC, protocol), errnoCell[0]!);
+  return makers().socket(domain, type, protocol);
 }
 
 /** Makes two sockets that are connected, close-on-exec. */
 export function socketpair(domain: number, type: number, protocol: number, pair: Int32Array<ArrayBuffer>): number {
-  return result(libc().socketpair(domain, type | SOCK_CLOEXEC, protocol, pair), errnoCell[0]!);
+  return makers().socketpair(domain, type, protocol, pair);
 }
 
 /** Gives a socket its address. */
@@ -230,7 +305,7 @@ export function listen(fd: number, backlog: number): number {
 
 /** Takes the next connection, close-on-exec and blocking, and the peer's address. */
 export function accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
-  return result(libc().accept4(fd, sockaddr, length, SOCK_CLOEXEC), errnoCell[0]!);
+  return makers().accept(fd, sockaddr, length);
 }
 
 /** Connects a socket. */
@@ -315,9 +390,25 @@ export function getsockopt(
   return result(libc().getsockopt(fd, level, option, value, length), errnoCell[0]!);
 }
 
+/** Finds out what a socket is: its family, type and protocol, in this order. */
+export function kindOf(fd: number, kind: Int32Array<ArrayBuffer>): number {
+  const value = new Int32Array(1);
+  const bytes = new Uint8Array(value.buffer);
+  const type = getsockopt(fd, SOL_SOCKET, SO_TYPE, bytes, new Uint32Array([bytes.byteLength]));
+  if (type < 0) return type;
+  kind[1] = value[0]!;
+  // Not every system knows SO_PROTOCOL, nor every family.
+  const protocol = getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, bytes, new Uint32Array([bytes.byteLength]));
+  kind[2] = protocol < 0 ? 0 : value[0]!;
+  const sockaddr = new Uint8Array(SOCKADDR_STORAGE_SIZE);
+  const name = getsockname(fd, sockaddr, new Uint32Array([sockaddr.byteLength]));
+  kind[0] = familyOf(sockaddr);
+  return name;
+}
+
 /** Makes a pipe, close-on-exec. */
 export function pipe(pair: Int32Array<ArrayBuffer>): number {
-  return result(libc().pipe2(pair, O_CLOEXEC), errnoCell[0]!);
+  return makers().pipe(pair);
 }
 
 /** Reads from a descriptor. */

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { errnoCell, errnoCode, lazyLibc, OSError, result } from "./errno.ts";
+import { errnoCell, errnoCode, lazyResolver, OSError, result } from "./errno.ts";
 import { checkInt, show } from "./arguments.ts";
-import { type Os, os } from "./platform.ts";
+import { lazy, openLibrary, os } from "./platform.ts";
 import {
   type Address,
   checkPort,
@@ -21,52 +21,67 @@ import {
 } from "./sockaddr.ts";
 import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "./socket_constants.ts";
 
+/** Which numbers and which layout of getaddrinfo() a system has: glibc's alone are other than those of the BSDs. */
+const kind = os === "linux" || os === "windows" ? os : "bsd";
+
+type AddrinfoField =
+  | "ai_flags"
+  | "ai_family"
+  | "ai_socktype"
+  | "ai_protocol"
+  | "ai_addrlen"
+  | "ai_addr"
+  | "ai_canonname"
+  | "ai_next";
+
 /**
- * struct addrinfo {              Linux   BSD
+ * struct addrinfo {              Linux   others
  *   int       ai_flags;          // +0    +0
  *   int       ai_family;         // +4    +4
  *   int       ai_socktype;       // +8    +8
  *   int       ai_protocol;       // +12   +12
- *   socklen_t ai_addrlen;        // +16   +16
+ *   socklen_t ai_addrlen;        // +16   +16    on Windows a size_t
  *   sockaddr *ai_addr;           // +24   +32
  *   char     *ai_canonname;      // +32   +24
  *   addrinfo *ai_next;           // +40   +40
  * };                             // 48    48
  */
-export const ADDRINFO = {
+export const ADDRINFO: Readonly<Record<AddrinfoField | "size", number>> = {
   size: 48,
   ai_flags: 0,
   ai_family: 4,
   ai_socktype: 8,
   ai_protocol: 12,
   ai_addrlen: 16,
-  ai_addr: 24,
-  ai_canonname: 32,
+  ...(kind === "linux" ? { ai_addr: 24, ai_canonname: 32 } : { ai_canonname: 24, ai_addr: 32 }),
   ai_next: 40,
 };
 
-/** getaddrinfo()'s own errors: their names and texts by number. glibc: netdb.h. */
-const EAI_LINUX: Readonly<Record<number, readonly [code: string, text: string]>> = {
-  [-1]: ["EAI_BADFLAGS", "Bad value for the flags"],
-  [-2]: ["EAI_NONAME", "Name or service not known"],
-  [-3]: ["EAI_AGAIN", "Temporary failure in name resolution"],
-  [-4]: ["EAI_FAIL", "Non-recoverable failure in name resolution"],
-  [-5]: ["EAI_NODATA", "No address associated with the name"],
-  [-6]: ["EAI_FAMILY", "Address family not supported"],
-  [-7]: ["EAI_SOCKTYPE", "Socket type not supported"],
-  [-8]: ["EAI_SERVICE", "Service not supported for the socket type"],
-  [-9]: ["EAI_ADDRFAMILY", "The name has no address of this family"],
-  [-10]: ["EAI_MEMORY", "Out of memory"],
-  [-12]: ["EAI_OVERFLOW", "Argument too long"],
-};
-const EAI: Readonly<Partial<Record<Os, typeof EAI_LINUX>>> = { linux: EAI_LINUX, android: EAI_LINUX };
-/** "Look at errno." */
-const EAI_SYSTEM = -11;
+/** One of getaddrinfo()'s own errors: its name, its text, and its number, 0 where it has none. */
+type EaiRow = readonly [code: string, text: string, linux: number, bsd: number, windows: number];
+
+/** glibc: netdb.h. BSD, macOS, Android, Solaris: <netdb.h>. Windows: ws2tcpip.h, which takes numbers of Winsock's own. */
+const EAI_TABLE: readonly EaiRow[] = [
+  ["EAI_BADFLAGS", "Bad value for the flags", -1, 3, 10022],
+  ["EAI_NONAME", "Name or service not known", -2, 8, 11001],
+  ["EAI_AGAIN", "Temporary failure in name resolution", -3, 2, 11002],
+  ["EAI_FAIL", "Non-recoverable failure in name resolution", -4, 4, 11003],
+  ["EAI_NODATA", "No address associated with the name", -5, 7, 11004],
+  ["EAI_FAMILY", "Address family not supported", -6, 5, 10047],
+  ["EAI_SOCKTYPE", "Socket type not supported", -7, 10, 10044],
+  ["EAI_SERVICE", "Service not supported for the socket type", -8, 9, 10109],
+  ["EAI_ADDRFAMILY", "The name has no address of this family", -9, 1, 0],
+  ["EAI_MEMORY", "Out of memory", -10, 6, 8],
+  ["EAI_SYSTEM", "Look at errno", -11, 11, 0],
+  ["EAI_OVERFLOW", "Argument too long", -12, 14, 0],
+];
+const EAI_COLUMN = { linux: 2, bsd: 3, windows: 4 } as const;
+const eai = new Map(EAI_TABLE.map((row) => [row[EAI_COLUMN[kind]], row]));
 
 /** NI_MAXHOST: the longest name that getaddrinfo() gives. */
 const MAX_NAME = 1025n;
 
-const libc = lazyLibc({
+const resolver = lazyResolver({
   getaddrinfo: {
     parameters: [
       "buffer", // const char *node
@@ -80,23 +95,28 @@ const libc = lazyLibc({
     parameters: ["usize"], // struct addrinfo *res
     result: "void",
   },
-  // To read C's memory by address: a permission for the one library allows its functions, and no UnsafePointerView.
-  memcpy: {
-    parameters: [
-      "buffer", // void *dest
-      "usize", // const void *src
-      "usize", // size_t n
-    ],
-    result: "void",
-  },
-  strnlen: {
-    parameters: [
-      "usize", // const char *s
-      "usize", // size_t maxlen
-    ],
-    result: "u32", // size_t
-  },
 });
+
+const memory = lazy(() =>
+  openLibrary("memory", {
+    // To read C's memory by address: a permission for the one library allows its functions, and no UnsafePointerView.
+    memcpy: {
+      parameters: [
+        "buffer", // void *dest
+        "usize", // const void *src
+        "usize", // size_t n
+      ],
+      result: "void",
+    },
+    strnlen: {
+      parameters: [
+        "usize", // const char *s
+        "usize", // size_t maxlen
+      ],
+      result: "u32", // size_t
+    },
+  })
+);
 
 /** What {@linkcode getaddrinfo} is asked for. */
 export interface AddressHints {
@@ -161,7 +181,7 @@ type Found = [info: AddressInfo, sockaddr: Uint8Array<ArrayBuffer>];
 
 function lookUp(hostname: string | null, port: number | string | null, hints: AddressHints): [Found, ...Found[]] {
   const service = port === null ? null : cString(String(checkPort(port)));
-  const { getaddrinfo, freeaddrinfo } = libc();
+  const { getaddrinfo, freeaddrinfo } = resolver();
   const wanted = new Int32Array(ADDRINFO.size / 4);
   wanted[ADDRINFO.ai_flags / 4] = checkInt(hints.flags ?? 0, "flags");
   wanted[ADDRINFO.ai_family / 4] = checkInt(hints.family ?? AF_UNSPEC, "address family");
@@ -172,9 +192,9 @@ function lookUp(hostname: string | null, port: number | string | null, hints: Ad
   const code = getaddrinfo(node, service, wanted, found);
   const errno = errnoCell[0]!;
   const target = hostname ?? "without a name";
-  if (code === EAI_SYSTEM) throw new OSError("getaddrinfo", -result(-1, errno), target);
   if (code !== 0) {
-    const [name, text] = EAI[os]?.[code] ?? [errnoCode(code), `Unknown error ${code}`];
+    const [name, text] = eai.get(code) ?? [errnoCode(code), `Unknown error ${code}`];
+    if (name === "EAI_SYSTEM") throw new OSError("getaddrinfo", -result(-1, errno), target);
     throw new OSError("getaddrinfo", code, target, { code: name, text });
   }
   try {
@@ -195,7 +215,7 @@ function* walk(address: bigint): Generator<Found> {
       family: info.getInt32(ADDRINFO.ai_family, true),
       type: info.getInt32(ADDRINFO.ai_socktype, true),
       protocol: info.getInt32(ADDRINFO.ai_protocol, true),
-      canonname: canonname === 0n ? "" : fromCString(readMemory(canonname, libc().strnlen(canonname, MAX_NAME))),
+      canonname: canonname === 0n ? "" : fromCString(readMemory(canonname, memory().strnlen(canonname, MAX_NAME))),
       address: decodeAddress(sockaddr, length),
     }, sockaddr];
     address = info.getBigUint64(ADDRINFO.ai_next, true);
@@ -204,7 +224,7 @@ function* walk(address: bigint): Generator<Found> {
 
 function readMemory(address: bigint, size: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(size);
-  libc().memcpy(bytes, address, BigInt(size));
+  memory().memcpy(bytes, address, BigInt(size));
   return bytes;
 }
 

@@ -5,14 +5,19 @@
  */
 
 import { checkOpen } from "./descriptor.ts";
-import { check, errnoCell, lazyLibc, result } from "./errno.ts";
+import { check, EBADF, EINTR, ENOTSOCK, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
 import { show } from "./arguments.ts";
 import { filenoOf, type FileObject } from "./file_object.ts";
+import { lazy, type Os, os } from "./platform.ts";
 import { retryInterrupted } from "./retry.ts";
-import { type Timeout, timeoutToMs, Timespec } from "./timeout.ts";
+import { type Timeout, timeoutToMs, Timespec, Timeval } from "./timeout.ts";
+
+/** The name of pselect() where it has more than one: the plain one of macOS refuses descriptors above FD_SETSIZE. */
+const PSELECT: Readonly<Partial<Record<Os, string>>> = { darwin: "pselect$DARWIN_EXTSN", netbsd: "__pselect50" };
 
 const libc = lazyLibc({
   pselect: {
+    name: PSELECT[os] ?? "pselect",
     parameters: [
       "i32", // int nfds
       "buffer", // fd_set *readfds
@@ -63,11 +68,41 @@ export const IN_WRITE = 2;
 /** In which of the three sets a descriptor is: exceptional, which on Unix is urgent data. */
 export const IN_EXCEPT = 4;
 
+/**
+ * The sets in which a descriptor shows itself to be writable: the second, and on Windows also the third, where a connection
+ * is that could not be made.
+ */
+export const IN_WRITABLE: number = os === "windows" ? IN_WRITE | IN_EXCEPT : IN_WRITE;
+
+/** Descriptors in the three sets of select(2); a negative result is `-errno`. */
+export interface SelectSet {
+  /** Puts a descriptor into those sets that `where`, a sum of the `IN_*` constants, names, and out of the others. */
+  set(fd: number, where: number): void;
+
+  /**
+   * Waits until a descriptor is ready, by one system call, and gives how often one is, in each of the sets.
+   *
+   * @param timeoutMs Milliseconds, rounded up to what the system can wait
+   */
+  wait(timeoutMs: number): number;
+
+  /**
+   * Makes something of each descriptor that is ready after a wait, once, the least first where the system knows an order.
+   *
+   * @param count What the wait gave
+   * @param make Is told the descriptor, and in which sets it is ready
+   */
+  ready<T>(count: number, make: (fd: number, where: number) => T): T[];
+
+  /** Whether a descriptor is ready, after a wait, in the set that one of the `IN_*` constants names. */
+  isReady(fd: number, where: number): boolean;
+}
+
 /** The first size of each bitmap, FD_SETSIZE bits. */
 const FIRST_WORDS = 1024 / 32;
 
-/** Descriptors as the three bitmaps that select(2) reads and overwrites; a negative result is `-errno`. */
-export class SelectSet {
+/** Descriptors as the three bitmaps that a Unix reads and overwrites. */
+export class BitSelectSet implements SelectSet {
   readonly #libc = libc();
   readonly #timespec = new Timespec();
   // What is waited for, and the copies of it that the kernel overwrites with what is ready.
@@ -76,7 +111,6 @@ export class SelectSet {
   // One more than the greatest descriptor that is in a set.
   #nfds = 0;
 
-  /** Puts a descriptor into those sets that `where`, a sum of the `IN_*` constants, names, and out of the others. */
   set(fd: number, where: number): void {
     if (fd >= this.#wanted[0].words.length * 32) this.#grow(fd);
     this.#wanted[0].put(fd, (where & IN_READ) !== 0);
@@ -86,11 +120,6 @@ export class SelectSet {
     else if (fd + 1 === this.#nfds) this.#nfds = this.#greatest() + 1;
   }
 
-  /**
-   * Waits until a descriptor is ready, by one system call, and gives the number of bits that are set.
-   *
-   * @param timeoutMs Milliseconds, rounded up to nanoseconds
-   */
   wait(timeoutMs: number): number {
     const timespec = timeoutMs === Infinity ? null : this.#timespec.set(timeoutMs);
     return result(
@@ -104,17 +133,34 @@ export class SelectSet {
     return (this.#nfds + 31) >>> 5;
   }
 
-  /** The readable ones among descriptors `32 * word` and the 31 after it, as bits, after a wait. */
-  readableAt(word: number): number {
-    return this.#wanted[0].size === 0 ? 0 : this.#ready[0][word]!;
+  ready<T>(count: number, make: (fd: number, where: number) => T): T[] {
+    const made = new Array<T>(count);
+    let filled = 0;
+    const [reads, writes, excepts] = this.#ready;
+    // A set that is empty was not written to.
+    const [hasReads, hasWrites, hasExcepts] = [
+      this.#wanted[0].size > 0,
+      this.#wanted[1].size > 0,
+      this.#wanted[2].size > 0,
+    ];
+    let left = count;
+    for (let word = 0; left > 0; word++) {
+      const read = hasReads ? reads[word]! : 0;
+      const write = hasWrites ? writes[word]! : 0;
+      const except = hasExcepts ? excepts[word]! : 0;
+      for (let bits = read | write | except; bits !== 0; bits &= bits - 1) {
+        const bit = bits & -bits;
+        let where = 0;
+        if ((read & bit) !== 0) where |= IN_READ, left--;
+        if ((write & bit) !== 0) where |= IN_WRITE, left--;
+        if ((except & bit) !== 0) where |= IN_EXCEPT, left--;
+        made[filled++] = make(word * 32 + 31 - Math.clz32(bit), where);
+      }
+    }
+    if (filled !== count) made.length = filled;
+    return made;
   }
 
-  /** The same of the writable ones. */
-  writableAt(word: number): number {
-    return this.#wanted[1].size === 0 ? 0 : this.#ready[1][word]!;
-  }
-
-  /** Whether a descriptor is ready, after a wait, in the set that one of the `IN_*` constants names. */
   isReady(fd: number, where: number): boolean {
     const index = where >> 1;
     return this.#wanted[index]!.size > 0 && (this.#ready[index]![fd >>> 5]! & (1 << (fd & 31))) !== 0;
@@ -145,6 +191,153 @@ export class SelectSet {
   }
 }
 
+const winsock = lazy(() =>
+  openWithErrno("winsock", {
+    select: {
+      parameters: [
+        "i32", // int nfds, which is ignored
+        "buffer", // fd_set *readfds
+        "buffer", // fd_set *writefds
+        "buffer", // fd_set *exceptfds
+        "buffer", // const struct timeval *timeout
+      ],
+      result: "i32",
+    },
+    WSAGetLastError: { parameters: [], result: "i32" },
+  })
+);
+
+/**
+ * struct fd_set {           Windows
+ *   u_int  fd_count;        // +0
+ *   SOCKET fd_array[];      // +8, each of 8 bytes
+ * };
+ *
+ * FD_SETSIZE (64) is how many the type of the headers holds, not a bound of the call's: it reads as many as are counted.
+ */
+const FD_SET = { fd_count: 0, fd_array: 8, socket: 8 };
+
+/** An `fd_set` of Windows: an array of sockets, in no order. */
+class CountedFdSet {
+  // In steps of 32 bits. A socket's number has no more, so that its upper half stays 0.
+  #words = new Int32Array(FD_SET.fd_array / 4 + FIRST_SOCKETS * FD_SET.socket / 4);
+  readonly #indexOf = new Map<number, number>();
+
+  /** How many sockets there are. */
+  get size(): number {
+    return this.#words[FD_SET.fd_count / 4]!;
+  }
+
+  /** Socket `index`. */
+  at(index: number): number {
+    return this.#words[wordOf(index)]!;
+  }
+
+  put(fd: number, isMember: boolean): void {
+    const index = this.#indexOf.get(fd);
+    if ((index !== undefined) === isMember) return;
+    if (index === undefined) {
+      if (wordOf(this.size) >= this.#words.length) this.#resize(this.#words.length * 2);
+      this.#place(fd, this.#words[FD_SET.fd_count / 4]!++);
+    } else {
+      // The last one takes its place.
+      this.#indexOf.delete(fd);
+      const last = this.at(--this.#words[FD_SET.fd_count / 4]!);
+      if (last !== fd) this.#place(last, index);
+    }
+  }
+
+  /** Makes this a copy of another set, for the system to overwrite; none of an empty set, which it refuses. */
+  load(other: CountedFdSet): Int32Array<ArrayBuffer> | null {
+    this.#words[FD_SET.fd_count / 4] = 0;
+    if (other.size === 0) return null;
+    if (this.#words.length < other.#words.length) this.#resize(other.#words.length);
+    this.#words.set(other.#words.subarray(0, wordOf(other.size)));
+    return this.#words;
+  }
+
+  #place(fd: number, index: number): void {
+    this.#words[wordOf(index)] = fd;
+    this.#indexOf.set(fd, index);
+  }
+
+  #resize(words: number): void {
+    const larger = new Int32Array(words);
+    larger.set(this.#words);
+    this.#words = larger;
+  }
+}
+
+/** For how many sockets there is room at first. */
+const FIRST_SOCKETS = 64;
+
+function wordOf(index: number): number {
+  return (FD_SET.fd_array + index * FD_SET.socket) / 4;
+}
+
+/** What nobody ever notifies. */
+const idle = new Int32Array(new SharedArrayBuffer(4));
+
+/** Descriptors as the three arrays that Windows reads and overwrites. */
+export class CountedSelectSet implements SelectSet {
+  readonly #winsock = winsock();
+  readonly #timeval = new Timeval();
+  readonly #wanted = [new CountedFdSet(), new CountedFdSet(), new CountedFdSet()] as const;
+  // The copies that are overwritten with what is ready, and the same by descriptor.
+  readonly #ready = [new CountedFdSet(), new CountedFdSet(), new CountedFdSet()] as const;
+  readonly #where = new Map<number, number>();
+
+  set(fd: number, where: number): void {
+    this.#wanted[0].put(fd, (where & IN_READ) !== 0);
+    this.#wanted[1].put(fd, (where & IN_WRITE) !== 0);
+    this.#wanted[2].put(fd, (where & IN_EXCEPT) !== 0);
+  }
+
+  wait(timeoutMs: number): number {
+    const count = this.#wait(timeoutMs);
+    this.#where.clear();
+    if (count > 0) {
+      for (const [index, set] of this.#ready.entries()) {
+        for (let at = 0; at < set.size; at++) {
+          this.#where.set(set.at(at), (this.#where.get(set.at(at)) ?? 0) | (1 << index));
+        }
+      }
+    }
+    // The clock of a wait is coarser than the program's, and may be over a little early: who waits looks at his own.
+    if (count === 0 && timeoutMs > 0) return -EINTR;
+    // What is no socket is as good as closed.
+    return count === -ENOTSOCK ? -EBADF : count;
+  }
+
+  #wait(timeoutMs: number): number {
+    const [read, write, except] = this.#ready;
+    const [reads, writes, excepts] = [
+      read.load(this.#wanted[0]),
+      write.load(this.#wanted[1]),
+      except.load(this.#wanted[2]),
+    ];
+    if (reads === null && writes === null && excepts === null) {
+      // Winsock does not wait for nothing.
+      Atomics.wait(idle, 0, 0, timeoutMs);
+      return 0;
+    }
+    const timeval = timeoutMs === Infinity ? null : this.#timeval.set(timeoutMs);
+    const { select, WSAGetLastError } = this.#winsock;
+    return result(select(0, reads, writes, excepts, timeval), WSAGetLastError());
+  }
+
+  ready<T>(_count: number, make: (fd: number, where: number) => T): T[] {
+    return Array.from(this.#where, ([fd, where]) => make(fd, where));
+  }
+
+  isReady(fd: number, where: number): boolean {
+    return ((this.#where.get(fd) ?? 0) & where) !== 0;
+  }
+}
+
+/** What holds the sets of this system. */
+export const SelectSet: new () => SelectSet = os === "windows" ? CountedSelectSet : BitSelectSet;
+
 /**
  * Waits until some of the given descriptors are ready, as Python's `select.select` does.
  *
@@ -152,7 +345,8 @@ export class SelectSet {
  *
  * @param rlist Descriptors or file objects to wait for until readable
  * @param wlist Those to wait for until writable
- * @param xlist Those to wait for until exceptional: on Unix, until urgent data is there
+ * @param xlist Those to wait for until exceptional: until urgent data is there; on Windows also, until a connection could
+ * not be made
  * @param timeout Seconds or a duration; null or undefined for ever
  * @returns Three new arrays with the very objects that are ready
  * @throws {RangeError} if `timeout` is negative or NaN, or a descriptor negative or above 2^31-1

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { lazyLibc } from "./errno.ts";
+import { lazyResolver } from "./errno.ts";
 import { show } from "./arguments.ts";
 import { type Os, os } from "./platform.ts";
 import { AF_INET, AF_INET6, AF_UNIX } from "./socket_constants.ts";
@@ -35,9 +35,10 @@ export type Address = InetAddress | UnixAddress;
  * };                        // 16    uint32_t    sin6_scope_id; // +24
  *                                  };                           // 28
  *
- * Ports and addresses are in network byte order. The BSDs have a length in the first byte and the family in the second.
+ * Ports and addresses are in network byte order. The BSDs, macOS among them, have a length in the first byte (sin_len)
+ * and the family in the second.
  */
-export const SOCKADDR = { family: 0, port: 2 };
+export const SOCKADDR: { family: number; port: number } = { family: hasLength(os) ? 1 : 0, port: 2 };
 /** Layout of a `sockaddr_in`. */
 export const SOCKADDR_IN = { size: 16, sin_addr: 4 };
 /** Layout of a `sockaddr_in6`. */
@@ -45,14 +46,48 @@ export const SOCKADDR_IN6 = { size: 28, sin6_flowinfo: 4, sin6_addr: 8, sin6_sco
 /** Layout of a `sockaddr_un`. */
 export const SOCKADDR_UN = { sun_path: 2 };
 
+/** Tells whether a sockaddr of this system begins with its length. */
+function hasLength(system: Os): boolean {
+  return ["darwin", "freebsd", "netbsd", "aix"].includes(system);
+}
+
+/** How the first two bytes are read and written: a number of 16 bits, or a length and a number of 8 bits. */
+const header: {
+  getFamily(view: DataView): number;
+  setFamily(view: DataView, family: number): void;
+} = hasLength(os)
+  ? {
+    getFamily: (view) => view.getUint8(SOCKADDR.family),
+    setFamily(view, family) {
+      view.setUint8(0, view.byteLength);
+      view.setUint8(SOCKADDR.family, family);
+    },
+  }
+  : {
+    getFamily: (view) => view.getUint16(SOCKADDR.family, true),
+    setFamily: (view, family) => view.setUint16(SOCKADDR.family, family, true),
+  };
+
+/** The family of an address that C has written. */
+export function familyOf(sockaddr: Uint8Array<ArrayBuffer>): number {
+  return header.getFamily(new DataView(sockaddr.buffer, sockaddr.byteOffset));
+}
+
 /** How many bytes `sun_path` has. */
-const SUN_PATH: Readonly<Partial<Record<Os, number>>> = { linux: 108, android: 108 };
-const sunPath = SUN_PATH[os] ?? 104;
+const SUN_PATH: Readonly<Partial<Record<Os, number>>> = {
+  linux: 108,
+  android: 108,
+  solaris: 108,
+  illumos: 108,
+  aix: 1023,
+  windows: 108,
+};
+const sunPath = SUN_PATH[os] ?? 104; // of the BSDs
 
 /** Room for any address, as `struct sockaddr_storage` has it. */
 export const SOCKADDR_STORAGE_SIZE = 128;
 
-const libc = lazyLibc({
+const resolver = lazyResolver({
   inet_pton: {
     parameters: [
       "i32", // int af
@@ -133,7 +168,7 @@ export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
     throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has a zero within`);
   }
   const sockaddr = new Uint8Array(SOCKADDR_UN.sun_path + bytes.length);
-  new DataView(sockaddr.buffer).setUint16(SOCKADDR.family, AF_UNIX, true);
+  header.setFamily(new DataView(sockaddr.buffer), AF_UNIX);
   sockaddr.set(bytes, SOCKADDR_UN.sun_path);
   return sockaddr;
 }
@@ -143,18 +178,18 @@ export function encodeNumeric(family: number, hostname: string, port: number): U
   const isInet6 = family === AF_INET6;
   const sockaddr = new Uint8Array(isInet6 ? SOCKADDR_IN6.size : SOCKADDR_IN.size);
   const view = new DataView(sockaddr.buffer);
-  view.setUint16(SOCKADDR.family, family, true);
+  header.setFamily(view, family);
   view.setUint16(SOCKADDR.port, port);
   if (hostname === "") return sockaddr;
   const addr = sockaddr.subarray(isInet6 ? SOCKADDR_IN6.sin6_addr : SOCKADDR_IN.sin_addr);
-  return libc().inet_pton(family, cString(hostname), addr) === 1 ? sockaddr : null;
+  return resolver().inet_pton(family, cString(hostname), addr) === 1 ? sockaddr : null;
 }
 
 /** Reads an address that C has written. */
 export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number): Address {
   // C says the length that it wanted; of a path that fills the struct that may be one more than there is.
   const view = new DataView(sockaddr.buffer, sockaddr.byteOffset, Math.min(length, sockaddr.byteLength));
-  const family = length < SOCKADDR.port ? AF_UNIX : view.getUint16(SOCKADDR.family, true);
+  const family = length < SOCKADDR.port ? AF_UNIX : header.getFamily(view);
   if (family === AF_INET) {
     const at = SOCKADDR_IN.sin_addr;
     return {
@@ -164,7 +199,7 @@ export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number)
   }
   if (family === AF_INET6) {
     const text = new Uint8Array(46); // INET6_ADDRSTRLEN
-    libc().inet_ntop(AF_INET6, sockaddr.subarray(SOCKADDR_IN6.sin6_addr), text, text.length);
+    resolver().inet_ntop(AF_INET6, sockaddr.subarray(SOCKADDR_IN6.sin6_addr), text, text.length);
     const scope = view.getUint32(SOCKADDR_IN6.sin6_scope_id, true);
     return { hostname: fromCString(text) + (scope === 0 ? "" : `%${scope}`), port: view.getUint16(SOCKADDR.port) };
   }

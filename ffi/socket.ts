@@ -25,16 +25,17 @@
 import { check, EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, errnoCode, OSError } from "./errno.ts";
 import { checkInt, show } from "./arguments.ts";
 import { filenoOf } from "./file_object.ts";
-import * as sys from "./posix.ts";
+import { os } from "./platform.ts";
 import { resolve } from "./resolve.ts";
 import { select } from "./select.ts";
-import { type Address, checkAddress, decodeAddress, showAddress, SOCKADDR, SOCKADDR_STORAGE_SIZE } from "./sockaddr.ts";
+import { type Address, checkAddress, decodeAddress, showAddress, SOCKADDR_STORAGE_SIZE } from "./sockaddr.ts";
+import * as sys from "./sys.ts";
 import {
   AF_INET,
   AF_UNIX,
   SO_ERROR,
-  SO_PROTOCOL,
-  SO_TYPE,
+  SO_EXCLUSIVEADDRUSE,
+  SO_REUSEADDR,
   SOCK_STREAM,
   SOL_SOCKET,
   SOMAXCONN,
@@ -77,6 +78,7 @@ export {
   SO_ACCEPTCONN,
   SO_BROADCAST,
   SO_ERROR,
+  SO_EXCLUSIVEADDRUSE,
   SO_KEEPALIVE,
   SO_LINGER,
   SO_OOBINLINE,
@@ -107,7 +109,6 @@ export const SHUT_RDWR = 2;
 
 // Written by C and read at once, so that every socket can share them.
 const sockaddr = new Uint8Array(SOCKADDR_STORAGE_SIZE);
-const sockaddrView = new DataView(sockaddr.buffer);
 const sockaddrLength = new Uint32Array(1);
 const optionInt = new Int32Array(1);
 const optionBytes = new Uint8Array(optionInt.buffer);
@@ -168,11 +169,9 @@ export class Socket implements Disposable {
    */
   static fromFd(fd: number): Socket {
     fd = filenoOf(fd);
-    const type = getsockoptInt(fd, SOL_SOCKET, SO_TYPE);
-    // Not every system knows SO_PROTOCOL, nor every family.
-    const protocol = readOption(fd, SOL_SOCKET, SO_PROTOCOL) < 0 ? 0 : optionInt[0]!;
-    nameOf(sys.getsockname, "getsockname", fd);
-    return adopt(fd, sockaddrView.getUint16(SOCKADDR.family, true), type, protocol);
+    const kind = new Int32Array(3);
+    check(sys.kindOf(fd, kind), "getsockopt", fd);
+    return adopt(fd, kind[0]!, kind[1]!, kind[2]!);
   }
 
   /** Address family: AF_INET, AF_INET6 or AF_UNIX. */
@@ -520,10 +519,60 @@ export class Socket implements Disposable {
 }
 
 /**
+ * The option that a server sets before it binds, so that it can start again while its former connections linger.
+ *
+ * Windows lets it do so in any case. There SO_REUSEADDR would let any other program take the port over, which this one
+ * forbids.
+ */
+const SERVER_OPTION = os === "windows" ? SO_EXCLUSIVEADDRUSE : SO_REUSEADDR;
+
+/** What {@linkcode createServer} is asked for. */
+export interface ServerOptions {
+  /** Address family: AF_INET (the default), AF_INET6 or AF_UNIX. */
+  family?: number;
+  /** How many connections may wait to be accepted; the kernel has a bound of its own. */
+  backlog?: number;
+}
+
+/**
+ * Makes a socket that listens at an address, as Python's `socket.create_server` does.
+ *
+ * A server can have its port again at once after it has ended, and shares it with no other program.
+ *
+ * @param address `{ hostname, port }`, where port 0 means any that is free, or `{ path }`
+ * @param options What is wanted
+ * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the name cannot be resolved
+ * @throws {RangeError} if the port is not from 0 to 65535, or the path too long
+ * @throws {TypeError} if the address is not of the family
+ *
+ * @example Usage
+ * ```ts
+ * import { createServer } from "@selectors/selectors/socket";
+ *
+ * using listener = createServer({ hostname: "127.0.0.1", port: 0 });
+ * console.log("Listening at", listener.getsockname());
+ * ```
+ */
+export function createServer(address: Address, options: ServerOptions = {}): Socket {
+  const listener = new Socket(options.family);
+  try {
+    if (listener.family !== AF_UNIX) listener.setsockopt(SOL_SOCKET, SERVER_OPTION, true);
+    listener.bind(address);
+    listener.listen(options.backlog);
+    return listener;
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+}
+
+/**
  * Makes two sockets that are connected to each other.
  *
- * @param family AF_UNIX (the default)
- * @param type SOCK_STREAM (the default), SOCK_DGRAM or SOCK_SEQPACKET
+ * On Windows they are TCP sockets of the loopback address.
+ *
+ * @param family AF_UNIX (the default), on Windows AF_INET (the default there)
+ * @param type SOCK_STREAM (the default); on Unix also SOCK_DGRAM or SOCK_SEQPACKET
  * @param protocol Protocol, or 0 for the usual one
  * @throws {OSError} EMFILE if too many descriptors are open
  *
@@ -540,13 +589,18 @@ export class Socket implements Disposable {
  * ```
  */
 export function socketpair(
-  family: number = AF_UNIX,
+  family: number = sys.PAIR_FAMILY,
   type: number = SOCK_STREAM,
   protocol: number = 0,
 ): [Socket, Socket] {
   const pair = new Int32Array(2);
   check(
-    sys.socketpair(checkInt(family, "address family"), checkInt(type, "socket type"), protocol, pair),
+    sys.socketpair(
+      checkInt(family, "address family"),
+      checkInt(type, "socket type"),
+      checkInt(protocol, "protocol"),
+      pair,
+    ),
     "socketpair",
   );
   return [adopt(pair[0]!, family, type, protocol), adopt(pair[1]!, family, type, protocol)];
@@ -557,6 +611,7 @@ export function socketpair(
  *
  * @returns The descriptors of its two ends, which both block: the one to read from, the one to write to
  * @throws {OSError} EMFILE if too many descriptors are open
+ * @throws {Deno.errors.NotSupported} on Windows, where only sockets can be waited for: use {@linkcode socketpair}
  *
  * @example Usage
  * ```ts
@@ -578,7 +633,7 @@ export function pipe(): [reader: number, writer: number] {
 }
 
 /**
- * Reads from any descriptor.
+ * Reads from any descriptor; on Windows from a socket.
  *
  * @param fd Number of the descriptor
  * @param buffer Where the bytes go, from its beginning
@@ -596,7 +651,7 @@ export function read(fd: number, buffer: Uint8Array): number {
 }
 
 /**
- * Writes to any descriptor.
+ * Writes to any descriptor; on Windows to a socket.
  *
  * @param fd Number of the descriptor
  * @param data The bytes
@@ -614,7 +669,7 @@ export function write(fd: number, data: Uint8Array): number {
 }
 
 /**
- * Closes any descriptor.
+ * Closes any descriptor; on Windows a socket.
  *
  * @param fd Number of the descriptor
  * @throws {OSError} EBADF if it is closed already
@@ -625,7 +680,7 @@ export function close(fd: number): void {
 }
 
 /**
- * Makes calls on any descriptor block, or not.
+ * Makes calls on any descriptor block, or not; on Windows on a socket.
  *
  * @param fd Number of the descriptor
  * @param isBlocking Whether they shall block

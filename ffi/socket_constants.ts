@@ -35,6 +35,7 @@ const LINUX = {
   SO_OOBINLINE: 10,
   SO_LINGER: 13,
   SO_REUSEPORT: 15,
+  SO_EXCLUSIVEADDRUSE: NONE,
   SO_ACCEPTCONN: 30,
   SO_PROTOCOL: 38,
   IPPROTO_IP: 0,
@@ -97,6 +98,7 @@ const BSD: Constants = {
   SO_OOBINLINE: 0x0100,
   SO_LINGER: 0x0080,
   SO_REUSEPORT: 0x0200,
+  SO_EXCLUSIVEADDRUSE: NONE,
   SO_ACCEPTCONN: 0x0002,
   SO_PROTOCOL: NONE,
   IPPROTO_IP: 0,
@@ -210,6 +212,7 @@ const WINDOWS: Constants = {
   O_CLOEXEC: 0,
   SOMAXCONN: 0x7fff_ffff,
   SO_REUSEPORT: NONE,
+  SO_EXCLUSIVEADDRUSE: ~0x0004,
   TCP_KEEPIDLE: 3,
   TCP_KEEPINTVL: 17,
   TCP_KEEPCNT: 16,
@@ -262,7 +265,7 @@ export const SOCK_SEQPACKET: number = constants.SOCK_SEQPACKET;
 export const SOMAXCONN: number = constants.SOMAXCONN;
 /** Level of the options `SO_*`. */
 export const SOL_SOCKET: number = constants.SOL_SOCKET;
-/** Option: bind to an address whose connections linger. */
+/** Option: bind to an address whose connections linger; on Windows, to one that another socket has: see `createServer`. */
 export const SO_REUSEADDR: number = constants.SO_REUSEADDR;
 /** Option, to read: the type of the socket. */
 export const SO_TYPE: number = constants.SO_TYPE;
@@ -278,10 +281,12 @@ export const SO_RCVBUF: number = constants.SO_RCVBUF;
 export const SO_KEEPALIVE: number = constants.SO_KEEPALIVE;
 /** Option: leave urgent data in the stream. */
 export const SO_OOBINLINE: number = constants.SO_OOBINLINE;
-/** Option, two integers: whether, and for how many seconds, `close` waits for what is not sent. */
+/** Option, two integers (of 16 bits on Windows, of 32 elsewhere): whether, and for how many seconds, `close` waits for what is not sent. */
 export const SO_LINGER: number = constants.SO_LINGER;
 /** Option: share an address among several sockets. */
 export const SO_REUSEPORT: number = constants.SO_REUSEPORT;
+/** Option of Windows: let no other socket have the address. */
+export const SO_EXCLUSIVEADDRUSE: number = constants.SO_EXCLUSIVEADDRUSE;
 /** Option, to read: whether the socket listens. */
 export const SO_ACCEPTCONN: number = constants.SO_ACCEPTCONN;
 /** Option, to read: the protocol of the socket. */

@@ -73,3 +73,25 @@ export class Timespec {
     return this.buffer;
   }
 }
+
+/**
+ * struct timeval {       Windows
+ *   long tv_sec;         // +0
+ *   long tv_usec;        // +4
+ * };                     // 8
+ */
+const TIMEVAL = { size: 8, tv_sec: 0, tv_usec: 4 };
+
+/** A `struct timeval` of Winsock, which waits to the microsecond. */
+export class Timeval {
+  /** The bytes, to be passed to C. */
+  readonly buffer: Int32Array<ArrayBuffer> = new Int32Array(TIMEVAL.size / 4);
+
+  /** Writes a finite number of milliseconds, rounded up to whole microseconds, and gives the bytes. */
+  set(timeoutMs: number): Int32Array<ArrayBuffer> {
+    const microseconds = Math.min(Math.ceil(timeoutMs * 1000), MAX_SECONDS * 1e6);
+    this.buffer[TIMEVAL.tv_sec / 4] = Math.floor(microseconds / 1e6);
+    this.buffer[TIMEVAL.tv_usec / 4] = microseconds % 1e6;
+    return this.buffer;
+  }
+}

@@ -8,13 +8,14 @@ import { checkOpen, isOpen } from "../ffi/descriptor.ts";
 import { check, EBADF } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/file_object.ts";
 import { isInterruption } from "../ffi/retry.ts";
-import { IN_READ, IN_WRITE, SelectSet } from "../ffi/select.ts";
+import { IN_READ, IN_WRITABLE, SelectSet } from "../ffi/select.ts";
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type Ready } from "./base.ts";
 
 /**
- * Waits with select(2), whose cost grows with the greatest registered descriptor.
+ * Waits with select(2), whose cost grows with the greatest registered descriptor; on Windows with that of Winsock, whose
+ * cost grows with how many are registered.
  *
- * Descriptors are not bounded by FD_SETSIZE (1,024): the bitmaps grow with them.
+ * Neither is bounded by FD_SETSIZE (1,024; on Windows 64): the sets grow with what is registered.
  *
  * @typeParam D What goes with each registration
  * @typeParam F Which file objects can be registered
@@ -35,51 +36,38 @@ import { BaseSelector, EVENT_READ, EVENT_WRITE, type Ready } from "./base.ts";
  */
 export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   readonly #set = new SelectSet();
+  readonly #entry = (fd: number, where: number): Ready<D, F> => [this.keyOf(fd)!, eventsOf(where)];
 
-  /** Adds the descriptor to the bitmaps. */
+  /** Adds the descriptor to the sets. */
   protected override watch(fd: number, events: number): void {
     checkOpen(fd, "select");
-    this.#set.set(fd, ((events & EVENT_READ) !== 0 ? IN_READ : 0) | ((events & EVENT_WRITE) !== 0 ? IN_WRITE : 0));
+    this.#set.set(fd, setsOf(events));
   }
 
-  /** Changes in which bitmaps the descriptor is. */
+  /** Changes in which sets the descriptor is. */
   protected override rewatch(fd: number, events: number): void {
     this.watch(fd, events);
   }
 
-  /** Removes the descriptor from the bitmaps. */
+  /** Removes the descriptor from the sets. */
   protected override unwatch(fd: number): void {
     this.#set.set(fd, 0);
   }
 
-  /** Waits with `pselect`. */
+  /** Waits with `pselect`, or `select` of Winsock. */
   protected override wait(timeoutMs: number): Ready<D, F>[] | null {
     const set = this.#set;
-    const count = set.wait(timeoutMs); // of bits: a descriptor that is ready for both counts twice
+    const count = set.wait(timeoutMs);
     if (count < 0) {
       if (isInterruption(count)) return null;
       if (count !== -EBADF) check(count, "select");
       this.#muteClosed();
       return null;
     }
-    const ready = new Array<Ready<D, F>>(count);
-    let filled = 0;
-    let left = count;
-    for (let word = 0; left > 0; word++) {
-      const readable = set.readableAt(word);
-      const writable = set.writableAt(word);
-      for (let bits = readable | writable; bits !== 0; bits &= bits - 1) {
-        const bit = bits & -bits;
-        const events = ((readable & bit) !== 0 ? EVENT_READ : 0) | ((writable & bit) !== 0 ? EVENT_WRITE : 0);
-        left -= events === (EVENT_READ | EVENT_WRITE) ? 2 : 1;
-        ready[filled++] = [this.keyOf(word * 32 + 31 - Math.clz32(bit))!, events];
-      }
-    }
-    if (filled !== count) ready.length = filled;
-    return ready;
+    return set.ready(count, this.#entry);
   }
 
-  /** Does nothing: bitmaps in memory are all there is. */
+  /** Does nothing: sets in memory are all there is. */
   protected override release(): void {}
 
   /**
@@ -93,4 +81,12 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
       this.foundClosed(fd);
     }
   }
+}
+
+function setsOf(events: number): number {
+  return ((events & EVENT_READ) !== 0 ? IN_READ : 0) | ((events & EVENT_WRITE) !== 0 ? IN_WRITABLE : 0);
+}
+
+function eventsOf(where: number): number {
+  return ((where & IN_READ) !== 0 ? EVENT_READ : 0) | ((where & IN_WRITABLE) !== 0 ? EVENT_WRITE : 0);
 }

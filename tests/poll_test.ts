@@ -38,7 +38,21 @@ import { AF_INET, close, MSG_OOB, read, SHUT_RDWR, SHUT_WR, type Socket, write }
 import { O_NONBLOCK } from "../ffi/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, PollSelector, type Ready } from "../mod.ts";
 import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, fifo, readyFds, shell, test, text } from "./util.ts";
+import {
+  bytes,
+  Cleanup,
+  duplicate,
+  elapsedMs,
+  fifo,
+  isWindows,
+  readyFds,
+  shell,
+  skip,
+  test as declare,
+  text,
+} from "./util.ts";
+
+const test: typeof declare = isWindows ? (name) => skip(name, "Windows has no poll()") : declare;
 
 /** Milliseconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
 const SOON = 5000;

@@ -36,6 +36,7 @@ import {
 } from "../ffi/socket.ts";
 import { interrupted } from "./signals.ts";
 import {
+  BROKEN_CODES,
   bytes,
   Cleanup,
   descriptorLimit,
@@ -43,6 +44,7 @@ import {
   libc,
   readyFds,
   REFUSED_CODES,
+  RESET_ON_CLOSE,
   skip,
   test as testDescriptors,
 } from "./util.ts";
@@ -166,8 +168,9 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
         assertEquals(error.code, "EBADF");
         assertThrows(() => selector.getKey(fd), KeyError);
       }
+      if (libc === null) return;
       // Under the same number, something that is ready: it must not be watched already.
-      assertEquals(libc!.dup2(reader, writer), writer);
+      assertEquals(libc.dup2(reader, writer), writer);
       cleanup.defer(() => close(writer));
       assertEquals(selector.select(0), []);
       selector.register(writer, EVENT_READ);
@@ -357,7 +360,8 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       assertEquals(error.code, "EBADF");
       assertThrows(() => selector.getKey(writer), KeyError);
       assertEquals(selector.getMap()!.size, 0);
-      libc!.dup2(reader, writer);
+      if (libc === null) return;
+      libc.dup2(reader, writer);
       cleanup.defer(() => close(writer));
       assertEquals(selector.select(0), []);
       selector.register(writer, EVENT_READ);
@@ -592,7 +596,7 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       assertEquals(readyFds(selector, 0), []);
       cleanup.close(reader);
       assertEquals(readyFds(selector), [[writer, EVENT_WRITE]]);
-      assertEquals(assertThrows(() => write(writer, block), OSError).code, "EPIPE");
+      assert(BROKEN_CODES.includes(assertThrows(() => write(writer, block), OSError).code));
     });
 
     test("select() reports a peer that shut down its writing half as readable", (cleanup) => {
@@ -609,7 +613,7 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair(AF_INET);
       const key = selector.register(here, EVENT_READ);
-      there.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(new Int32Array([1, 0]).buffer));
+      there.setsockopt(SOL_SOCKET, SO_LINGER, RESET_ON_CLOSE);
       there.send(bytes("half of a mess"));
       assertEquals(selector.select(), [[key, EVENT_READ]]);
       there.close();
@@ -717,9 +721,8 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       const ready = selector.select();
       assertEquals(ready.length, 2 * count);
       assertEquals(new Set(ready.map(([key]) => key.fd)).size, 2 * count);
-      for (const [key] of ready) if (key.fd % 2 === 0) selector.modify(key.fd, EVENT_READ);
-      const odd = ready.filter(([key]) => key.fd % 2 === 1).length;
-      assertEquals(selector.select().length, odd);
+      for (const [index, [key]] of ready.entries()) if (index % 2 === 0) selector.modify(key.fd, EVENT_READ);
+      assertEquals(selector.select().length, count);
       for (const [key] of ready) selector.unregister(key.fd);
       assertEquals(selector.select(0), []);
     });

@@ -17,11 +17,16 @@ const RUN = 0;
 const COUNT = 1;
 const state = new Int32Array(new SharedArrayBuffer(8));
 
-Deno.addSignalListener("SIGURG", () => {});
-const worker = new Worker(import.meta.resolve("./signals_worker.ts"), { type: "module" });
-const started = new Promise((resolve) => worker.onmessage = resolve);
-worker.postMessage({ state, pid: libc!.getpid(), tid: libc!.gettid(), signal: SIGURG });
-await started;
+/** Whether the system has signals that interrupt calls. */
+export const hasSignals: boolean = libc !== null;
+
+if (libc !== null) {
+  Deno.addSignalListener("SIGURG", () => {});
+  const worker = new Worker(import.meta.resolve("./signals_worker.ts"), { type: "module" });
+  const started = new Promise((resolve) => worker.onmessage = resolve);
+  worker.postMessage({ state, pid: libc.getpid(), tid: libc.gettid(), signal: SIGURG });
+  await started;
+}
 
 /** Calls a function while this thread is interrupted every millisecond; gives how often it was. */
 export function interrupted(body: () => void): number {

@@ -10,18 +10,27 @@ import { it } from "@std/testing/bdd";
 import type { BaseSelector, FileObject } from "../mod.ts";
 import { EpollInstance } from "../ffi/epoll.ts";
 import { arch, os } from "../ffi/platform.ts";
-import { AF_INET, AF_UNIX, close, pipe, Socket, socketpair } from "../ffi/socket.ts";
+import { isOpen } from "../ffi/descriptor.ts";
+import { AF_INET, close, pipe, Socket, socketpair } from "../ffi/socket.ts";
+import { PAIR_FAMILY } from "../ffi/sys.ts";
+
+/** Whether descriptors are sockets only, and what a Unix has beside them is not there. */
+export const isWindows: boolean = os === "windows";
 
 /** Directory in which the kernel lists this process's descriptors; none where there is no such list. */
 const DESCRIPTORS = os === "linux" ? "/proc/self/fd" : null;
 
+/** Windows lists no handles. It is asked of each number whether it is a socket: multiples of 4, the lowest first. */
+const HANDLES = isWindows ? Array.from({ length: 1024 }, (_, index) => 4 * index) : [];
+
 // Deno opens descriptors of its own the first time that it does certain things.
-if (DESCRIPTORS !== null) openDescriptors();
+openDescriptors();
 for (const socket of socketpair()) socket.close();
 
 /** The descriptors that are open, and what they stand for. */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
+  for (const handle of HANDLES) if (isOpen(handle)) found.set(handle, "socket");
   if (DESCRIPTORS === null) return found;
   for (const { name } of Deno.readDirSync(DESCRIPTORS)) {
     try {
@@ -56,6 +65,15 @@ export function skip(name: string, reason: string): void {
   it.skip(`${name} (skipped: ${reason})`, () => {});
 }
 
+/** Gives a `test` for a file in which some tests cannot run on Windows, by their names, with the reasons. */
+export function testUnlessWindows(reasons: Readonly<Record<string, string>>): typeof test {
+  return (name, body) => {
+    const reason = isWindows ? reasons[name] : undefined;
+    if (reason === undefined) test(name, body);
+    else skip(name, reason);
+  };
+}
+
 function sameKeys(one: Map<number, string>, other: Map<number, string>): boolean {
   return one.size === other.size && [...one].every(([fd, target]) => other.get(fd) === target);
 }
@@ -65,14 +83,14 @@ export class Cleanup implements Disposable {
   readonly #stack = new DisposableStack();
 
   /** Two connected sockets. */
-  pair(family: number = AF_UNIX, type?: number): [Socket, Socket] {
-    const [here, there] = family === AF_UNIX ? socketpair(family, type) : tcpPair(family);
+  pair(family: number = PAIR_FAMILY, type?: number): [Socket, Socket] {
+    const [here, there] = family === PAIR_FAMILY ? socketpair(family, type) : tcpPair(family);
     return [this.add(here), this.add(there)];
   }
 
-  /** The two ends of a pipe, each closed at the end unless the test has closed it. */
+  /** The two ends of a pipe, on Windows of a pair of sockets, each closed at the end unless the test has closed it. */
   pipe(): [reader: number, writer: number] {
-    const [reader, writer] = pipe();
+    const [reader, writer] = isWindows ? socketpair().map((socket) => socket.detach()) as [number, number] : pipe();
     for (const fd of [reader, writer]) this.#stack.defer(() => this.#open.delete(fd) && close(fd));
     this.#open.add(reader).add(writer);
     return [reader, writer];
@@ -139,7 +157,7 @@ export function elapsedMs(body: () => unknown): number {
 }
 
 /** C functions for what the library has no need of: duplicates, special files, signals. */
-export const libc = os === "windows" ? null : Deno.dlopen(
+export const libc = isWindows ? null : Deno.dlopen(
   os === "darwin" ? "libSystem.B.dylib" : "libc.so.6",
   {
     dup: { parameters: ["i32"], result: "i32" },
@@ -170,8 +188,17 @@ function kernelArch(): string {
   }
 }
 
-/** How many descriptors this process may have open. */
+/** What those codes are that a Unix calls EPIPE: Windows does not know the one who left from the one who broke off. */
+export const BROKEN_CODES: readonly string[] = isWindows ? ["ECONNRESET", "ECONNABORTED", "ESHUTDOWN"] : ["EPIPE"];
+
+/** The option SO_LINGER for "reset the connection when it is closed": a struct of two integers. */
+export const RESET_ON_CLOSE: Uint8Array<ArrayBuffer> = new Uint8Array(
+  (isWindows ? new Int16Array([1, 0]) : new Int32Array([1, 0])).buffer,
+);
+
+/** How many descriptors this process may have open; of Windows, which has no bound, how many a test has time for. */
 export function descriptorLimit(): number {
+  if (isWindows) return 1_256;
   const RLIMIT_NOFILE = 7;
   const limits = new BigUint64Array(2);
   assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);

@@ -1,0 +1,43 @@
+/**
+ * Descriptors and sockets of this system: `posix.ts`, or its twin `winsock.ts`, chosen when the module loads.
+ *
+ * Each function is a constant of its own, and not a member of the chosen module, so that a call costs what a call of an
+ * imported function does.
+ *
+ * @module
+ */
+
+import { os } from "./platform.ts";
+import * as posix from "./posix.ts";
+import * as winsock from "./winsock.ts";
+
+/** What both twins have. */
+type Sys = typeof posix;
+
+const sys: Pick<Sys, keyof typeof winsock & keyof Sys> = os === "windows" ? winsock : posix;
+
+export const {
+  PAIR_FAMILY,
+  accept,
+  bind,
+  close,
+  connect,
+  getBlocking,
+  getpeername,
+  getsockname,
+  getsockopt,
+  kindOf,
+  listen,
+  pipe,
+  read,
+  recv,
+  recvfrom,
+  send,
+  sendto,
+  setBlocking,
+  setsockopt,
+  shutdown,
+  socket,
+  socketpair,
+  write,
+} = sys;

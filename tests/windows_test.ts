@@ -1,0 +1,382 @@
+/**
+ * What is peculiar to Winsock: descriptors that are sockets, pairs made by connecting, sets that are arrays.
+ *
+ * @module
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { EAGAIN, EBADF, EOPNOTSUPP, errnoCode } from "../ffi/errno.ts";
+import { CountedSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, select } from "../ffi/select.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  AI_CANONNAME,
+  AI_NUMERICHOST,
+  close,
+  createServer,
+  getaddrinfo,
+  OSError,
+  pipe,
+  read,
+  SO_ERROR,
+  SO_EXCLUSIVEADDRUSE,
+  SO_LINGER,
+  SO_REUSEADDR,
+  SOCK_DGRAM,
+  SOCK_STREAM,
+  Socket,
+  socketpair,
+  SOL_SOCKET,
+  write,
+} from "../ffi/socket.ts";
+import * as winsock from "../ffi/winsock.ts";
+import { Timeval } from "../ffi/timeout.ts";
+import { EpollSelector, EVENT_READ, EVENT_WRITE, PollSelector, SelectSelector } from "../mod.ts";
+import { bytes, Cleanup, elapsedMs, isWindows, readyFds, RESET_ON_CLOSE, skip, test as declare, text } from "./util.ts";
+
+const test = isWindows ? declare : (name: string) => skip(name, "only Windows has Winsock");
+
+/** Whether child processes inherit a socket. */
+function isInherited(fd: number): boolean {
+  const kernel32 = Deno.dlopen("kernel32.dll", {
+    GetHandleInformation: { parameters: ["usize", "buffer"], result: "i32" },
+  });
+  const flags = new Uint32Array(1);
+  assertEquals(kernel32.symbols.GetHandleInformation(BigInt(fd), flags), 1);
+  kernel32.close();
+  return (flags[0]! & 1) !== 0;
+}
+
+describe("winsock", () => {
+  test("every way to make a socket makes one that child processes do not inherit", () => {
+    using cleanup = new Cleanup();
+    const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
+    const client = cleanup.add(new Socket());
+    client.connect(server.getsockname());
+    const connection = cleanup.add(server.accept()[0]);
+    const sockets = [server, client, connection, ...cleanup.pair()];
+    assertEquals(sockets.filter((socket) => isInherited(socket.fileno())), []);
+  });
+
+  test("a number that is no socket, or no more, is EBADF, whoever asks", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const fd = here.fileno();
+    here.close();
+    for (const number of [fd, -1, 2, 0x7fff_fffc]) {
+      const one = new Uint8Array(1);
+      const length = new Uint32Array([1]);
+      const outcomes = [
+        winsock.bind(number, new Uint8Array([2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
+        winsock.listen(number, 1),
+        winsock.accept(number, new Uint8Array(16), new Uint32Array([16])),
+        winsock.connect(number, new Uint8Array([2, 0, 0, 9, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])),
+        winsock.recv(number, one, 0),
+        winsock.recvfrom(number, one, 0, new Uint8Array(16), new Uint32Array([16])),
+        winsock.send(number, one, 0),
+        winsock.sendto(number, one, 0, new Uint8Array(16)),
+        winsock.read(number, one),
+        winsock.write(number, one),
+        winsock.shutdown(number, 0),
+        winsock.getsockname(number, new Uint8Array(16), new Uint32Array([16])),
+        winsock.getpeername(number, new Uint8Array(16), new Uint32Array([16])),
+        winsock.setsockopt(number, SOL_SOCKET, SO_REUSEADDR, new Uint8Array(4)),
+        winsock.getsockopt(number, SOL_SOCKET, SO_ERROR, one, length),
+        winsock.kindOf(number, new Int32Array(3)),
+        winsock.setBlocking(number, false),
+        winsock.getBlocking(number),
+        winsock.close(number),
+      ];
+      assertEquals(outcomes, outcomes.map(() => -EBADF), `Number ${number}`);
+    }
+  });
+
+  test("handles whose cache slots are the same are told apart", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    for (let round = 0; round < 3; round++) {
+      assertEquals(winsock.send(here.fileno() + 4 * 4096, bytes("x"), 0), -EBADF);
+      assertEquals(here.send(bytes("y")), 1);
+      assertEquals(text(there.recv(10)), "y");
+    }
+  });
+
+  test("setBlocking() is remembered, until the number is another socket's", () => {
+    using cleanup = new Cleanup();
+    const first = new Socket();
+    const fd = first.fileno();
+    assert(first.getBlocking());
+    first.setBlocking(false);
+    assertEquals(first.getBlocking(), false);
+    first.setBlocking(true);
+    assert(first.getBlocking());
+    first.setBlocking(false);
+    first.close();
+    for (let made = 0; made < 100; made++) {
+      const socket = cleanup.add(new Socket());
+      assert(socket.getBlocking());
+      if (socket.fileno() === fd) break;
+    }
+  });
+
+  test("getBlocking() says nothing of a socket that had the number before, whoever closed or made either", () => {
+    using cleanup = new Cleanup();
+    const { symbols } = Deno.dlopen("ws2_32.dll", {
+      WSASocketW: { parameters: ["i32", "i32", "i32", "pointer", "u32", "u32"], result: "usize" },
+      closesocket: { parameters: ["usize"], result: "i32" },
+    });
+    const makeOwn = () => new Socket().detach();
+    const makeRaw = () => Number(symbols.WSASocketW(AF_INET, SOCK_STREAM, 0, null, 0, 0x81));
+    const cases = [
+      [(fd: number) => close(fd), makeRaw],
+      [(fd: number) => symbols.closesocket(BigInt(fd)), makeOwn],
+    ] as const;
+    for (const [closeIt, makeNext] of cases) {
+      const fd = new Socket().detach();
+      winsock.setBlocking(fd, false);
+      closeIt(fd);
+      let next: number;
+      do {
+        next = makeNext();
+        cleanup.add(Socket.fromFd(next));
+        assertEquals(winsock.getBlocking(next), 1);
+      } while (next !== fd);
+    }
+  });
+
+  test("a connection that is accepted from a listener that does not block blocks", () => {
+    using cleanup = new Cleanup();
+    const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
+    server.setBlocking(false);
+    const client = cleanup.add(new Socket());
+    client.connect(server.getsockname());
+    const connection = cleanup.add(server.accept()[0]);
+    assert(connection.getBlocking());
+    // Nothing comes for a while: a socket that does not block says so at once.
+    connection.setsockopt(SOL_SOCKET, 0x1006, 50); // SO_RCVTIMEO, in milliseconds
+    assertGreaterOrEqual(elapsedMs(() => assertThrows(() => connection.recv(1), OSError)), 30);
+  });
+
+  test("fromFd() knows a socket that is bound to nothing, of either family and type", () => {
+    for (const family of [AF_INET, AF_INET6]) {
+      for (const type of [SOCK_STREAM, SOCK_DGRAM]) {
+        using socket = Socket.fromFd(new Socket(family, type).detach());
+        assertEquals([socket.family, socket.type, socket.protocol], [family, type, type === SOCK_STREAM ? 6 : 17]);
+      }
+    }
+  });
+
+  test("a datagram that is longer than the buffer is cut off, as elsewhere", () => {
+    using cleanup = new Cleanup();
+    const [receiver, sender] = [0, 1].map(() => cleanup.add(new Socket(AF_INET, SOCK_DGRAM))) as [Socket, Socket];
+    receiver.bind({ hostname: "127.0.0.1", port: 0 });
+    sender.bind({ hostname: "127.0.0.1", port: 0 });
+    for (let sent = 0; sent < 2; sent++) sender.sendTo(bytes("abcdef"), receiver.getsockname());
+    assertEquals(text(receiver.recv(3)), "abc");
+    assertEquals(receiver.recvFrom(2), [bytes("ab"), sender.getsockname()]);
+  });
+
+  test("getaddrinfo() throws an OSError with the resolver's own code", () => {
+    const error = assertThrows(() => getaddrinfo("not.numeric", 80, { flags: AI_NUMERICHOST }), OSError);
+    assertEquals(error.message, "getaddrinfo not.numeric: Name or service not known (EAI_NONAME)");
+    assertEquals(error.errno, 11_001);
+    assertEquals(getaddrinfo("127.0.0.1", 80, { flags: AI_CANONNAME })[0].canonname, "127.0.0.1");
+    assertEquals(getaddrinfo("::1", 80)[0].address, { hostname: "::1", port: 80 });
+  });
+
+  test("SO_ERROR says why a connection could not be made", () => {
+    using cleanup = new Cleanup();
+    const dead = cleanup.add(new Socket());
+    dead.bind({ hostname: "127.0.0.1", port: 0 });
+    const client = cleanup.add(new Socket());
+    client.setBlocking(false);
+    assertEquals(client.connectEx(dead.getsockname()), "EINPROGRESS");
+    assertEquals(select([], [client], [client], 10)[2], [client]);
+    assertEquals(errnoCode(client.getsockopt(SOL_SOCKET, SO_ERROR)), "ECONNREFUSED");
+  });
+
+  test("new PollSelector() and new EpollSelector() name the system, and what to use instead", () => {
+    for (const make of [() => new PollSelector(), () => new EpollSelector()]) {
+      assertMatch(assertThrows(make, Deno.errors.NotSupported).message, /windows.*; use DefaultSelector$/);
+    }
+  });
+
+  test("pipe() says that there is none, and what there is", () => {
+    const error = assertThrows(() => pipe(), Deno.errors.NotSupported);
+    assertStringIncludes(error.message, "socketpair()");
+  });
+
+  test("read(), write() and close() take the number of a socket", () => {
+    const [here, there] = socketpair().map((socket) => socket.detach()) as [number, number];
+    assertEquals(write(here, bytes("abc")), 3);
+    const buffer = new Uint8Array(10);
+    assertEquals(read(there, buffer), 3);
+    close(here);
+    assertEquals(read(there, buffer), 0);
+    close(there);
+  });
+
+  test("createServer() shares its port with nobody, not even by SO_REUSEADDR", () => {
+    using cleanup = new Cleanup();
+    const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
+    assertEquals(server.getsockopt(SOL_SOCKET, SO_EXCLUSIVEADDRUSE) !== 0, true);
+    const thief = cleanup.add(new Socket());
+    thief.setsockopt(SOL_SOCKET, SO_REUSEADDR, true);
+    const error = assertThrows(() => thief.bind(server.getsockname()), OSError);
+    assert(["EADDRINUSE", "EACCES"].includes(error.code), error.code);
+  });
+
+  test("SO_LINGER has two integers of 16 bits", () => {
+    using cleanup = new Cleanup();
+    const socket = cleanup.add(new Socket());
+    socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(new Uint16Array([1, 7]).buffer));
+    assertEquals([...new Uint16Array(socket.getsockopt(SOL_SOCKET, SO_LINGER, 4).slice().buffer)], [1, 7]);
+  });
+});
+
+describe("socketpair on Windows", () => {
+  test("socketpair() makes TCP sockets by default, and no others", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    assertEquals([here.family, here.type, there.family, there.type], [AF_INET, SOCK_STREAM, AF_INET, SOCK_STREAM]);
+    assertEquals([here.getpeername(), there.getpeername()], [there.getsockname(), here.getsockname()]);
+    for (const [family, type] of [[AF_UNIX, SOCK_STREAM], [AF_INET, SOCK_DGRAM], [AF_INET6, SOCK_STREAM]] as const) {
+      assertEquals(winsock.socketpair(family, type, 0, new Int32Array(2)), -EOPNOTSUPP);
+    }
+  });
+
+  test("a stranger who connects first is sent away, and the pair is a pair", () => {
+    using cleanup = new Cleanup();
+    const listener = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
+    const strangers = [0, 1, 2].map(() => {
+      const stranger = cleanup.add(new Socket());
+      stranger.connect(listener.getsockname());
+      return stranger;
+    });
+    const pair = new Int32Array(2);
+    assertEquals(winsock.connectPair(listener.fileno(), 0, pair), 0);
+    const [here, there] = [...pair].map((fd) => cleanup.add(Socket.fromFd(fd))) as [Socket, Socket];
+    here.send(bytes("mine"));
+    assertEquals(text(there.recv(100)), "mine");
+    there.send(bytes("yours"));
+    assertEquals(text(here.recv(100)), "yours");
+    for (const stranger of strangers) assertEquals(stranger.recv(1).length, 0);
+    assert(here.getBlocking() && there.getBlocking());
+  });
+});
+
+describe("CountedSelectSet", () => {
+  test("CountedSelectSet finds what is ready in each of its sets, and counts it", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [idle] = cleanup.pair();
+    there.send(bytes("x"));
+    const set = new CountedSelectSet();
+    set.set(here.fileno(), IN_READ | IN_WRITE | IN_EXCEPT);
+    set.set(idle.fileno(), IN_READ | IN_EXCEPT);
+    assertEquals(set.wait(1000), 2);
+    assertEquals(set.ready(2, (fd, where) => [fd, where]), [[here.fileno(), IN_READ | IN_WRITE]]);
+    assert(set.isReady(here.fileno(), IN_READ) && set.isReady(here.fileno(), IN_WRITE));
+    assertEquals(set.isReady(here.fileno(), IN_EXCEPT) || set.isReady(idle.fileno(), IN_READ), false);
+    set.set(here.fileno(), IN_EXCEPT);
+    assertEquals([set.wait(0), set.ready(0, (fd) => fd)], [0, []]);
+    assertEquals(set.isReady(here.fileno(), IN_READ), false);
+  });
+
+  test("CountedSelectSet keeps the others, whichever is taken out, at any size", () => {
+    using cleanup = new Cleanup();
+    const sockets = Array.from({ length: 90 }, () => cleanup.pair()).flat().map((socket) => socket.fileno());
+    const set = new CountedSelectSet();
+    const members = new Set<number>();
+    const check = () => {
+      assertEquals(set.wait(0), members.size);
+      assertEquals(set.ready(members.size, (fd) => fd).sort((a, b) => a - b), [...members].sort((a, b) => a - b));
+    };
+    for (const [index, fd] of sockets.entries()) {
+      set.set(fd, IN_WRITE);
+      set.set(fd, IN_WRITE); // once is enough
+      members.add(fd);
+      if (index % 30 === 3 || (index > 60 && index < 68)) check();
+    }
+    check();
+    for (const [index, fd] of sockets.entries()) {
+      if (index % 7 === 2 || index > 150) set.set(fd, 0), members.delete(fd);
+    }
+    check();
+    for (const fd of [...members]) set.set(fd, 0), set.set(fd, 0), members.delete(fd);
+    check();
+  });
+
+  test("CountedSelectSet asks again rather than end early, and waits for nothing too", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const set = new CountedSelectSet();
+    for (let round = 0; round < 2; round++) {
+      assertEquals(set.wait(0), 0);
+      let outcome = 0;
+      const elapsed = elapsedMs(() => outcome = set.wait(30));
+      assert(outcome < 0 && outcome !== -EAGAIN && outcome !== -EBADF, `${outcome}`);
+      assertGreaterOrEqual(elapsed, 15);
+      set.set(here.fileno(), IN_READ);
+    }
+  });
+
+  test("CountedSelectSet says EBADF if a socket was closed", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const set = new CountedSelectSet();
+    set.set(here.fileno(), IN_READ);
+    here.close();
+    assertEquals(set.wait(0), -EBADF);
+  });
+
+  test("a connection that is refused is writable for a selector that waits for nothing else", () => {
+    using cleanup = new Cleanup();
+    const dead = cleanup.add(new Socket());
+    dead.bind({ hostname: "127.0.0.1", port: 0 });
+    const client = cleanup.add(new Socket());
+    client.setBlocking(false);
+    assertEquals(client.connectEx(dead.getsockname()), "EINPROGRESS");
+    using selector = new SelectSelector();
+    selector.register(client, EVENT_READ | EVENT_WRITE);
+    const [[, events]] = readyFds(selector, 10) as [[number, number]];
+    assertEquals(events & EVENT_WRITE, EVENT_WRITE);
+  });
+
+  test("a connection that was reset is readable", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    there.setsockopt(SOL_SOCKET, SO_LINGER, RESET_ON_CLOSE);
+    there.close();
+    using selector = new SelectSelector();
+    selector.register(here, EVENT_READ);
+    assertEquals(readyFds(selector, 10), [[here.fileno(), EVENT_READ]]);
+    assertEquals(assertThrows(() => here.recv(1), OSError).code, "ECONNRESET");
+  });
+});
+
+describe("Timeval", () => {
+  declare("Timeval is rounded up to microseconds, and bounded", () => {
+    const cases: [ms: number, seconds: number, microseconds: number][] = [
+      [0, 0, 0],
+      [1e-9, 0, 1],
+      [0.001, 0, 1],
+      [0.0011, 0, 2],
+      [999.9999, 1, 0],
+      [1500.25, 1, 500_250],
+      [1e300, 0x7fff_ffff, 0],
+    ];
+    for (const [ms, seconds, microseconds] of cases) {
+      assertEquals([...new Timeval().set(ms)], [seconds, microseconds], `${ms} ms`);
+    }
+  });
+});
