@@ -48,6 +48,7 @@ const ENOMEM = 12;
 const EACCES = 13;
 const EMFILE = 24;
 const ENOTTY = 25;
+const ENOSYS = 38; // what an emulator says of an ioctl() that it does not know
 
 const isLinux = os === "linux";
 const { failures, functions, log, maskOf, openDevices } = isLinux
@@ -425,7 +426,7 @@ describe("SYMBOLS", () => {
     const written = new Int32Array(8);
     assertEquals(read(reader, new Uint8Array(written.buffer)), 32);
     assertEquals([...written], [fd, POLLIN, fd, POLLREMOVE, fd, POLLOUT, fd, POLLREMOVE]);
-    for (const timeoutMs of [0, -0, 1.5, Infinity]) assertEquals(instance.wait(timeoutMs, 1), -ENOTTY);
+    for (const timeoutMs of [0, -0, 1.5, Infinity]) assert([-ENOTTY, -ENOSYS].includes(instance.wait(timeoutMs, 1)));
   });
 });
 

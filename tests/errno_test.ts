@@ -7,15 +7,17 @@ import { OSError as OSErrorOfMod } from "../mod.ts";
 import { OSError as OSErrorOfSelect } from "../ffi/mod.ts";
 import { OSError as OSErrorOfSocket } from "../ffi/socket.ts";
 import * as sys from "../ffi/sys.ts";
-import { isWindows, moduleOf, printedBy, skip, testUnlessWindows } from "./util.ts";
+import { isWindows, moduleOf, printedBy, skip, testUnless } from "./util.ts";
 
 const NO_UNIX = "it is told by the errors of Unix";
 
-const test = testUnlessWindows({
-  "OSError says which call failed, on what, why, and with which code": NO_UNIX,
-  "errnoCode() gives the names of numbers that every Unix has in common": NO_UNIX,
-  "connectEx() gives the right code each of 300,000 times under garbage collection": NO_UNIX,
-  "errno is right on each of two threads that fail differently at the same time": NO_UNIX,
+const test = testUnless({
+  windows: {
+    "OSError says which call failed, on what, why, and with which code": NO_UNIX,
+    "errnoCode() gives the names of numbers that every Unix has in common": NO_UNIX,
+    "connectEx() gives the right code each of 300,000 times under garbage collection": NO_UNIX,
+    "errno is right on each of two threads that fail differently at the same time": NO_UNIX,
+  },
 });
 
 /** How often a call is made that costs a round trip to another process under Wine. */

@@ -8,13 +8,13 @@
  * @module
  */
 
-import { arch, standIn } from "../ffi/platform.ts";
+import { arch, os, standIn } from "../ffi/platform.ts";
 
 /** A system that can be stood in for. */
 export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";
 
 /** The descriptors of the kernel under the stand-in. */
-const c = Deno.dlopen("libc.so.6", {
+const c = (os !== "linux" ? null : Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
@@ -23,9 +23,11 @@ const c = Deno.dlopen("libc.so.6", {
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
   ppoll: { parameters: ["buffer", "u64", "buffer", "pointer"], result: "i32" },
-}).symbols;
+}).symbols)!;
 
-const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4));
+const errno = new Int32Array(
+  os === "linux" ? Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4) : new ArrayBuffer(4),
+);
 
 const [ENOENT, EBADF, EINVAL] = [2, 9, 22];
 const [POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x4, 0x8, 0x10, 0x20, 0x2000];

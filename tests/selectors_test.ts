@@ -19,6 +19,7 @@ const unixOnly = {
   "unregister() works after the number was reused, and leaves what has it now alone": NO_DUP,
   "a description that outlives its number raises no event once it is unregistered": NO_DUP,
   "a number that is used again means the new descriptor only": NO_DUP,
+  "modify() of a descriptor that was seen closed is refused, even if its number is used again": NO_DUP,
   "stale descriptions starve nobody": NO_DUP,
   "select() reports a pipe that nobody reads as writable":
     "Wine misses it, one time in a few, if a connection whose queue is full is reset",

@@ -65,10 +65,13 @@ export function skip(name: string, reason: string): void {
   it.skip(`${name} (skipped: ${reason})`, () => {});
 }
 
-/** Gives a `test` for a file in which some tests cannot run on Windows, by their names, with the reasons. */
-export function testUnlessWindows(reasons: Readonly<Record<string, string>>): typeof test {
+/** Names of tests, and why they cannot run. */
+type Reasons = Readonly<Record<string, string>>;
+
+/** Gives a `test` for a file in which some tests cannot run on Windows, or under an emulator of another processor. */
+export function testUnless({ windows = {}, emulated = {} }: { windows?: Reasons; emulated?: Reasons }): typeof test {
   return (name, body) => {
-    const reason = isWindows ? reasons[name] : undefined;
+    const reason = isWindows ? windows[name] : isEmulated ? emulated[name] : undefined;
     if (reason === undefined) test(name, body);
     else skip(name, reason);
   };
