@@ -331,12 +331,15 @@ export class Socket implements Disposable {
   recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: Address] {
     const buffer = bufferFor(size, flags);
     for (;;) {
+      sockaddr.fill(0, 0, 2); // neither length nor family
       sockaddrLength[0] = sockaddr.length;
       const count = sys.recvfrom(this.#fd, buffer, checkInt(flags, "flags"), sockaddr, sockaddrLength);
       if (count >= 0) {
         const data = taken(buffer, count);
-        // Of a stream the call names no sender. To ask for the peer could fail, and the data would be lost.
-        const isNameless = sockaddrLength[0] === 0 && this.#family !== AF_UNIX;
+        // Of a stream the call names no sender: Unix gives no length, and Winsock leaves what it was given. To ask for the
+        // peer could fail, and the data would be lost.
+        const isNameless = (sockaddrLength[0] === 0 || (sockaddr[0] === 0 && sockaddr[1] === 0)) &&
+          this.#family !== AF_UNIX;
         return [data, isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, sockaddrLength[0]!)];
       }
       if (count !== -EINTR) check(count, "recvfrom", this.#fd);

@@ -1,11 +1,17 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { arch, os } from "../ffi/platform.ts";
-import { isWindows, skip, testUnlessWindows } from "./util.ts";
+import { isWindows, skip, testUnless } from "./util.ts";
 
-const test = testUnlessWindows({
-  "everything works with --allow-ffi alone": "it uses pipes, and tells by the errors of Unix",
-  "everything works with --allow-ffi=<path of the C library> alone": "sockets are in another library there",
+const test = testUnless({
+  windows: {
+    "everything works with --allow-ffi alone": "it uses pipes, and tells by the errors of Unix",
+    "everything works with --allow-ffi=<path of the C library> alone": "sockets are in another library there",
+    "everything works with --allow-ffi and a denial of something else":
+      "it uses pipes, and tells by the errors of Unix",
+    "new Socket() throws NotCapable if the C library is denied by any of its paths":
+      "sockets are in another library there",
+  },
 });
 
 const MODULES = ["../mod.ts", "../ffi/mod.ts", "../ffi/socket.ts"].map((path) => new URL(path, import.meta.url).href);
