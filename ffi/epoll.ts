@@ -7,11 +7,13 @@
 import { check, ENOSYS, EPERM, errnoCell, lazyLibc, result } from "./errno.ts";
 import { show } from "./arguments.ts";
 import { filenoOf, type FileObject } from "./file_object.ts";
-import { arch, os } from "./platform.ts";
+import { type Arch, arch, os } from "./platform.ts";
 import { retryInterrupted } from "./retry.ts";
 import { type Timeout, timeoutToMs, Timespec, toIntMs } from "./timeout.ts";
 
 /**
+ * Gives the layout of an event:
+ *
  * struct epoll_event {   x86_64   others
  *   uint32_t events;     // +0       +0
  *   epoll_data_t data;   // +4       +8     of which here: int32_t fd, int32_t tag
@@ -19,9 +21,12 @@ import { type Timeout, timeoutToMs, Timespec, toIntMs } from "./timeout.ts";
  *
  * Only x86_64 packs it, so that 32-bit programs can share it.
  */
-export const EPOLL_EVENT: { size: number; events: number; data: number } = arch === "x86_64"
-  ? { size: 12, events: 0, data: 4 }
-  : { size: 16, events: 0, data: 8 };
+export function epollEventOf(machine: Arch): { size: number; events: number; data: number } {
+  return machine === "x86_64" ? { size: 12, events: 0, data: 4 } : { size: 16, events: 0, data: 8 };
+}
+
+/** The layout here. */
+export const EPOLL_EVENT: { size: number; events: number; data: number } = epollEventOf(arch);
 
 // The same in steps of an Int32Array.
 const STRIDE = EPOLL_EVENT.size / 4;

@@ -132,12 +132,17 @@ const ERRNO_COLUMN: Readonly<Record<Os, 2 | 3 | 4 | 5 | 6 | 7>> = {
   windows: 7,
 };
 
+/** Gives the number that a system gives the error `code`; 0 if it has none. */
+export function errnoOn(system: Os, code: string): number {
+  return ERRNO_TABLE.find((row) => row[0] === code)?.[ERRNO_COLUMN[system]] ?? 0;
+}
+
 const rows = ERRNO_TABLE.map((row) => ({ code: row[0], message: row[1], errno: row[ERRNO_COLUMN[os]] }));
 const rowOf = new Map(rows.filter((row) => row.errno !== 0).map((row) => [row.errno, row]));
 
 /** The number that this system gives the error `code`; NaN, which no outcome equals, if it has none. */
 function errnoOf(code: string): number {
-  return rows.find((row) => row.code === code)!.errno || NaN;
+  return errnoOn(os, code) || NaN;
 }
 
 /** Number of "operation not permitted". */

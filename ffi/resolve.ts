@@ -6,7 +6,7 @@
 
 import { errnoCell, errnoCode, lazyResolver, OSError, result } from "./errno.ts";
 import { checkInt, show } from "./arguments.ts";
-import { lazy, openLibrary, os } from "./platform.ts";
+import { lazy, openLibrary, type Os, os } from "./platform.ts";
 import {
   type Address,
   checkPort,
@@ -22,7 +22,9 @@ import {
 import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "./socket_constants.ts";
 
 /** Which numbers and which layout of getaddrinfo() a system has: glibc's alone are other than those of the BSDs. */
-const kind = os === "linux" || os === "windows" ? os : "bsd";
+function kindOf(system: Os): "linux" | "windows" | "bsd" {
+  return system === "linux" || system === "windows" ? system : "bsd";
+}
 
 type AddrinfoField =
   | "ai_flags"
@@ -35,6 +37,8 @@ type AddrinfoField =
   | "ai_next";
 
 /**
+ * Gives the layout of what is found:
+ *
  * struct addrinfo {              Linux   others
  *   int       ai_flags;          // +0    +0
  *   int       ai_family;         // +4    +4
@@ -46,16 +50,21 @@ type AddrinfoField =
  *   addrinfo *ai_next;           // +40   +40
  * };                             // 48    48
  */
-export const ADDRINFO: Readonly<Record<AddrinfoField | "size", number>> = {
-  size: 48,
-  ai_flags: 0,
-  ai_family: 4,
-  ai_socktype: 8,
-  ai_protocol: 12,
-  ai_addrlen: 16,
-  ...(kind === "linux" ? { ai_addr: 24, ai_canonname: 32 } : { ai_canonname: 24, ai_addr: 32 }),
-  ai_next: 40,
-};
+export function addrinfoOf(system: Os): Readonly<Record<AddrinfoField | "size", number>> {
+  return {
+    size: 48,
+    ai_flags: 0,
+    ai_family: 4,
+    ai_socktype: 8,
+    ai_protocol: 12,
+    ai_addrlen: 16,
+    ...(kindOf(system) === "linux" ? { ai_addr: 24, ai_canonname: 32 } : { ai_canonname: 24, ai_addr: 32 }),
+    ai_next: 40,
+  };
+}
+
+/** The layout here. */
+export const ADDRINFO: Readonly<Record<AddrinfoField | "size", number>> = addrinfoOf(os);
 
 /** One of getaddrinfo()'s own errors: its name, its text, and its number, 0 where it has none. */
 type EaiRow = readonly [code: string, text: string, linux: number, bsd: number, windows: number];
@@ -76,7 +85,7 @@ const EAI_TABLE: readonly EaiRow[] = [
   ["EAI_OVERFLOW", "Argument too long", -12, 14, 0],
 ];
 const EAI_COLUMN = { linux: 2, bsd: 3, windows: 4 } as const;
-const eai = new Map(EAI_TABLE.map((row) => [row[EAI_COLUMN[kind]], row]));
+const eai = new Map(EAI_TABLE.map((row) => [row[EAI_COLUMN[kindOf(os)]], row]));
 
 /** NI_MAXHOST: the longest name that getaddrinfo() gives. */
 const MAX_NAME = 1025n;

@@ -27,6 +27,8 @@ export interface UnixAddress {
 export type Address = InetAddress | UnixAddress;
 
 /**
+ * Gives what differs in the layouts of addresses, which are:
+ *
  * struct sockaddr_in {             struct sockaddr_in6 {              struct sockaddr_un {
  *   sa_family_t sin_family; // +0    sa_family_t sin6_family;   // +0    sa_family_t sun_family; // +0
  *   in_port_t   sin_port;   // +2    in_port_t   sin6_port;     // +2    char        sun_path[]; // +2
@@ -38,7 +40,10 @@ export type Address = InetAddress | UnixAddress;
  * Ports and addresses are in network byte order. The BSDs, macOS among them, have a length in the first byte (sin_len)
  * and the family in the second.
  */
-export const SOCKADDR: { family: number; port: number } = { family: hasLength(os) ? 1 : 0, port: 2 };
+export function sockaddrOf(system: Os): { family: number; port: number; sun_path: number } {
+  return { family: hasLength(system) ? 1 : 0, port: 2, sun_path: SUN_PATH[system] ?? 104 }; // 104 bytes: of the BSDs
+}
+
 /** Layout of a `sockaddr_in`. */
 export const SOCKADDR_IN = { size: 16, sin_addr: 4 };
 /** Layout of a `sockaddr_in6`. */
@@ -82,7 +87,9 @@ const SUN_PATH: Readonly<Partial<Record<Os, number>>> = {
   aix: 1023,
   windows: 108,
 };
-const sunPath = SUN_PATH[os] ?? 104; // of the BSDs
+
+/** Where family and port are here, and how many bytes a path can have. */
+export const SOCKADDR: { family: number; port: number; sun_path: number } = sockaddrOf(os);
 
 /** Room for any address, as `struct sockaddr_storage` has it. */
 export const SOCKADDR_STORAGE_SIZE = 128;
@@ -160,8 +167,8 @@ export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
   // An abstract name is as long as the struct says; a path ends with a zero.
   const isAbstract = path.startsWith("\0");
   const bytes = encoder.encode(path === "" || isAbstract ? path : path + "\0");
-  if (bytes.length > sunPath) {
-    const most = isAbstract ? sunPath : sunPath - 1;
+  if (bytes.length > SOCKADDR.sun_path) {
+    const most = isAbstract ? SOCKADDR.sun_path : SOCKADDR.sun_path - 1;
     throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has more than ${most} bytes`);
   }
   if (!isAbstract && path.includes("\0")) {
