@@ -56,7 +56,8 @@ export function test(name: string, body: () => void | Promise<void>): void {
     for (let tries = 0; tries < 100 && !sameKeys(openDescriptors(), before); tries++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    // Under an emulator Deno's own threads may close in this test what they had open since an earlier one.
+    // Under an emulator a descriptor of before was once gone after a test that closes none of others: Deno's own, as it
+    // seems, closed late. One that is new, or stands for something else, fails there too.
     const after = openDescriptors();
     if (isEmulated) { for (const fd of before.keys()) if (!after.has(fd)) before.delete(fd); }
     assertEquals(after, before, "The test left other descriptors open than it found");
@@ -65,6 +66,7 @@ export function test(name: string, body: () => void | Promise<void>): void {
 
 /** Declares a test that cannot run here, and says why. */
 export function skip(name: string, reason: string): void {
+  // The only way to skip: whoever calls it gives the reason, which stands in the name and so in what is printed.
   it.skip(`${name} (skipped: ${reason})`, () => {});
 }
 
