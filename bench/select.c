@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 /* The same in select_ours.ts and select.py. */
-static const double WARM_UP_NS = 100e6;
-enum { BATCHES = 15, BATCHES_PER_WARM_UP = 5 };
+static const double BATCH_NS = 20e6;
+enum { BATCHES = 15 };
 
 static int epoll;
 static int ready;
@@ -57,16 +57,17 @@ static void prepare(void) {
   if (turn() != ready) fail("epoll_wait did not give every descriptor");
 }
 
-static int warm_up(void) {
-  int turns = 0;
-  for (double start = now(); now() - start < WARM_UP_NS; turns++) turn();
-  return turns;
-}
-
 static double time_batch(int turns) {
   double start = now();
   for (int i = 0; i < turns; i++) turn();
   return (now() - start) / turns;
+}
+
+/* Runs longer and longer batches, and gives the number of turns in one that is long enough. */
+static int warm_up(void) {
+  int turns = 1;
+  while (time_batch(turns) * turns < BATCH_NS) turns *= 2;
+  return turns;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -90,7 +91,7 @@ int main(int argc, char **argv) {
     fail("pthread_create");
   }
   prepare();
-  int turns = warm_up() / BATCHES_PER_WARM_UP + 1;
+  int turns = warm_up();
   double batches[BATCHES];
   for (int i = 0; i < BATCHES; i++) batches[i] = time_batch(turns);
   qsort(batches, BATCHES, sizeof *batches, ascending);

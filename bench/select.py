@@ -13,9 +13,8 @@ import sys
 import time
 
 # The same in select.c and select_ours.ts.
-WARM_UP_NS = 100_000_000
+BATCH_NS = 20_000_000
 BATCHES = 15
-BATCHES_PER_WARM_UP = 5
 
 
 def prepare(ready):
@@ -27,15 +26,6 @@ def prepare(ready):
     return selector
 
 
-def warm_up(selector):
-    turns = 0
-    start = time.perf_counter_ns()
-    while time.perf_counter_ns() - start < WARM_UP_NS:
-        time_batch(selector, 1)
-        turns += 1
-    return turns
-
-
 def time_batch(selector, turns):
     total = 0
     start = time.perf_counter_ns()
@@ -45,9 +35,17 @@ def time_batch(selector, turns):
     return (time.perf_counter_ns() - start) / turns
 
 
+def warm_up(selector):
+    """Run longer and longer batches, and give the number of turns in one that is long enough."""
+    turns = 1
+    while time_batch(selector, turns) * turns < BATCH_NS:
+        turns *= 2
+    return turns
+
+
 def main():
     selector = prepare(int(sys.argv[1]))
-    turns = warm_up(selector) // BATCHES_PER_WARM_UP + 1
+    turns = warm_up(selector)
     print(json.dumps({"ns": statistics.median(time_batch(selector, turns) for _ in range(BATCHES))}))
 
 

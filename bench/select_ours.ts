@@ -12,9 +12,8 @@ import { type BaseSelector, EpollSelector, EVENT_READ, PollSelector, SelectSelec
 import { readyEventfds } from "./eventfd.ts";
 
 // The same in select.c and select.py.
-const WARM_UP_MS = 100;
+const BATCH_MS = 20;
 const BATCHES = 15;
-const BATCHES_PER_WARM_UP = 5;
 
 const selectors = { EpollSelector, PollSelector, SelectSelector };
 
@@ -27,9 +26,14 @@ function prepare(name: string, ready: number): BaseSelector {
   return selector;
 }
 
+/**
+ * Runs longer and longer batches, and gives the number of turns in one that is long enough.
+ *
+ * They are long because an event loop is: V8 compiles a loop that goes on otherwise than one that is called many times.
+ */
 function warmUp(selector: BaseSelector): number {
-  let turns = 0;
-  for (const start = performance.now(); performance.now() - start < WARM_UP_MS; turns++) timeBatch(selector, 1);
+  let turns = 1;
+  while (timeBatch(selector, turns) * turns < BATCH_MS * 1e6) turns *= 2;
   return turns;
 }
 
@@ -46,6 +50,6 @@ function timeBatch(selector: BaseSelector, turns: number): number {
 
 const [name, ready] = Deno.args;
 const selector = prepare(name!, Number(ready));
-const turns = Math.floor(warmUp(selector) / BATCHES_PER_WARM_UP) + 1;
+const turns = warmUp(selector);
 const batches = Array.from({ length: BATCHES }, () => timeBatch(selector, turns)).sort((a, b) => a - b);
 console.log(JSON.stringify({ ns: batches[Math.floor(BATCHES / 2)] }));

@@ -89,30 +89,36 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
 
   /** Waits with `epoll_wait` or `epoll_pwait2`. */
   protected override wait(timeoutMs: number): Ready<D, F>[] | null {
-    const epoll = this.#epoll;
-    const count = epoll.wait(timeoutMs, epoll.room);
+    const count = this.#epoll.wait(timeoutMs, this.#epoll.room);
+    // The commonest case by itself, and small, so that V8 takes all of it into the caller's loop.
+    const only = count === 1 ? this.#entryAt(0) : undefined;
+    return only === undefined ? this.#collect(count, timeoutMs) : [only];
+  }
+
+  /** Event `index` of the last wait as an entry, or undefined if it comes from a stale description. */
+  #entryAt(index: number): Ready<D, F> | undefined {
+    const fd = this.#epoll.fdAt(index);
+    const key = this.keyOf(fd);
+    if (key === undefined || this.#tags[fd] !== this.#epoll.tagAt(index)) return undefined;
+    return [key, eventsOf(this.#epoll.eventsAt(index)) & key.events];
+  }
+
+  /** Every event of the last wait, which gave `count` of them. */
+  #collect(count: number, timeoutMs: number): Ready<D, F>[] | null {
     if (count < 0) {
       if (isInterruption(count)) return null;
-      check(count, "epoll_wait", epoll.fd);
+      check(count, "epoll_wait", this.#epoll.fd);
     }
-    const ready = count > 1 ? new Array<Ready<D, F>>(count) : [];
+    const ready = new Array<Ready<D, F>>(count);
     let filled = 0;
-    let isCrowded = false;
     for (let index = 0; index < count; index++) {
-      const fd = epoll.fdAt(index);
-      const key = this.keyOf(fd);
-      if (key === undefined || this.#tags[fd] !== epoll.tagAt(index)) {
-        if (this.#rebuild()) return null;
-        isCrowded = true;
-        continue;
-      }
-      const events = eventsOf(epoll.eventsAt(index)) & key.events;
-      if (events === 0) continue;
-      if (count === 1) return [[key, events]]; // an array that is made with its one element costs least
-      ready[filled++] = [key, events];
+      const entry = this.#entryAt(index);
+      if (entry !== undefined) ready[filled++] = entry;
+      else if (this.#rebuild()) return null;
     }
-    if (filled !== count) ready.length = filled;
-    return isCrowded ? this.#besideStale(ready, count, timeoutMs) : ready;
+    if (filled === count) return ready;
+    ready.length = filled;
+    return this.#besideStale(ready, count, timeoutMs);
   }
 
   /**
