@@ -76,15 +76,20 @@ export class Iteration<Entry> implements AsyncIterableIterator<Entry, undefined,
   /** The next valid entry of what is ready now, or undefined if there is none. */
   #take(): Entry | undefined {
     if (this.#hasEnded || this.#source.isOver()) return undefined;
-    for (let hasLooked = false;;) {
-      while (this.#place < this.#batch.length) {
-        const entry = this.#batch[this.#place++]!;
-        if (this.#source.isCurrent(entry)) return entry;
-      }
-      if (hasLooked) return undefined;
-      this.#refill(this.#source.look());
-      hasLooked = true;
+    return this.#takeFromBatch() ?? this.#takeFromNextBatch();
+  }
+
+  #takeFromBatch(): Entry | undefined {
+    while (this.#place < this.#batch.length) {
+      const entry = this.#batch[this.#place++]!;
+      if (this.#source.isCurrent(entry)) return entry;
     }
+    return undefined;
+  }
+
+  #takeFromNextBatch(): Entry | undefined {
+    this.#refill(this.#source.look());
+    return this.#takeFromBatch();
   }
 
   #refill(batch: Entry[]): void {

@@ -18,26 +18,26 @@ const TURNS = 64;
 // Not a method of Date at the time of a call: a test of somebody's may have put a false clock there.
 const now = Date.now;
 
-let startMs = 0;
-let hasStarted = false;
+// When the turn was first asked for, or -1 if it was not yet.
+let startMs = -1;
 let untimed = 0;
 let giving: Promise<void> | null = null;
 
 /**
  * Tells whether this turn has lasted for about a millisecond since it was first asked.
  *
- * A false answer costs next to nothing, so that it can be asked for every event.
+ * To say that it has not costs next to nothing, so that it can be asked for every event.
  */
 export function isTurnOver(): boolean {
-  if (!hasStarted) {
-    hasStarted = true;
-    startMs = now();
-    untimed = UNTIMED;
-    setImmediate(() => hasStarted = false);
-  }
   if (--untimed > 0) return false;
+  if (startMs === -1) {
+    startMs = now();
+    setImmediate(begin);
+  } else if (now() - startMs >= TURN_MS) {
+    return true;
+  }
   untimed = UNTIMED;
-  return now() - startMs >= TURN_MS;
+  return false;
 }
 
 /** Lets the event loop turn until it has looked for everything that goes on in it. */
@@ -47,9 +47,14 @@ export function nextTurn(): Promise<void> {
     function turn(): void {
       if (--left > 0) return void setImmediate(turn);
       giving = null;
-      hasStarted = false;
+      begin();
       resolve();
     }
     setImmediate(turn);
   });
+}
+
+function begin(): void {
+  startMs = -1;
+  untimed = 0;
 }

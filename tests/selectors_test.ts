@@ -1,5 +1,6 @@
 import { DefaultSelector, EpollSelector, PollSelector, SelectSelector } from "../mod.ts";
 import { type Os, os } from "../ffi/platform.ts";
+import { asyncContract } from "./async_contract.ts";
 import { asynchronously, type Contract, selectorContract } from "./selector_contract.ts";
 import { hasEpollPwait2, isEmulated, isWindows, skip } from "./util.ts";
 
@@ -38,6 +39,7 @@ for (const [contract, systems] of contracts) {
   if (systems === "all" || (systems === "all but Windows" ? !isWindows : systems.includes(os))) {
     selectorContract(contract);
     selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
+    asyncContract(contract);
   } else {
     skip(`the contract of ${contract.name}`, `${os} has no such call`);
   }
