@@ -108,13 +108,31 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> {
   }
 }
 
-/** The keys of a selector, by descriptor, in the order of registration. */
+/** The keys of a selector, by descriptor, and in the order of registration. */
 class KeyTable<D, F extends FileObject> {
-  /** In order. */
-  readonly inOrder: Map<number, SelectorKey<D, F>> = new Map();
-  // The same by descriptor. Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all
-  // where the same number comes and goes, since a Map keeps what was deleted in its chains until it is full.
+  // Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all where the same number
+  // comes and goes, since a Map keeps what was deleted in its chains until it is full.
   readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
+  /** When each was registered, as a count of all that ever were. */
+  readonly #turns: number[] = [];
+  #turn = 0;
+  #size = 0;
+  // For those few programs that walk over all keys: made by the first walk, and kept from then on, so that a walk sees
+  // what changes under it.
+  #inOrder: Map<number, SelectorKey<D, F>> | null = null;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get inOrder(): ReadonlyMap<number, SelectorKey<D, F>> {
+    return this.#inOrder ??= new Map(this.#sorted().map((key) => [key.fd, key]));
+  }
+
+  #sorted(): SelectorKey<D, F>[] {
+    const keys = this.#byFd.filter((key) => key !== undefined);
+    return keys.sort((one, other) => this.#turns[one.fd]! - this.#turns[other.fd]!);
+  }
 
   get(fd: number): SelectorKey<D, F> | undefined {
     return this.#byFd[fd];
@@ -123,26 +141,29 @@ class KeyTable<D, F extends FileObject> {
   /** Finds by descriptor or file object; one that was closed no longer knows its descriptor, and is found by identity. */
   find(fileobj: F | number): SelectorKey<D, F> | undefined {
     if (typeof fileobj === "number") return this.#byFd[fileobj];
-    const key = this.#byFd[filenoOrNone(fileobj)];
-    if (key !== undefined) return key;
-    for (const candidate of this.inOrder.values()) {
-      if (candidate.fileobj === fileobj) return candidate;
-    }
-    return undefined;
+    return this.#byFd[filenoOrNone(fileobj)] ?? this.#byFd.find((key) => key?.fileobj === fileobj);
   }
 
+  /** Puts a key in, or another one in the place of one with its descriptor. */
   put(key: SelectorKey<D, F>): SelectorKey<D, F> {
-    this.inOrder.set(key.fd, key);
-    return this.#byFd[key.fd] = key;
+    const { fd } = key;
+    if (this.#byFd[fd] === undefined) {
+      this.#size++;
+      this.#turns[fd] = this.#turn++;
+    }
+    this.#inOrder?.set(fd, key);
+    return this.#byFd[fd] = key;
   }
 
   drop(fd: number): void {
-    this.inOrder.delete(fd);
+    this.#size--;
+    this.#inOrder?.delete(fd);
     this.#byFd[fd] = undefined;
   }
 
   clear(): void {
-    this.inOrder.clear();
+    this.#size = 0;
+    this.#inOrder?.clear();
     this.#byFd.length = 0;
   }
 }
@@ -156,6 +177,7 @@ class KeyTable<D, F extends FileObject> {
 export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   implements Iterable<[number, SelectorKey<D, F>]> {
   readonly #keys: {
+    size: number;
     inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
     find(fileobj: F | number): SelectorKey<D, F> | undefined;
   };
@@ -163,10 +185,11 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   /**
    * Makes a view of a selector's keys, as {@linkcode BaseSelector.getMap} gives it.
    *
-   * @param keys The keys in order, and how to find one
+   * @param keys How many keys there are, the keys in order, and how to find one
    */
   constructor(
     keys: {
+      size: number;
       inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
       find(fileobj: F | number): SelectorKey<D, F> | undefined;
     },
@@ -176,7 +199,7 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
 
   /** How many file objects are registered. */
   get size(): number {
-    return this.#keys.inOrder.size;
+    return this.#keys.size;
   }
 
   /** Gives the key of a file object or descriptor, or undefined if it is not registered. */
@@ -279,7 +302,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** How many file objects are registered. */
   protected get size(): number {
-    return this.#keys.inOrder.size;
+    return this.#keys.size;
   }
 
   /** The key that is registered for a descriptor. */
