@@ -30,6 +30,7 @@ import {
   showProgress,
   showRatio,
   type Spread,
+  spreadOf,
 } from "./report.ts";
 import { C, findPinning, findServers, type Load, measure, type Measurement, OURS, SERVER_IDS } from "./servers.ts";
 import type { Server } from "./servers.ts";
@@ -188,6 +189,19 @@ function goalsOf(rows: Row[]): Goal[] {
   });
 }
 
+/** Draws the pictures of the README; the library for it is fetched only now. */
+async function draw(rows: Row[], { rounds, python }: Options, directory: string): Promise<void> {
+  const { drawSelects, drawServers } = await import("./plots.ts");
+  const all = rows.filter(({ load }) => load.bytes === 64 && load.idle === 0 && load.connections > 1).map((row) => ({
+    name: row.server.name,
+    group: `${showNumber(row.load.connections)} connections, ${row.load.bytes} bytes`,
+    isOurs: row.server.id === OURS,
+    value: spreadOf(cpuUs(row)),
+  }));
+  if (all.length > 0) await drawServers(all, rounds, [...new Set(rows.map(({ server }) => server.version))]);
+  await drawSelects(directory, python, rounds);
+}
+
 async function main(): Promise<void> {
   if (os !== "linux") throw new Deno.errors.NotSupported("Cannot compare: epoll is Linux's");
   const options = parseOptions();
@@ -211,6 +225,7 @@ async function main(): Promise<void> {
       console.log("\nThe goals. `deno task micro` has the others.\n");
       printGoals(goals);
     }
+    if (options.plot) await draw(rows, options, directory);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

@@ -99,5 +99,6 @@ export function descriptorLimit(): number {
 export function machine(): string {
   const model = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1];
   const cores = navigator.hardwareConcurrency;
-  return `Linux ${Deno.osRelease()}, ${cores} cores${model === undefined ? "" : ` of ${model}`}`;
+  const [release] = /^[\d.]*/.exec(Deno.osRelease())!;
+  return `Linux ${release}, ${cores} cores${model === undefined ? "" : ` of ${model}`}`;
 }
