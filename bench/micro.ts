@@ -28,7 +28,18 @@ import {
   type Spread,
   spreadOf,
 } from "./report.ts";
-import { C, type Case, CPYTHON, findPeers, OURS, type Peer, possible, timeAll, type Timing } from "./timings.ts";
+import {
+  C,
+  C_WITH_THREAD,
+  type Case,
+  CPYTHON,
+  findPeers,
+  OURS,
+  type Peer,
+  possible,
+  timeAll,
+  type Timing,
+} from "./timings.ts";
 
 const select = (ready: number, idle: number = 0): Case => ({ measure: "select", ready, idle });
 
@@ -137,15 +148,22 @@ function printTimings(timings: Timing[]): void {
   printTable(columns, rows);
 }
 
-/** At most so many times C's time, and at least so many times faster than CPython. */
+/**
+ * At most so many times C's time, and at least so many times faster than CPython; beside the latter, how many times
+ * faster C is where a second thread sleeps. That is the kernel's share, and nothing on Deno can be faster.
+ */
 function twoGoals(measure: string, timings: Timing[], wanted: Case, ofC: number, overCPython: number): Goal[] {
   const ours = find(timings, OURS, wanted);
+  const cpython = find(timings, CPYTHON, wanted);
+  const bound = ratio(cpython, find(timings, C_WITH_THREAD, wanted));
+  const goal = atLeast(overCPython, ratio(cpython, ours));
   return [
     { measure, toReach: `<= ${ofC} x C`, ...atMost(ofC, ratio(ours, find(timings, C, wanted))) },
     {
       measure,
       toReach: `>= ${overCPython} x faster than CPython`,
-      ...atLeast(overCPython, ratio(find(timings, CPYTHON, wanted), ours)),
+      ...goal,
+      measured: bound === null ? goal.measured : `${goal.measured}; C ${bound.median.toFixed(2)}`,
     },
   ];
 }
