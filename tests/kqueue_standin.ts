@@ -21,7 +21,8 @@ export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";
 const c = (os !== "linux" ? null : Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },
-  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   fstat: { parameters: ["i32", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
@@ -297,6 +298,20 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     return 0;
   }
 
+  /**
+   * Makes the queue's own descriptor readable when there is something in the queue, for whoever waits for it: it is an epoll
+   * instance that waits for the same. It may be readable too often, as after an EV_CLEAR, and never too seldom.
+   */
+  function mirror(kq: number, notes: Map<string, Note>, ident: bigint): void {
+    const [reads, writes] = [dialect.read, dialect.write].map((filter) => notes.has(`${filter}:${ident}`));
+    const mask = (reads ? POLLIN | POLLRDHUP : 0) | (writes ? POLLOUT : 0);
+    const fd = Number(BigInt.asIntN(32, ident));
+    const [EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD] = [1, 2, 3];
+    const event = new Int32Array([mask, 0, 0, 0]); // struct epoll_event, and more
+    if (mask === 0) c.epoll_ctl(kq, EPOLL_CTL_DEL, fd, event);
+    else if (c.epoll_ctl(kq, EPOLL_CTL_MOD, fd, event) !== 0) c.epoll_ctl(kq, EPOLL_CTL_ADD, fd, event);
+  }
+
   /** What a file's event says now, or null if there is none. */
   function stateOf(note: Note, revents: number): { data: bigint; flags: number } | null {
     const fd = Number(note.ident);
@@ -449,6 +464,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     for (let index = 0; index < Number(nchanges); index++) {
       const event = read(changes!, index);
       const error = change(notes, event);
+      mirror(kq, notes, event.ident);
       const wantsReceipt = control.knowsReceipts && (event.flags & EV.RECEIPT) !== 0;
       if (error === 0 && !wantsReceipt) continue;
       if (filled === room) return error === 0 ? 0 : fails(error);
@@ -471,7 +487,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
 
   const functions = {
     kqueue(): number {
-      const fd = c.eventfd(0, 0);
+      const fd = c.epoll_create1(0);
       if (fd >= 0) queues.set(fd, new Map());
       return fd;
     },

@@ -51,7 +51,8 @@ import { AF_INET, close } from "../ffi/socket.ts";
 import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
 import { type KqueueStandIn, kqueueStandIn, type StandInSystem } from "./kqueue_standin.ts";
-import { selectorContract } from "./selector_contract.ts";
+import { asyncContract } from "./async_contract.ts";
+import { asynchronously, selectorContract } from "./selector_contract.ts";
 import { interrupted } from "./signals.ts";
 import { bytes, Cleanup, elapsedMs, fifo, isEmulated, libc, readyFds, skip, tcpPair, test as declare } from "./util.ts";
 
@@ -76,13 +77,16 @@ function declareAll(): void {
   // The bytes first: where these are wrong, so is all that follows.
   for (const system of SYSTEMS) describe(`kevent() as on ${system}: what it is given`, () => callTests(system));
   for (const system of SYSTEMS) {
-    selectorContract({
+    const contract = {
       name: `KqueueSelector as on ${system}`,
       create: <D>() => selectorOn<D>(system)[0],
       skips: system === "freebsd" && !isEmulated
         ? {}
         : { "select() reports as many as the system lets be open, in one call": slow },
-    });
+    };
+    selectorContract(contract);
+    selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
+    asyncContract(contract);
     describe(`KqueueSelector as on ${system}: what is peculiar`, () => peculiarities(system));
     describe(`Kqueue as on ${system}`, () => rawTests(system));
   }
