@@ -78,6 +78,11 @@ export async function run(command: string, ...args: string[]): Promise<{ code: n
   return { code, out: text(stdout), error: text(stderr) };
 }
 
+/** Tells whether a program is there that ends well when it is called so. */
+export async function isThere(command: string, ...args: string[]): Promise<boolean> {
+  return await run(command, ...args).then(({ code }) => code === 0, () => false);
+}
+
 /** Runs an example to its end. */
 export function deno(example: string, ...args: string[]): ReturnType<typeof run> {
   return run(Deno.execPath(), "run", "--no-prompt", "--allow-ffi", join(EXAMPLES, example), ...args);
