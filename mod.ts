@@ -29,17 +29,21 @@
  */
 
 export { OSError } from "./ffi/errno.ts";
+export { wake } from "./ffi/waker.ts";
 export {
   BaseSelector,
   type DataArgument,
   EVENT_READ,
   EVENT_WRITE,
   type FileObject,
+  type IterationOptions,
   KeyError,
   type Ready,
   SelectorKey,
   SelectorMap,
+  type SelectorOptions,
   type Timeout,
+  type WaitOptions,
 } from "./selectors/base.ts";
 export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
 export { DevpollSelector } from "./selectors/devpoll.ts";

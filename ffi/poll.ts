@@ -51,26 +51,30 @@ export const POLLMSG = 0x400;
 /** The peer has shut down its writing half. */
 export const POLLRDHUP = 0x2000;
 
-const libc = lazyLibc({
-  poll: {
-    parameters: [
-      "buffer", // struct pollfd *fds
-      "usize", // nfds_t nfds
-      "i32", // int timeout, in milliseconds
-    ],
-    result: "i32",
-  },
-  ppoll: {
-    parameters: [
-      "buffer", // struct pollfd *fds
-      "usize", // nfds_t nfds
-      "buffer", // const struct timespec *timeout
-      "pointer", // const sigset_t *sigmask
-    ],
-    result: "i32",
-    optional: true,
-  },
-});
+const POLL = {
+  parameters: [
+    "buffer", // struct pollfd *fds
+    "usize", // nfds_t nfds
+    "i32", // int timeout, in milliseconds
+  ],
+  result: "i32",
+} as const;
+
+const PPOLL = {
+  parameters: [
+    "buffer", // struct pollfd *fds
+    "usize", // nfds_t nfds
+    "buffer", // const struct timespec *timeout
+    "pointer", // const sigset_t *sigmask
+  ],
+  result: "i32",
+} as const;
+
+const libc = lazyLibc({ poll: POLL, ppoll: { ...PPOLL, optional: true } });
+
+// The same on a thread of Deno's pool. ppoll is by itself: Deno calls a missing function that is nonblocking.
+const aside = lazyLibc({ poll: { ...POLL, nonblocking: true } });
+const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 
 /** Descriptors and their masks, as the array that poll(2) reads; a negative result is `-errno`. */
 export class PollSet {
@@ -136,6 +140,18 @@ export class PollSet {
     }
     const timespec = this.#timespec.set(timeoutMs);
     return result(ppoll(this.#pollfds, this.#nfds, timespec, null), errnoCell[0]!);
+  }
+
+  /**
+   * Waits on another thread, as {@linkcode wait} does, while Deno's event loop goes on.
+   *
+   * The set must not change meanwhile. The other thread's errno cannot be read: -1 says no more than that the call failed.
+   */
+  waitAside(timeoutMs: number): Promise<number> {
+    if (this.#libc.ppoll === null || timeoutMs === 0 || timeoutMs === Infinity) {
+      return aside().poll(this.#pollfds, this.#nfds, toIntMs(timeoutMs));
+    }
+    return asidePpoll().ppoll(this.#pollfds, this.#nfds, this.#timespec.set(timeoutMs), null);
   }
 
   /** The descriptor in a slot. */

@@ -5,7 +5,7 @@
  */
 
 import { checkOpen } from "./descriptor.ts";
-import { check, EBADF, EINTR, ENOTSOCK, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
+import { check, EAGAIN, EBADF, ENOTSOCK, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
 import { show } from "./arguments.ts";
 import { filenoOf, type FileObject } from "./file_object.ts";
 import { lazy, type Os, os } from "./platform.ts";
@@ -15,20 +15,23 @@ import { type Timeout, timeoutToMs, Timespec, Timeval } from "./timeout.ts";
 /** The name of pselect() where it has more than one: the plain one of macOS refuses descriptors above FD_SETSIZE. */
 const PSELECT: Readonly<Partial<Record<Os, string>>> = { darwin: "pselect$DARWIN_EXTSN", netbsd: "__pselect50" };
 
-const libc = lazyLibc({
-  pselect: {
-    name: PSELECT[os] ?? "pselect",
-    parameters: [
-      "i32", // int nfds
-      "buffer", // fd_set *readfds
-      "buffer", // fd_set *writefds
-      "buffer", // fd_set *exceptfds
-      "buffer", // const struct timespec *timeout
-      "pointer", // const sigset_t *sigmask
-    ],
-    result: "i32",
-  },
-});
+const PSELECT_FUNCTION = {
+  name: PSELECT[os] ?? "pselect",
+  parameters: [
+    "i32", // int nfds
+    "buffer", // fd_set *readfds
+    "buffer", // fd_set *writefds
+    "buffer", // fd_set *exceptfds
+    "buffer", // const struct timespec *timeout
+    "pointer", // const sigset_t *sigmask
+  ],
+  result: "i32",
+} as const;
+
+const libc = lazyLibc({ pselect: PSELECT_FUNCTION });
+
+// The same on a thread of Deno's pool.
+const aside = lazyLibc({ pselect: { ...PSELECT_FUNCTION, nonblocking: true } });
 
 /**
  * fd_set: one bit for each descriptor, the low ones first.
@@ -87,6 +90,13 @@ export interface SelectSet {
   wait(timeoutMs: number): number;
 
   /**
+   * Waits on another thread, as {@linkcode wait} does, while Deno's event loop goes on; some descriptor has to be in a set.
+   *
+   * The sets must not change meanwhile. The other thread's error cannot be read: -1 says no more than that the call failed.
+   */
+  waitAside(timeoutMs: number): Promise<number>;
+
+  /**
    * Makes something of each descriptor that is ready after a wait, once, the least first where the system knows an order.
    *
    * @param count What the wait gave
@@ -126,6 +136,11 @@ export class BitSelectSet implements SelectSet {
       this.#libc.pselect(this.#nfds, this.#load(0), this.#load(1), this.#load(2), timespec, null),
       errnoCell[0]!,
     );
+  }
+
+  waitAside(timeoutMs: number): Promise<number> {
+    const timespec = timeoutMs === Infinity ? null : this.#timespec.set(timeoutMs);
+    return aside().pselect(this.#nfds, this.#load(0), this.#load(1), this.#load(2), timespec, null);
   }
 
   /** How many words of 32 descriptors the sets span. */
@@ -191,21 +206,26 @@ export class BitSelectSet implements SelectSet {
   }
 }
 
+const WINSOCK_SELECT = {
+  parameters: [
+    "i32", // int nfds, which is ignored
+    "buffer", // fd_set *readfds
+    "buffer", // fd_set *writefds
+    "buffer", // fd_set *exceptfds
+    "buffer", // const struct timeval *timeout
+  ],
+  result: "i32",
+} as const;
+
 const winsock = lazy(() =>
   openWithErrno("winsock", {
-    select: {
-      parameters: [
-        "i32", // int nfds, which is ignored
-        "buffer", // fd_set *readfds
-        "buffer", // fd_set *writefds
-        "buffer", // fd_set *exceptfds
-        "buffer", // const struct timeval *timeout
-      ],
-      result: "i32",
-    },
+    select: WINSOCK_SELECT,
     WSAGetLastError: { parameters: [], result: "i32" },
   })
 );
+
+// The same on a thread of Deno's pool.
+const asideWinsock = lazy(() => openWithErrno("winsock", { select: { ...WINSOCK_SELECT, nonblocking: true } }));
 
 /**
  * struct fd_set {           Windows
@@ -275,6 +295,9 @@ function wordOf(index: number): number {
   return (FD_SET.fd_array + index * FD_SET.socket) / 4;
 }
 
+/** What is passed for a set, which may be none. */
+type Loaded = Int32Array<ArrayBuffer> | null;
+
 /** What nobody ever notifies. */
 const idle = new Int32Array(new SharedArrayBuffer(4));
 
@@ -304,18 +327,25 @@ export class CountedSelectSet implements SelectSet {
       }
     }
     // The clock of a wait is coarser than the program's, and may be over a little early: who waits looks at his own.
-    if (count === 0 && timeoutMs > 0) return -EINTR;
+    if (count === 0 && timeoutMs > 0) return -EAGAIN;
     // What is no socket is as good as closed.
     return count === -ENOTSOCK ? -EBADF : count;
   }
 
-  #wait(timeoutMs: number): number {
+  waitAside(timeoutMs: number): Promise<number> {
+    const [reads, writes, excepts] = this.#load();
+    const timeval = timeoutMs === Infinity ? null : this.#timeval.set(timeoutMs);
+    return asideWinsock().select(0, reads, writes, excepts, timeval);
+  }
+
+  /** Copies of the three sets, for the system to overwrite. */
+  #load(): [Loaded, Loaded, Loaded] {
     const [read, write, except] = this.#ready;
-    const [reads, writes, excepts] = [
-      read.load(this.#wanted[0]),
-      write.load(this.#wanted[1]),
-      except.load(this.#wanted[2]),
-    ];
+    return [read.load(this.#wanted[0]), write.load(this.#wanted[1]), except.load(this.#wanted[2])];
+  }
+
+  #wait(timeoutMs: number): number {
+    const [reads, writes, excepts] = this.#load();
     if (reads === null && writes === null && excepts === null) {
       // Winsock does not wait for nothing.
       Atomics.wait(idle, 0, 0, timeoutMs);

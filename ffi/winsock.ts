@@ -37,6 +37,7 @@ import {
   IPPROTO_TCP,
   SO_EXCLUSIVEADDRUSE,
   SO_TYPE,
+  SOCK_DGRAM,
   SOCK_STREAM,
   SOL_SOCKET,
   TCP_NODELAY,
@@ -257,11 +258,12 @@ export function socket(domain: number, type: number, protocol: number): number {
 }
 
 /**
- * Makes two sockets that are connected, of TCP; there are no others.
+ * Makes two sockets that are connected, of TCP or of UDP; there are no others.
  *
  * The port is open for a moment, in which a stranger can connect to it: see {@linkcode connectPair}.
  */
 export function socketpair(domain: number, type: number, protocol: number, pair: Int32Array<ArrayBuffer>): number {
+  if (domain === AF_INET && type === SOCK_DGRAM) return datagramPair(protocol, pair);
   if (domain !== AF_INET || type !== SOCK_STREAM) return -EOPNOTSUPP;
   const listener = socket(domain, type, protocol);
   if (listener < 0) return listener;
@@ -319,6 +321,38 @@ export function connectPair(listener: number, protocol: number, pair: Int32Array
     return 0;
   }
   return abandon(client, failure);
+}
+
+/** Makes two sockets of UDP that hear each other alone. */
+function datagramPair(protocol: number, pair: Int32Array<ArrayBuffer>): number {
+  for (const index of [0, 1]) {
+    const fd = socket(AF_INET, SOCK_DGRAM, protocol);
+    if (fd < 0) return index === 0 ? fd : abandon(pair[0]!, fd);
+    pair[index] = fd;
+  }
+  const [one, other] = [pair[0]!, pair[1]!];
+  const failure = lowest(
+    ...[one, other].flatMap((fd) => [setsockopt(fd, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, ON), bind(fd, LOOPBACK)]),
+    connectTo(one, other),
+    connectTo(other, one),
+    discard(one),
+    discard(other),
+  );
+  if (failure < 0) abandon(one, abandon(other, failure));
+  return failure;
+}
+
+function connectTo(fd: number, other: number): number {
+  const address = new Uint8Array(LOOPBACK.length);
+  return lowest(getsockname(other, address, lengthOf(address)), connect(fd, address));
+}
+
+/** Takes what strangers sent to a socket before it was connected. */
+function discard(fd: number): number {
+  const space = new Uint8Array(1);
+  setBlocking(fd, false);
+  while (recv(fd, space, 0) >= 0);
+  return setBlocking(fd, true);
 }
 
 /** Tells whether two connected sockets are not each other's ends. */

@@ -5,16 +5,16 @@
  */
 
 import { show } from "../ffi/arguments.ts";
-import { EBADF, OSError } from "../ffi/errno.ts";
+import { EBADF, EINTR, OSError } from "../ffi/errno.ts";
 import { filenoOf, type FileObject, KeyError } from "../ffi/file_object.ts";
 import { type Timeout, timeoutToMs } from "../ffi/timeout.ts";
+import { Waker } from "../ffi/waker.ts";
+import { EVENT_READ, EVENT_WRITE } from "./events.ts";
+import { Iteration } from "./iteration.ts";
+import * as parking from "./parking.ts";
+import { isTurnOver, nextTurn } from "./turns.ts";
 
-export { type FileObject, KeyError, type Timeout };
-
-/** The file object can be read without blocking: data, a connection to accept, end of file, or an error. */
-export const EVENT_READ = 1;
-/** The file object can be written without blocking: room, a connection made, or an error. */
-export const EVENT_WRITE = 2;
+export { EVENT_READ, EVENT_WRITE, type FileObject, KeyError, type Timeout };
 
 /** Everything that can be waited for. */
 const ALL_EVENTS = EVENT_READ | EVENT_WRITE;
@@ -25,10 +25,36 @@ export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 /** An entry of what `select` gives: a key, and those of its events that are ready. */
 export type Ready<D, F extends FileObject> = [key: SelectorKey<D, F>, events: number];
 
+/** What a selector can be told when it is made. */
+export interface SelectorOptions {
+  /**
+   * What a synchronous `select` does when a signal interrupts it: wait for the time that is left, as Python's PEP 475 has
+   * it, or return an empty array.
+   *
+   * Deno runs its signal listeners between two turns of its event loop, and so not during a `select`. A program that
+   * waits by `select` and has a listener needs `"return"`, and then lets the event loop turn: see
+   * {@linkcode BaseSelector.select}. The default is `"retry"`.
+   */
+  onSignal?: "retry" | "return";
+}
+
+/** What ends an asynchronous wait, besides what it waits for. */
+export interface WaitOptions {
+  /** Ends the wait with an error, which is the reason of the signal. */
+  signal?: AbortSignal;
+}
+
+/** What ends an iteration over events. */
+export interface IterationOptions extends WaitOptions {
+  /** Ends the iteration when nothing has been ready for so long: seconds or a duration. */
+  timeout?: Timeout;
+}
+
 /**
  * A file object, its descriptor, the events it is registered for, and the data that goes with it.
  *
- * It is immutable, and comes apart as Python's named tuple does.
+ * It is immutable, and comes apart as Python's named tuple does. With `using key = selector.register(...)` the file
+ * object is registered for a block.
  *
  * @example Usage
  * ```ts
@@ -46,11 +72,12 @@ export type Ready<D, F extends FileObject> = [key: SelectorKey<D, F>, events: nu
  * there.close();
  * ```
  */
-export class SelectorKey<D = unknown, F extends FileObject = FileObject> {
+export class SelectorKey<D = unknown, F extends FileObject = FileObject> implements Disposable {
   readonly #fileobj: F;
   readonly #fd: number;
   readonly #events: number;
   readonly #data: D;
+  readonly #selector: BaseSelector<D, F> | undefined;
 
   /**
    * Makes a key; only a selector registers one.
@@ -59,12 +86,14 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> {
    * @param fd Its descriptor
    * @param events EVENT_READ, EVENT_WRITE or both
    * @param data What goes with it
+   * @param selector Where it is registered
    */
-  constructor(fileobj: F, fd: number, events: number, data: D) {
+  constructor(fileobj: F, fd: number, events: number, data: D, selector?: BaseSelector<D, F>) {
     this.#fileobj = fileobj;
     this.#fd = fd;
     this.#events = events;
     this.#data = data;
+    this.#selector = selector;
   }
 
   /** The file object that was registered. */
@@ -98,6 +127,11 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> {
     return [this.#fileobj, this.#fd, this.#events, this.#data][Symbol.iterator]();
   }
 
+  /** Unregisters the file object at the end of a `using` block, unless it was unregistered or modified since. */
+  [Symbol.dispose](): void {
+    if (this.#selector?.getMap()?.get(this.#fd) === this) this.#selector.unregister(this.#fd);
+  }
+
   /** Shows the fields where the key is printed. */
   [Symbol.for("Deno.customInspect")](
     inspect: (value: unknown, options?: Deno.InspectOptions) => string,
@@ -115,6 +149,8 @@ class KeyTable<D, F extends FileObject> {
   // The same by descriptor. Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all
   // where the same number comes and goes, since a Map keeps what was deleted in its chains until it is full.
   readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
+  /** The key of the selector's own waker, which only {@linkcode get} gives. */
+  #hidden: SelectorKey<D, F> | undefined;
 
   get(fd: number): SelectorKey<D, F> | undefined {
     return this.#byFd[fd];
@@ -122,9 +158,9 @@ class KeyTable<D, F extends FileObject> {
 
   /** Finds by descriptor or file object; one that was closed no longer knows its descriptor, and is found by identity. */
   find(fileobj: F | number): SelectorKey<D, F> | undefined {
-    if (typeof fileobj === "number") return this.#byFd[fileobj];
-    const key = this.#byFd[filenoOrNone(fileobj)];
-    if (key !== undefined) return key;
+    const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)];
+    if (key !== undefined) return key === this.#hidden ? undefined : key;
+    if (typeof fileobj === "number") return undefined;
     for (const candidate of this.inOrder.values()) {
       if (candidate.fileobj === fileobj) return candidate;
     }
@@ -136,6 +172,14 @@ class KeyTable<D, F extends FileObject> {
     return this.#byFd[key.fd] = key;
   }
 
+  hide(key: SelectorKey<D, F>): void {
+    this.#hidden = this.#byFd[key.fd] = key;
+  }
+
+  get hidden(): SelectorKey<D, F> | undefined {
+    return this.#hidden;
+  }
+
   drop(fd: number): void {
     this.inOrder.delete(fd);
     this.#byFd[fd] = undefined;
@@ -144,6 +188,7 @@ class KeyTable<D, F extends FileObject> {
   clear(): void {
     this.inOrder.clear();
     this.#byFd.length = 0;
+    this.#hidden = undefined;
   }
 }
 
@@ -251,11 +296,37 @@ function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
  *
  * @see {@link https://docs.python.org/3/library/selectors.html | Python's selectors}
  */
-export abstract class BaseSelector<D = unknown, F extends FileObject = FileObject> implements Disposable {
+export abstract class BaseSelector<D = unknown, F extends FileObject = FileObject>
+  implements Disposable, AsyncIterable<Ready<D, F>, undefined, undefined> {
   readonly #keys = new KeyTable<D, F>();
   readonly #view: SelectorMap<D, F> = new SelectorMap(this.#keys);
   readonly #closedFds = new Set<number>();
+  readonly #returnsOnSignal: boolean;
   #closed = false;
+  // Whether it was neither closed nor ever woken, all that the commonest wait asks.
+  #isPlain = true;
+  // What other Workers call, if they were told how.
+  #waker: Waker | null = null;
+  // Whether it was called since the last wait, and how often in all.
+  #isWoken = false;
+  #wakeups = 0;
+  // Asynchronous waits that go on, and whether there has been one.
+  #parked = 0;
+  #hasParked = false;
+
+  /**
+   * Makes a selector with nothing registered.
+   *
+   * @param options What it does when a signal interrupts it
+   * @throws {RangeError} if an option has a value that there is not
+   */
+  constructor(options: SelectorOptions = {}) {
+    const { onSignal = "retry" } = options;
+    if (onSignal !== "retry" && onSignal !== "return") {
+      throw new RangeError(`Cannot make a selector with onSignal ${show(onSignal)}: use "retry" or "return"`);
+    }
+    this.#returnsOnSignal = onSignal === "return";
+  }
 
   /** Starts to wait for events of a descriptor that is open and not watched; throws an OSError if it cannot. */
   protected abstract watch(fd: number, events: number): void;
@@ -277,9 +348,33 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /** Gives back what the system lent; called once. */
   protected abstract release(): void;
 
-  /** How many file objects are registered. */
+  /**
+   * A descriptor that is readable as long as a wait would give something, for others to wait for; -1 if there is none, and
+   * what is registered has to be waited for instead.
+   */
+  protected get waitable(): number {
+    return -1;
+  }
+
+  /** How many descriptors are watched. */
   protected get size(): number {
-    return this.#keys.inOrder.size;
+    return this.#keys.inOrder.size + (this.#waker === null ? 0 : 1);
+  }
+
+  /** The keys of the descriptors that are watched; among them that of the waker, which the map does not have. */
+  protected watched(): SelectorKey<D, F>[] {
+    const { hidden } = this.#keys;
+    return hidden === undefined ? [...this.#keys.inOrder.values()] : [...this.#keys.inOrder.values(), hidden];
+  }
+
+  /** What a wait gives that was interrupted. */
+  protected interrupted(outcome: number): Ready<D, F>[] | null {
+    return this.#returnsOnSignal && outcome === -EINTR ? [] : null;
+  }
+
+  /** Has asynchronous waits begin anew, since what {@linkcode waitable} stands for has changed. */
+  protected disturbWaits(): void {
+    if (this.#parked > 0) parking.disturb();
   }
 
   /** The key that is registered for a descriptor. */
@@ -314,7 +409,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.#checkOpen("register", fileobj); // again: the object's fileno() may be anything
     if (this.#keys.get(fd) !== undefined) throw new KeyError(`Cannot register fd ${fd}: it is already registered`);
     this.watch(fd, events);
-    return this.#keys.put(new SelectorKey<D, F>(fileobj, fd, events, data as D));
+    this.#changed();
+    return this.#keys.put(new SelectorKey<D, F>(fileobj, fd, events, data as D, this));
   }
 
   /**
@@ -355,6 +451,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
       try {
         if (this.#closedFds.has(key.fd)) throw new OSError("modify", EBADF, `fd ${key.fd}`);
         this.rewatch(key.fd, events);
+        this.#changed();
       } catch (error) {
         this.#drop(key);
         throw error;
@@ -362,45 +459,201 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     } else if (data === key.data) {
       return key;
     }
-    return this.#keys.put(new SelectorKey<D, F>(key.fileobj, key.fd, events, data as D));
+    return this.#keys.put(new SelectorKey<D, F>(key.fileobj, key.fd, events, data as D, this));
   }
 
   /**
-   * Waits until some registered file objects are ready, or the time is over.
+   * Waits until some registered file objects are ready, or the time is over, or {@linkcode wakeup} is called.
    *
-   * The wait is synchronous: Deno's event loop, with its timers and signal listeners, stands still meanwhile. A signal
-   * does not end it (Python's PEP 475); it goes on for the time that is left. With nothing registered it waits all the
-   * same.
+   * The wait is synchronous: Deno's event loop, with its timers and signal listeners, stands still meanwhile; see
+   * {@linkcode selectAsync} for the other kind. A signal does not end it (Python's PEP 475); it goes on for the time that
+   * is left, unless the selector was made with `onSignal: "return"`. With nothing registered it waits all the same.
    *
    * @param timeout Seconds or a duration. Null or undefined: for ever. 0 or less: only look. It is rounded up to what
    * the kernel can wait, and never ends early
    * @returns Pairs of a key and those of its events that are ready; an empty array if the time is over
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {Deno.errors.BadResource} if the selector is closed
+   *
+   * @example A listener for signals beside a synchronous loop
+   * ```ts no-assert
+   * import { DefaultSelector } from "@selectors/selectors";
+   *
+   * using selector = new DefaultSelector({ onSignal: "return" });
+   * let isStopped = false;
+   * Deno.addSignalListener("SIGINT", () => isStopped = true);
+   * setTimeout(() => Deno.kill(Deno.pid, "SIGINT")); // or Ctrl-C
+   * while (!isStopped) {
+   *   for (const [key] of selector.select(1)) console.log(key.fd, "is ready");
+   *   await new Promise(setImmediate); // the listener runs here
+   * }
+   * ```
    */
   select(timeout?: Timeout): Ready<D, F>[] {
-    // The commonest timeouts need neither conversion nor clock.
-    const timeoutMs = timeout === 0 ? 0 : Math.max(timeoutToMs(timeout), 0);
-    if (this.#closed) this.#checkOpen("select");
-    if (timeoutMs === 0 || timeoutMs === Infinity) {
-      for (;;) {
-        const ready = this.wait(timeoutMs);
-        if (ready !== null) return ready;
-      }
-    }
-    const deadline = performance.now() + timeoutMs;
-    for (let left = timeoutMs;; left = Math.max(deadline - performance.now(), 0)) {
-      const ready = this.wait(left);
+    // The commonest case is small, so that V8 takes it, and the wait with it, into the caller's loop.
+    if (this.#isPlain && (timeout === 0 || timeout === undefined)) {
+      const ready = this.wait(timeout === 0 ? 0 : Infinity);
       if (ready !== null) return ready;
     }
+    return this.#select(timeout);
+  }
+
+  /**
+   * Waits as {@linkcode select} does, while Deno's event loop goes on.
+   *
+   * What is ready now is given at once. Otherwise the wait keeps the process alive, as a listening server does, and uses
+   * one thread of Deno's pool, which all the waits of an isolate share. What is registered, modified or unregistered
+   * meanwhile takes effect in it. Any number of waits can go on for one selector. `close()` ends them with an empty array.
+   *
+   * A loop in which there is always something ready lets Deno's event loop turn about once in a millisecond.
+   *
+   * There is no `unref()`: Deno waits for every call that runs on its pool. Where a wait should not keep the program
+   * alive, end it by a signal of an `AbortController` when the rest is done.
+   *
+   * @param timeout As for {@linkcode select}
+   * @param options What else ends the wait
+   * @returns As for {@linkcode select}
+   * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {Deno.errors.BadResource} if the selector is closed
+   *
+   * @example Usage
+   * ```ts
+   * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+   * import { socketpair } from "@selectors/selectors/socket";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [here, there] = socketpair();
+   * using selector = new DefaultSelector();
+   * const key = selector.register(here, EVENT_READ);
+   * setTimeout(() => there.send(new TextEncoder().encode("ping")), 10);
+   * assertEquals(await selector.selectAsync(), [[key, EVENT_READ]]);
+   * here.close();
+   * there.close();
+   * ```
+   */
+  selectAsync(timeout?: Timeout, { signal }: WaitOptions = {}): Promise<Ready<D, F>[]> {
+    try {
+      const timeoutMs = timeout === 0 ? 0 : Math.max(timeoutToMs(timeout), 0);
+      this.#checkOpen("select");
+      signal?.throwIfAborted();
+      if (isTurnOver()) return this.#selectLater(timeoutMs, signal);
+      const ready = this.#look();
+      if (this.#takeWakeup() || ready.length > 0 || timeoutMs === 0) return Promise.resolve(ready);
+      return this.#park(performance.now() + timeoutMs, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Gives what gets ready, entry by entry, until the selector is closed, nothing is ready for the time that is allowed, or
+   * the iteration is left.
+   *
+   * An entry is not given if what was done for an earlier one has unregistered, modified or closed its file object. In
+   * all else it is {@linkcode selectAsync} in a loop.
+   *
+   * @param options What ends the iteration
+   * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {Deno.errors.BadResource} if the selector is closed
+   *
+   * @example Usage
+   * ```ts
+   * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+   * import { socketpair } from "@selectors/selectors/socket";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [here, there] = socketpair();
+   * using selector = new DefaultSelector();
+   * selector.register(here, EVENT_READ);
+   * there.send(new TextEncoder().encode("ping"));
+   * const received: string[] = [];
+   * for await (const [key, events] of selector.events({ timeout: 0.01 })) {
+   *   assertEquals([key.fileobj, events], [here, EVENT_READ]);
+   *   received.push(new TextDecoder().decode(here.recv(100)));
+   * }
+   * assertEquals(received, ["ping"]);
+   * here.close();
+   * there.close();
+   * ```
+   */
+  events(
+    { signal, timeout }: IterationOptions = {},
+  ): AsyncIterableIterator<Ready<D, F>, undefined, undefined> & AsyncDisposable {
+    const timeoutMs = Math.max(timeoutToMs(timeout), 0);
+    this.#checkOpen("iterate over events");
+    return new Iteration<Ready<D, F>>({
+      look: () => {
+        const ready = this.#look();
+        this.#isWoken = false; // the iteration has nothing to give for it
+        return ready;
+      },
+      wait: (deadlineMs, isLeft) => this.#park(deadlineMs, signal, isLeft),
+      disturb: () => this.disturbWaits(),
+      isCurrent: ([key]) => this.#keys.get(key.fd) === key && isStill(key),
+      isOver: () => {
+        signal?.throwIfAborted();
+        return this.#closed;
+      },
+    }, timeoutMs);
+  }
+
+  /** Gives what gets ready, entry by entry, as {@linkcode events} does. */
+  [Symbol.asyncIterator](): AsyncIterator<Ready<D, F>, undefined, undefined> {
+    return this.events();
+  }
+
+  /**
+   * Ends the wait that goes on, or else the next one, at once, with whatever is ready.
+   *
+   * Any number of calls before that count as one. It shows as no entry. Waits that other Workers shall end have a
+   * {@linkcode wakeHandle}.
+   *
+   * @throws {Deno.errors.BadResource} if the selector is closed
+   */
+  wakeup(): void {
+    this.#checkOpen("wake up");
+    this.#isPlain = false;
+    this.#isWoken = true;
+    this.#wakeups++;
+    this.disturbWaits();
+  }
+
+  /**
+   * The number by which any Worker can do what {@linkcode wakeup} does: `wake(handle)` there.
+   *
+   * It is made when it is first asked for, and takes two descriptors until the selector is closed.
+   *
+   * @throws {OSError} EMFILE if too many descriptors are open
+   * @throws {Deno.errors.BadResource} if the selector is closed
+   */
+  get wakeHandle(): number {
+    this.#checkOpen("give the wake handle");
+    if (this.#waker === null) {
+      const waker = new Waker();
+      try {
+        this.watch(waker.fd, EVENT_READ);
+      } catch (error) {
+        waker.close();
+        throw error;
+      }
+      // No caller ever sees this key.
+      this.#keys.hide(new SelectorKey<D, F>(waker.fd as F, waker.fd, EVENT_READ, undefined as D));
+      this.#waker = waker;
+      this.#isPlain = false;
+      this.#changed();
+    }
+    return this.#waker.handle;
   }
 
   /** Closes the selector, but none of the file objects; once is enough, and twice does no harm. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#isPlain = false;
     this.#keys.clear();
     this.release();
+    this.#waker?.close();
+    if (this.#hasParked) parking.leave();
   }
 
   /**
@@ -434,6 +687,118 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.#keys.drop(key.fd);
     this.#closedFds.delete(key.fd);
     this.unwatch(key.fd);
+    this.#changed();
+  }
+
+  /** Has asynchronous waits take in what is watched now, where the kernel does not see to that. */
+  #changed(): void {
+    if (this.#parked > 0 && this.waitable < 0) parking.disturb();
+  }
+
+  #select(timeout: Timeout | undefined): Ready<D, F>[] {
+    let timeoutMs = Math.max(timeoutToMs(timeout), 0);
+    this.#checkOpen("select");
+    if (this.#takeWakeup()) timeoutMs = 0;
+    // Neither to look nor to wait for ever needs a clock.
+    const hasEnd = timeoutMs > 0 && timeoutMs < Infinity;
+    const deadlineMs = hasEnd ? performance.now() + timeoutMs : 0;
+    for (let left = timeoutMs;; left = hasEnd ? Math.max(deadlineMs - performance.now(), 0) : timeoutMs) {
+      const ready = this.wait(left);
+      if (ready !== null) return this.#waker === null ? ready : this.#woken(ready);
+    }
+  }
+
+  /** What is ready now. Whether a wait would end with it in any case is told by {@linkcode #takeWakeup}. */
+  #look(): Ready<D, F>[] {
+    for (;;) {
+      const ready = this.wait(0);
+      if (ready !== null) return this.#waker === null ? ready : this.#withoutWaker(ready);
+    }
+  }
+
+  /** Tells whether the selector was woken since the last wait, once. */
+  #takeWakeup(): boolean {
+    const wasWoken = this.#isWoken;
+    this.#isWoken = false;
+    return wasWoken;
+  }
+
+  /** Takes the waker's entry, if there is one, out of what a wait gave, and notes that it was called. */
+  #withoutWaker(ready: Ready<D, F>[]): Ready<D, F>[] {
+    const { hidden } = this.#keys;
+    const place = ready.findIndex(([key]) => key === hidden);
+    if (place < 0) return ready;
+    this.#waker!.drain();
+    this.#isWoken = true;
+    this.#wakeups++;
+    ready.splice(place, 1);
+    return ready;
+  }
+
+  /** As {@linkcode #withoutWaker}, where the wait ends in any case. */
+  #woken(ready: Ready<D, F>[]): Ready<D, F>[] {
+    this.#withoutWaker(ready);
+    this.#isWoken = false;
+    return ready;
+  }
+
+  /** Waits asynchronously, from the next turn on. */
+  async #selectLater(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
+    const deadlineMs = performance.now() + timeoutMs;
+    await nextTurn();
+    signal?.throwIfAborted();
+    if (this.#closed) return [];
+    const ready = this.#look();
+    if (this.#takeWakeup() || ready.length > 0 || timeoutMs === 0) return ready;
+    return this.#park(deadlineMs, signal);
+  }
+
+  /** Waits asynchronously until there is something, where there was nothing a moment before. */
+  #park(deadlineMs: number, signal?: AbortSignal, isLeft?: () => boolean): Promise<Ready<D, F>[]> {
+    if (!this.#hasParked) parking.enter();
+    this.#hasParked = true;
+    this.#parked++;
+    const wakeups = this.#wakeups;
+    const { promise, resolve, reject } = Promise.withResolvers<Ready<D, F>[]>();
+    const onAbort = () => parking.disturb();
+    const leave = () => {
+      signal?.removeEventListener("abort", onAbort);
+      this.#parked--;
+    };
+    signal?.addEventListener("abort", onAbort);
+    parking.park({
+      deadlineMs,
+      enlist: (enlist) => this.#enlist(enlist),
+      review: () => {
+        try {
+          signal?.throwIfAborted();
+          const isOver = this.#closed || isLeft?.() === true;
+          const ready = isOver ? [] : this.#look();
+          if (!isOver && ready.length === 0 && wakeups === this.#wakeups && performance.now() < deadlineMs) {
+            return false;
+          }
+          this.#isWoken = false;
+          resolve(ready);
+        } catch (error) {
+          reject(error);
+        }
+        leave();
+        return true;
+      },
+      fail: (error) => {
+        reject(error);
+        leave();
+      },
+    });
+    return promise;
+  }
+
+  /** Names what an asynchronous wait waits for. */
+  #enlist(enlist: parking.Enlist): void {
+    if (this.waitable >= 0) return enlist(this.waitable, EVENT_READ);
+    for (const { fd, events } of this.watched()) {
+      if (!this.#closedFds.has(fd)) enlist(fd, events);
+    }
   }
 
   #lookup(action: string, fileobj: F | number): SelectorKey<D, F> {
@@ -452,6 +817,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const object = fileobj === undefined ? "" : typeof fileobj === "number" ? ` fd ${fileobj}` : ` ${show(fileobj)}`;
     throw new Deno.errors.BadResource(`Cannot ${action}${object}: the selector is closed`);
   }
+}
+
+/** Tells whether a file object still has the descriptor under which it was registered: it has none after it was closed. */
+function isStill(key: SelectorKey<unknown, FileObject>): boolean {
+  return typeof key.fileobj === "number" || filenoOrNone(key.fileobj) === key.fd;
 }
 
 function checkEvents(action: string, fileobj: FileObject, events: number): void {

@@ -6,7 +6,7 @@
 
 import type { FileObject } from "../ffi/file_object.ts";
 import { type Os, os } from "../ffi/platform.ts";
-import type { BaseSelector } from "./base.ts";
+import type { BaseSelector, SelectorOptions } from "./base.ts";
 import { DevpollSelector } from "./devpoll.ts";
 import { EpollSelector } from "./epoll.ts";
 import { KqueueSelector } from "./kqueue.ts";
@@ -14,7 +14,9 @@ import { PollSelector } from "./poll.ts";
 import { SelectSelector } from "./select.ts";
 
 /** The constructor of a selector. */
-export type SelectorConstructor = new <D = unknown, F extends FileObject = FileObject>() => BaseSelector<D, F>;
+export type SelectorConstructor = new <D = unknown, F extends FileObject = FileObject>(
+  options?: SelectorOptions,
+) => BaseSelector<D, F>;
 
 /** The best selector of each system. */
 const BEST: Readonly<Record<Os, SelectorConstructor>> = {

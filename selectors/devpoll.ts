@@ -71,7 +71,7 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
     const devpoll = this.#devpoll;
     const count = devpoll.wait(timeoutMs, this.size);
     if (count < 0) {
-      if (isInterruption(count)) return null;
+      if (isInterruption(count)) return this.interrupted(count);
       check(count, "ioctl", devpoll.fd);
     }
     const ready = new Array<Ready<D, F>>(count);

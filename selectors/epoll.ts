@@ -106,7 +106,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
   /** Every event of the last wait, which gave `count` of them. */
   #collect(count: number, timeoutMs: number): Ready<D, F>[] | null {
     if (count < 0) {
-      if (isInterruption(count)) return null;
+      if (isInterruption(count)) return this.interrupted(count);
       check(count, "epoll_wait", this.#epoll.fd);
     }
     const ready = new Array<Ready<D, F>>(count);
@@ -135,6 +135,11 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     return null;
   }
 
+  /** The epoll descriptor itself, which is readable as long as something in its set is ready. */
+  protected override get waitable(): number {
+    return this.#epoll.fd;
+  }
+
   /** Closes the epoll descriptor. */
   protected override release(): void {
     this.#epoll.close();
@@ -142,8 +147,10 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
 
   #rebuild(): boolean {
     const registrations: [fd: number, flags: number, tag: number][] = [];
-    for (const key of this.getMap()!.values()) registrations.push([key.fd, flagsOf(key.events), this.#tags[key.fd]!]);
-    return this.#epoll.rebuild(registrations);
+    for (const key of this.watched()) registrations.push([key.fd, flagsOf(key.events), this.#tags[key.fd]!]);
+    if (!this.#epoll.rebuild(registrations)) return false;
+    this.disturbWaits(); // they have the old set
+    return true;
   }
 
   #growTags(fd: number): void {

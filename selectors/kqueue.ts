@@ -105,7 +105,7 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     const kqueue = this.#kqueue;
     const count = kqueue.wait(timeoutMs);
     if (count < 0) {
-      if (isInterruption(count)) return null;
+      if (isInterruption(count)) return this.interrupted(count);
       check(count, "kevent", kqueue.fd);
     }
     const ready = count > 1 ? new Array<Ready<D, F>>(count) : [];
@@ -130,6 +130,11 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     if (filled === 0 && count > 0 && timeoutMs > 0) return null;
     if (filled !== ready.length) ready.length = filled;
     return ready;
+  }
+
+  /** The kqueue descriptor itself, which is readable as long as something in its set is ready. */
+  protected override get waitable(): number {
+    return this.#kqueue.fd;
   }
 
   /** Closes the kqueue descriptor. */

@@ -58,7 +58,7 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
     const set = this.#set;
     const count = set.wait(timeoutMs);
     if (count < 0) {
-      if (isInterruption(count)) return null;
+      if (isInterruption(count)) return this.interrupted(count);
       check(count, "poll");
     }
     const ready = new Array<Ready<D, F>>(count);

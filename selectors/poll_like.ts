@@ -4,7 +4,7 @@
  * @module
  */
 
-import { EVENT_READ, EVENT_WRITE } from "./base.ts";
+import { EVENT_READ, EVENT_WRITE } from "./events.ts";
 
 const IN = 0x001;
 const OUT = 0x004;

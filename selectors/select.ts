@@ -8,8 +8,9 @@ import { checkOpen, isOpen } from "../ffi/descriptor.ts";
 import { check, EBADF } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/file_object.ts";
 import { isInterruption } from "../ffi/retry.ts";
-import { IN_READ, IN_WRITABLE, SelectSet } from "../ffi/select.ts";
-import { BaseSelector, EVENT_READ, EVENT_WRITE, type Ready } from "./base.ts";
+import { SelectSet } from "../ffi/select.ts";
+import { BaseSelector, type Ready } from "./base.ts";
+import { eventsOf, setsOf } from "./select_like.ts";
 
 /**
  * Waits with select(2), whose cost grows with the greatest registered descriptor; on Windows with that of Winsock, whose
@@ -59,7 +60,7 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
     const set = this.#set;
     const count = set.wait(timeoutMs);
     if (count < 0) {
-      if (isInterruption(count)) return null;
+      if (isInterruption(count)) return this.interrupted(count);
       if (count !== -EBADF) check(count, "select");
       this.#muteClosed();
       return null;
@@ -75,18 +76,10 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
    * does not say which.
    */
   #muteClosed(): void {
-    for (const fd of this.getMap()!.keys()) {
+    for (const { fd } of this.watched()) {
       if (isOpen(fd)) continue;
       this.#set.set(fd, 0);
       this.foundClosed(fd);
     }
   }
-}
-
-function setsOf(events: number): number {
-  return ((events & EVENT_READ) !== 0 ? IN_READ : 0) | ((events & EVENT_WRITE) !== 0 ? IN_WRITABLE : 0);
-}
-
-function eventsOf(where: number): number {
-  return ((where & IN_READ) !== 0 ? EVENT_READ : 0) | ((where & IN_WRITABLE) !== 0 ? EVENT_WRITE : 0);
 }

@@ -55,11 +55,11 @@ const { failures, functions, log, maskOf, openDevices } = isLinux
   ? await import("./devpoll_standin.ts")
   : {} as typeof import("./devpoll_standin.ts");
 
-function test(name: string, body: () => void): void {
+function test(name: string, body: () => void | Promise<void>): void {
   if (!isLinux) return skip(name, `the stand-in of /dev/poll is over Linux' poll(), and this is ${os}`);
-  declare(name, () => {
+  declare(name, async () => {
     log.clear();
-    body();
+    await body();
     assertEquals(openDevices(), 0, "The test left a device open");
     assertEquals([failures.open, failures.write, failures.ioctl], [[], [], []], "The test has failures left over");
   });
@@ -67,7 +67,7 @@ function test(name: string, body: () => void): void {
 
 if (isLinux) {
   const { interrupted } = await import("./signals.ts");
-  const { selectorContract } = await import("./selector_contract.ts");
+  const { asynchronously, selectorContract } = await import("./selector_contract.ts");
   standIn("devpoll", functions, "illumos");
 
   selectorContract({
@@ -77,14 +77,19 @@ if (isLinux) {
       "select() waits for a tenth of a millisecond, and not for a whole one": "/dev/poll knows whole milliseconds only",
     },
   });
+  selectorContract({
+    name: "DevpollSelector, waiting asynchronously",
+    create: () => new DevpollSelector(),
+    select: asynchronously,
+  });
 
   describe("Devpoll: signals", () => {
-    test("poll() goes on waiting when signals interrupt it", () => {
+    test("poll() goes on waiting when signals interrupt it", async () => {
       using cleanup = new Cleanup();
       const [here] = cleanup.pair();
       using devpoll = new Devpoll();
       devpoll.register(here, POLLIN);
-      const signals = interrupted(() => {
+      const signals = await interrupted(() => {
         const elapsed = elapsedMs(() => assertEquals(devpoll.poll(100), []));
         assertGreaterOrEqual(elapsed, 100);
         assertLess(elapsed, 3000);

@@ -434,9 +434,9 @@ describe("Epoll", () => {
     timers.close();
   });
 
-  test("poll() goes on waiting when signals interrupt it", () => {
+  test("poll() goes on waiting when signals interrupt it", async () => {
     using epoll = new Epoll();
-    const signals = interrupted(() => {
+    const signals = await interrupted(() => {
       const elapsed = elapsedMs(() => assertEquals(epoll.poll(0.1), []));
       assertGreaterOrEqual(elapsed, 100);
       assertLess(elapsed, 3000);

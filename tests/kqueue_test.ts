@@ -94,10 +94,10 @@ function selectorOn<D = unknown>(system: StandInSystem): [KqueueSelector<D>, Kqu
   return [new KqueueSelector<D>(), kernel];
 }
 
-function test(name: string, body: (cleanup: Cleanup) => void): void {
-  declare(name, () => {
+function test(name: string, body: (cleanup: Cleanup) => void | Promise<void>): void {
+  declare(name, async () => {
     using cleanup = new Cleanup();
-    body(cleanup);
+    await body(cleanup);
   });
 }
 
@@ -463,7 +463,7 @@ function rawTests(system: StandInSystem): void {
     assertThrows(() => kqueue.control(null, 1, NaN), RangeError, "NaN");
   });
 
-  test("control() waits as long as it is told, also when interrupted", (cleanup) => {
+  test("control() waits as long as it is told, also when interrupted", async (cleanup) => {
     const [kqueue, kernel] = make(cleanup);
     const [here, there] = cleanup.pair();
     kqueue.control([new Kevent(here, READ)], 0);
@@ -478,7 +478,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(kqueue.control([new Kevent(here, READ)], 1, 1).length, 1);
     assertEquals(kernel.calls, [1, 0]);
     here.recv(1);
-    const signals = interrupted(() => {
+    const signals = await interrupted(() => {
       assertGreaterOrEqual(elapsedMs(() => assertEquals(kqueue.control(null, 1, 0.2), [])), 200);
     });
     assertGreaterOrEqual(signals, 5);

@@ -335,12 +335,12 @@ describe("Poll", () => {
     }
   });
 
-  test("poll() goes on waiting when signals interrupt it", () => {
+  test("poll() goes on waiting when signals interrupt it", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const poll = new Poll();
     poll.register(here, POLLIN);
-    const signals = interrupted(() => {
+    const signals = await interrupted(() => {
       const elapsed = elapsedMs(() => assertEquals(poll.poll(100), []));
       assertGreaterOrEqual(elapsed, 100);
       assertLess(elapsed, 3000);

@@ -347,10 +347,10 @@ describe("select()", () => {
     }
   });
 
-  test("select() goes on waiting when signals interrupt it", () => {
+  test("select() goes on waiting when signals interrupt it", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
-    const signals = interrupted(() => {
+    const signals = await interrupted(() => {
       const elapsed = elapsedMs(() => assertEquals(select([here], [], [], 0.1), [[], [], []]));
       assertGreaterOrEqual(elapsed, 100);
       assertLess(elapsed, 3000);

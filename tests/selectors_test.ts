@@ -1,6 +1,7 @@
 import { DefaultSelector, EpollSelector, PollSelector, SelectSelector } from "../mod.ts";
 import { type Os, os } from "../ffi/platform.ts";
-import { type Contract, selectorContract } from "./selector_contract.ts";
+import { asyncContract } from "./async_contract.ts";
+import { asynchronously, type Contract, selectorContract } from "./selector_contract.ts";
 import { hasEpollPwait2, isEmulated, isWindows, skip } from "./util.ts";
 
 const coarse = hasEpollPwait2()
@@ -37,6 +38,8 @@ const contracts: readonly [contract: Contract, systems: readonly Os[] | "all but
 for (const [contract, systems] of contracts) {
   if (systems === "all" || (systems === "all but Windows" ? !isWindows : systems.includes(os))) {
     selectorContract(contract);
+    selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
+    asyncContract(contract);
   } else {
     skip(`the contract of ${contract.name}`, `${os} has no such call`);
   }

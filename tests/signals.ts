@@ -29,12 +29,12 @@ if (libc !== null) {
 }
 
 /** Calls a function while this thread is interrupted every millisecond; gives how often it was. */
-export function interrupted(body: () => void): number {
+export async function interrupted(body: () => void | Promise<void>): Promise<number> {
   Atomics.store(state, COUNT, 0);
   Atomics.store(state, RUN, 1);
   Atomics.notify(state, RUN);
   try {
-    body();
+    await body();
   } finally {
     Atomics.store(state, RUN, 0);
   }
