@@ -81,7 +81,7 @@ for (const [example, whyNot] of SERVERS) {
     testHere("goes on without a free descriptor, and accepts again when there is one", async () => {
       const command = `ulimit -n 64; exec "$0" run --no-prompt --allow-ffi "$1" 0`;
       const path = join(EXAMPLES, `${example}.ts`);
-      await using server = await started(new Program("sh", "-c", command, Deno.execPath(), path));
+      await using server = await started(new Program("sh", ["-c", command, Deno.execPath(), path]));
       const clients = Array.from({ length: 64 }, () => {
         const client = new Socket();
         client.connect({ hostname: "127.0.0.1", port: server.port });

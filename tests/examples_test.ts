@@ -45,7 +45,7 @@ interface EchoServer extends AsyncDisposable {
 
 async function echoServer(host: string, ...options: string[]): Promise<EchoServer> {
   const args = ["run", "--no-prompt", "--allow-ffi", join(EXAMPLES, "echo_server.ts"), "--host", host, "--port", "0"];
-  const program = new Program(Deno.execPath(), ...args, ...options);
+  const program = new Program(Deno.execPath(), [...args, ...options]);
   const [hostname, port] = await program.line(/^Listening on (\S+) port (\d+); try: nc \1 \2$/);
   return {
     hostname: hostname!,
@@ -181,7 +181,7 @@ describe("echo_server and echo_client", () => {
   test("a server without a free descriptor goes on serving, and accepts again when there is one", async () => {
     const server = join(EXAMPLES, "echo_server.ts");
     const command = `ulimit -n 64; exec "$0" run --no-prompt --allow-ffi "$1" --port 0`;
-    await using program = new Program("sh", "-c", command, Deno.execPath(), server);
+    await using program = new Program("sh", ["-c", command, Deno.execPath(), server]);
     const [port] = await program.line(/^Listening on \S+ port (\d+)/);
     const address = { hostname: "127.0.0.1", port: Number(port) };
     const clients = Array.from({ length: 64 }, () => {
@@ -251,7 +251,11 @@ describe("echo_server and echo_client", () => {
     });
 
     test(titles[1], async () => {
-      await using program = new Program("python3", "-u", join(import.meta.dirname!, "python", "echo_server.py"), host);
+      await using program = new Program("python3", [
+        "-u",
+        join(import.meta.dirname!, "python", "echo_server.py"),
+        host,
+      ]);
       const [port] = await program.line(/^listening on port (\d+)$/);
       const { code, out, error } = await deno("echo_client.ts", "--host", host, "--port", port!);
       assertEquals([code, error], [0, ""]);

@@ -18,16 +18,39 @@ export const EXAMPLES = join(ROOT, "examples");
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>> | null;
   #rest = "";
 
-  constructor(command: string, ...args: string[]) {
-    this.#child = new Deno.Command(command, { args, stdin: "null", stdout: "piped", stderr: "inherit" }).spawn();
+  constructor(command: string, args: string[], stdin: "null" | "piped" = "null") {
+    this.#child = new Deno.Command(command, { args, stdin, stdout: "piped", stderr: "inherit" }).spawn();
     this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    this.#input = stdin === "piped" ? this.#child.stdin.getWriter() : null;
   }
 
   /** Starts an example. */
   static example(name: string, ...args: string[]): Program {
-    return new Program(Deno.execPath(), "run", "--no-prompt", "--allow-ffi", join(EXAMPLES, name), ...args);
+    return new Program(Deno.execPath(), ["run", "--no-prompt", "--allow-ffi", join(EXAMPLES, name), ...args]);
+  }
+
+  /** Types something into its standard input. */
+  async type(line: string): Promise<void> {
+    await this.#input!.write(bytes(line));
+  }
+
+  /** Ends its standard input. */
+  async endInput(): Promise<void> {
+    await this.#input!.close();
+  }
+
+  /** Sends it a signal. */
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** How it ends; what it prints until then, and has not been read, is not kept. */
+  async ended(): Promise<{ code: number; signal: Deno.Signal | null }> {
+    const { code, signal } = await this.#child.status;
+    return { code, signal };
   }
 
   /** Number of the process. */
@@ -67,6 +90,7 @@ export class Program implements AsyncDisposable {
       if (!(error instanceof TypeError)) throw error; // it has ended by itself
     }
     await this.#lines.cancel();
+    await this.#input?.close().catch(() => {}); // it is closed, or nobody reads it any more
     await this.#child.status;
   }
 }
