@@ -88,7 +88,7 @@ const libc = lazyLibc({
       "i32", // int epfd
       "i32", // int op
       "i32", // int fd
-      "buffer", // struct epoll_event *event
+      "usize", // struct epoll_event *event
     ],
     result: "i32",
     optional: true,
@@ -164,7 +164,8 @@ export class EpollInstance {
   /** Number of the epoll descriptor. */
   readonly fd: number;
   readonly #libc = epollLibc();
-  readonly #event = new Int32Array(STRIDE);
+  readonly #event = new Int32Array(64 * STRIDE);
+  readonly #eventAddress = this.#addressOf(this.#event);
   readonly #timespec = new Timespec();
   #events = new Int32Array(64 * STRIDE);
   #address = this.#addressOf(this.#events);
@@ -185,7 +186,7 @@ export class EpollInstance {
     this.#event[EVENTS] = events;
     this.#event[FD] = fd;
     this.#event[TAG] = tag;
-    return result(this.#libc.epoll_ctl(this.fd, op, fd, this.#event), errnoCell[0]!);
+    return result(this.#libc.epoll_ctl(this.fd, op, fd, this.#eventAddress), errnoCell[0]!);
   }
 
   /** Makes room for `count` events in one wait. */

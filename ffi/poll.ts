@@ -79,7 +79,10 @@ const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 /** Descriptors and their masks, as the array that poll(2) reads; a negative result is `-errno`. */
 export class PollSet {
   readonly #libc = libc();
-  readonly #slots = new Map<number, number>();
+  // By descriptor. These are small numbers, given lowest first: an array costs less than a Map, most of all where the same
+  // number comes and goes. It is no Int32Array, since Poll takes any number, and a great one must not cost its size.
+  readonly #slots: (number | undefined)[] = [];
+  #size = 0;
   readonly #timespec = new Timespec();
   #pollfds = new Int32Array(16 * STRIDE);
   // nfds_t has 64 bits, hence a BigInt; made when the size changes, not at every wait.
@@ -87,22 +90,23 @@ export class PollSet {
 
   /** How many slots are in use; their indices are the whole numbers below. */
   get size(): number {
-    return this.#slots.size;
+    return this.#size;
   }
 
   /** Whether a descriptor is in the set. */
   has(fd: number): boolean {
-    return this.#slots.has(fd);
+    return this.#slots[fd] !== undefined;
   }
 
   /** Adds a descriptor or changes its mask. */
   set(fd: number, events: number): void {
-    let slot = this.#slots.get(fd);
+    let slot = this.#slots[fd];
     if (slot === undefined) {
-      slot = this.#slots.size;
+      slot = this.#size;
       this.#grow(slot + 1);
-      this.#slots.set(fd, slot);
-      this.#nfds = BigInt(this.#slots.size);
+      this.#slots[fd] = slot;
+      this.#size++;
+      this.#nfds = BigInt(this.#size);
     }
     this.#pollfds[slot * STRIDE + FD] = fd;
     this.#pollfds[slot * STRIDE + MASKS] = events;
@@ -110,13 +114,14 @@ export class PollSet {
 
   /** Removes a descriptor; the last slot takes its place. */
   delete(fd: number): boolean {
-    const slot = this.#slots.get(fd);
+    const slot = this.#slots[fd];
     if (slot === undefined) return false;
-    this.#slots.delete(fd);
-    const last = this.#slots.size;
+    this.#slots[fd] = undefined;
+    const last = --this.#size;
     if (slot !== last) {
-      this.#pollfds.copyWithin(slot * STRIDE, last * STRIDE, (last + 1) * STRIDE);
-      this.#slots.set(this.fdAt(slot), slot);
+      this.#pollfds[slot * STRIDE + FD] = this.#pollfds[last * STRIDE + FD]!;
+      this.#pollfds[slot * STRIDE + MASKS] = this.#pollfds[last * STRIDE + MASKS]!;
+      this.#slots[this.fdAt(slot)] = slot;
     }
     this.#nfds = BigInt(last);
     return true;

@@ -142,15 +142,38 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
   }
 }
 
-/** The keys of a selector, by descriptor, in the order of registration. */
+/** The keys of a selector, by descriptor, and in the order of registration. */
 class KeyTable<D, F extends FileObject> {
-  /** In order. */
-  readonly inOrder: Map<number, SelectorKey<D, F>> = new Map();
-  // The same by descriptor. Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all
-  // where the same number comes and goes, since a Map keeps what was deleted in its chains until it is full.
+  // Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all where the same number
+  // comes and goes, since a Map keeps what was deleted in its chains until it is full.
   readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
-  /** The key of the selector's own waker, which only {@linkcode get} gives. */
+  /** When each was registered, as a count of all that ever were. */
+  readonly #turns: number[] = [];
+  #turn = 0;
+  #size = 0;
+  // For those few programs that walk over all keys: made by the first walk, and kept from then on, so that a walk sees
+  // what changes under it.
+  #inOrder: Map<number, SelectorKey<D, F>> | null = null;
+
+  /** The key of the selector's own waker, which only {@linkcode get} and {@linkcode all} give. */
   #hidden: SelectorKey<D, F> | undefined;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get inOrder(): ReadonlyMap<number, SelectorKey<D, F>> {
+    return this.#inOrder ??= new Map(this.#sorted().map((key) => [key.fd, key]));
+  }
+
+  #sorted(): SelectorKey<D, F>[] {
+    const keys = this.all().filter((key) => key !== this.#hidden);
+    return keys.sort((one, other) => this.#turns[one.fd]! - this.#turns[other.fd]!);
+  }
+
+  all(): SelectorKey<D, F>[] {
+    return this.#byFd.filter((key) => key !== undefined);
+  }
 
   get(fd: number): SelectorKey<D, F> | undefined {
     return this.#byFd[fd];
@@ -160,16 +183,18 @@ class KeyTable<D, F extends FileObject> {
   find(fileobj: F | number): SelectorKey<D, F> | undefined {
     const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)];
     if (key !== undefined) return key === this.#hidden ? undefined : key;
-    if (typeof fileobj === "number") return undefined;
-    for (const candidate of this.inOrder.values()) {
-      if (candidate.fileobj === fileobj) return candidate;
-    }
-    return undefined;
+    return typeof fileobj === "number" ? undefined : this.#byFd.find((key) => key?.fileobj === fileobj);
   }
 
+  /** Puts a key in, or another one in the place of one with its descriptor. */
   put(key: SelectorKey<D, F>): SelectorKey<D, F> {
-    this.inOrder.set(key.fd, key);
-    return this.#byFd[key.fd] = key;
+    const { fd } = key;
+    if (this.#byFd[fd] === undefined) {
+      this.#size++;
+      this.#turns[fd] = this.#turn++;
+    }
+    this.#inOrder?.set(fd, key);
+    return this.#byFd[fd] = key;
   }
 
   hide(key: SelectorKey<D, F>): void {
@@ -181,12 +206,14 @@ class KeyTable<D, F extends FileObject> {
   }
 
   drop(fd: number): void {
-    this.inOrder.delete(fd);
+    this.#size--;
+    this.#inOrder?.delete(fd);
     this.#byFd[fd] = undefined;
   }
 
   clear(): void {
-    this.inOrder.clear();
+    this.#size = 0;
+    this.#inOrder?.clear();
     this.#byFd.length = 0;
     this.#hidden = undefined;
   }
@@ -201,6 +228,7 @@ class KeyTable<D, F extends FileObject> {
 export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   implements Iterable<[number, SelectorKey<D, F>]> {
   readonly #keys: {
+    size: number;
     inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
     find(fileobj: F | number): SelectorKey<D, F> | undefined;
   };
@@ -208,10 +236,11 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   /**
    * Makes a view of a selector's keys, as {@linkcode BaseSelector.getMap} gives it.
    *
-   * @param keys The keys in order, and how to find one
+   * @param keys How many keys there are, the keys in order, and how to find one
    */
   constructor(
     keys: {
+      size: number;
       inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
       find(fileobj: F | number): SelectorKey<D, F> | undefined;
     },
@@ -221,7 +250,7 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
 
   /** How many file objects are registered. */
   get size(): number {
-    return this.#keys.inOrder.size;
+    return this.#keys.size;
   }
 
   /** Gives the key of a file object or descriptor, or undefined if it is not registered. */
@@ -358,13 +387,12 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** How many descriptors are watched. */
   protected get size(): number {
-    return this.#keys.inOrder.size + (this.#waker === null ? 0 : 1);
+    return this.#keys.size + (this.#waker === null ? 0 : 1);
   }
 
   /** The keys of the descriptors that are watched; among them that of the waker, which the map does not have. */
   protected watched(): SelectorKey<D, F>[] {
-    const { hidden } = this.#keys;
-    return hidden === undefined ? [...this.#keys.inOrder.values()] : [...this.#keys.inOrder.values(), hidden];
+    return this.#keys.all();
   }
 
   /** What a wait gives that was interrupted. */

@@ -22,6 +22,7 @@ const test = testUnless({
     "a client that sends and does not read is not read either, and costs no memory": NO_PROC,
     "ten thousand idle connections and fifty busy ones are served, and leave nothing behind": NO_PROC,
     "a server without a free descriptor goes on serving, and accepts again when there is one": "there is no such limit",
+    "Ctrl-C shuts the server down, with its connections": "a test cannot press Ctrl-C there",
   },
   emulated: {
     "a client that sends and does not read is not read either, and costs no memory": LOAD,
@@ -176,6 +177,17 @@ describe("echo_server and echo_client", () => {
     for (const connection of [...idle, ...busy]) connection.close();
     await until(() => descriptorsOf(server.pid) === descriptors);
     assertEquals(await echoed(witness, "and again"), "and again");
+  });
+
+  test("Ctrl-C shuts the server down, with its connections", async () => {
+    await using program = Program.example("echo_server.ts", "--port", "0");
+    const [port] = await program.line(/^Listening on \S+ port (\d+)/);
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    assertEquals(await echoed(connection, "hello"), "hello");
+    program.kill("SIGINT");
+    await program.line(/^Server shutting down$/);
+    assertEquals(await connection.read(new Uint8Array(10)), null);
+    assertEquals(await program.ended(), { code: 0, signal: null });
   });
 
   test("a server without a free descriptor goes on serving, and accepts again when there is one", async () => {

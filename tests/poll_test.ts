@@ -99,6 +99,15 @@ describe("Poll", () => {
     assertEquals(poll.poll(0), []);
   });
 
+  test("register() takes the greatest number that a descriptor can have", () => {
+    const poll = new Poll();
+    const greatest = 2 ** 31 - 1;
+    poll.register(greatest, POLLIN);
+    assertEquals(poll.poll(), [[greatest, POLLNVAL]]);
+    poll.unregister(greatest);
+    assertEquals(poll.poll(0), []);
+  });
+
   test("poll() gives POLLNVAL for a descriptor that is closed, and for one that was closed since", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();

@@ -548,6 +548,33 @@ export function selectorContract({ name, create, select = synchronously, skips =
       assertEquals([map.size, map.has(first), map.get(first)], [1, false, undefined]);
     });
 
+    test("getMap() keeps the order through modify() and registrations that come and go, and walks see changes", (cleanup) => {
+      const selector = make<string>(cleanup);
+      const map = selector.getMap()!;
+      const [a, b] = cleanup.pair();
+      const [c, d] = cleanup.pair();
+      for (const fileobj of [d, b, c]) selector.register(fileobj, EVENT_READ, "first");
+      selector.unregister(d);
+      selector.register(d, EVENT_READ, "again"); // now the last
+      selector.modify(b, EVENT_WRITE, "modified"); // stays the first
+      const order = () => [...map.values()].map(({ fileobj }) => fileobj);
+      assertEquals(order(), [b, c, d]); // the first walk
+      selector.unregister(b);
+      selector.modify(c, EVENT_WRITE, "modified");
+      selector.register(b, EVENT_READ, "again");
+      assertEquals(order(), [c, d, b]);
+      const seen: unknown[] = [];
+      for (const [fd, key] of map) {
+        seen.push(key.fileobj);
+        if (fd === c.fileno()) {
+          selector.unregister(d);
+          selector.register(a, EVENT_READ, "late");
+        }
+      }
+      assertEquals(seen, [c, b, a]);
+      assertEquals(map.size, 3);
+    });
+
     test("getMap() has no way to write, and finds nothing for what is no file object", (cleanup) => {
       const selector = make(cleanup);
       const map = selector.getMap()!;
@@ -643,7 +670,8 @@ export function selectorContract({ name, create, select = synchronously, skips =
       selector.register(writer, EVENT_WRITE);
       assertEquals(await readyFds(selector, 0), []);
       cleanup.close(reader);
-      assertEquals(await readyFds(selector), [[writer, EVENT_WRITE]]);
+      // Wine's select() sleeps through that, one time in eight, and reports it when the time is over.
+      assertEquals(await readyFds(selector, 1), [[writer, EVENT_WRITE]]);
       assert(BROKEN_CODES.includes(assertThrows(() => write(writer, block), OSError).code));
     });
 

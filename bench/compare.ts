@@ -1,0 +1,234 @@
+/**
+ * Compares an echo server on this package with those that C, CPython, Node, Bun and Deno have of their own.
+ *
+ * Each server runs alone on one core, and the load on another. What counts is the processor time that one request costs
+ * the server, by the kernel's own accounting: requests per second are the load's as much as the server's, so that the
+ * table says how busy the load was. Each number is the median over the rounds, and each round measures every server
+ * once in every setting, in a process of its own.
+ *
+ * ```sh
+ * deno task compare                                            # everything, in half an hour
+ * deno task compare --connections 50 --sizes 64 --idle 0       # one setting
+ * deno task compare --peers c,ours,node --rounds 5 --seconds 2
+ * deno task compare --plot                                     # and draws bench/plots/*.svg
+ * ```
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { os } from "../ffi/platform.ts";
+import { compileC, descriptorLimit, machine } from "./programs.ts";
+import {
+  atMost,
+  type Goal,
+  median,
+  printGoals,
+  printTable,
+  ratiosOf,
+  showNumber,
+  showProgress,
+  showRatio,
+  type Spread,
+  spreadOf,
+} from "./report.ts";
+import { C, findPinning, findServers, type Load, measure, type Measurement, OURS, SERVER_IDS } from "./servers.ts";
+import type { Server } from "./servers.ts";
+
+/** Descriptors that a server needs beside those of its connections. */
+const SPARE_DESCRIPTORS = 64;
+
+/** Every measurement of a server under a load, one for each round. */
+interface Row {
+  server: Server;
+  load: Load;
+  measurements: Measurement[];
+}
+
+interface Options {
+  peers: string[];
+  connections: number[];
+  sizes: number[];
+  idle: number[];
+  rounds: number;
+  seconds: number;
+  warmUp: number;
+  python: string;
+  plot: boolean;
+}
+
+function parseOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      peers: { type: "string", default: SERVER_IDS.join() },
+      connections: { type: "string", default: "1,50,500,5000" },
+      sizes: { type: "string", default: "64,16384" },
+      idle: { type: "string", default: "0,10000" },
+      rounds: { type: "string", default: "3" },
+      seconds: { type: "string", default: "1" },
+      "warm-up": { type: "string", default: "1" },
+      python: { type: "string", default: "python3" },
+      plot: { type: "boolean", default: false },
+    },
+  });
+  const peers = values.peers.split(",");
+  const unknown = peers.find((peer) => !SERVER_IDS.includes(peer));
+  if (unknown !== undefined) throw new RangeError(`Cannot measure ${unknown}: use any of ${SERVER_IDS.join()}`);
+  const numbers = (option: "connections" | "sizes" | "idle", min: number) =>
+    values[option].split(",").map((text) => checkedNumber(option, text, min));
+  return {
+    peers,
+    connections: numbers("connections", 1),
+    sizes: numbers("sizes", 1),
+    idle: numbers("idle", 0),
+    rounds: checkedNumber("rounds", values.rounds, 1),
+    seconds: checkedNumber("seconds", values.seconds, 0.1),
+    warmUp: checkedNumber("warm-up", values["warm-up"], 0),
+    python: values.python,
+    plot: values.plot,
+  };
+}
+
+function checkedNumber(option: string, text: string, min: number): number {
+  const number = text === "" ? NaN : Number(text);
+  if (number >= min && number < Infinity) return number;
+  throw new RangeError(`Cannot use --${option} ${text}: use a number from ${min} on`);
+}
+
+/** Every combination of what was asked for, as far as one process may open so many descriptors. */
+function loadsOf({ connections, sizes, idle, seconds, warmUp }: Options): Load[] {
+  const most = descriptorLimit() - SPARE_DESCRIPTORS;
+  const loads: Load[] = [];
+  for (const bytes of sizes) {
+    for (const resting of idle) {
+      for (const active of connections) {
+        if (active + resting > most) {
+          console.log(`${active} connections beside ${resting} are left out: raise \`ulimit -n\``);
+        } else {
+          loads.push({ connections: active, idle: resting, bytes, seconds, warmUpSeconds: warmUp });
+        }
+      }
+    }
+  }
+  return loads;
+}
+
+async function measureAll(rows: Row[], rounds: number, loadProgram: string): Promise<void> {
+  const pin = findPinning();
+  let done = 0;
+  for (let round = 1; round <= rounds; round++) {
+    for (const { server, load, measurements } of rows) {
+      measurements.push(await measure(server, load, loadProgram, pin));
+      const setting = `${load.connections} connections, ${load.idle} idle, ${load.bytes} bytes`;
+      showProgress(++done, rounds * rows.length, `${server.name}, ${setting}`);
+    }
+  }
+}
+
+/** Microseconds of the server's processor that one request took, per round. */
+function cpuUs({ measurements }: Row): number[] {
+  return measurements.map(({ serverCpuSeconds, requests }) => serverCpuSeconds * 1e6 / requests);
+}
+
+function find(rows: Row[], id: string, load: Load): Row | undefined {
+  return rows.find((row) => row.server.id === id && row.load === load);
+}
+
+function printMeasurements(rows: Row[]): void {
+  const columns = [
+    { head: "connections" },
+    { head: "idle" },
+    { head: "bytes" },
+    { head: "server", isText: true },
+    { head: "requests/s" },
+    { head: "CPU us/request" },
+    { head: "of C" },
+    { head: "p50 us" },
+    { head: "p99 us" },
+    { head: "p99.9 us" },
+    { head: "MB" },
+    { head: "load busy" },
+  ];
+  printTable(
+    columns,
+    rows.map((row) => {
+      const { server, load, measurements } = row;
+      const of = (value: (measurement: Measurement) => number) => median(measurements.map(value));
+      const c = find(rows, C, load);
+      return [
+        showNumber(load.connections),
+        showNumber(load.idle),
+        showNumber(load.bytes),
+        server.name,
+        showNumber(of(({ requests, seconds }) => requests / seconds)),
+        showNumber(median(cpuUs(row)), 2),
+        c === undefined || c === row ? "" : showRatio(ratiosOf(cpuUs(row), cpuUs(c))),
+        showNumber(of(({ p50Us }) => p50Us)),
+        showNumber(of(({ p99Us }) => p99Us)),
+        showNumber(of(({ p999Us }) => p999Us)),
+        showNumber(of(({ residentBytes }) => residentBytes / 1e6)),
+        `${showNumber(of(({ loadCpuSeconds, seconds }) => 100 * loadCpuSeconds / seconds))} %`,
+      ];
+    }),
+  );
+}
+
+/** In the settings that the goals are for: at most so much of C's, and less than every other's. */
+function goalsOf(rows: Row[]): Goal[] {
+  return rows.filter(({ server, load }) =>
+    server.id === OURS && load.bytes === 64 && load.idle === 0 && [50, 500].includes(load.connections)
+  ).flatMap((ours) => {
+    const measure = `CPU per request, ${ours.load.connections} connections, 64 B`;
+    const ratioTo = (other: Row | undefined): Spread | null =>
+      other === undefined ? null : ratiosOf(cpuUs(ours), cpuUs(other));
+    const others = rows.filter(({ server, load }) => load === ours.load && server.id !== C && server.id !== OURS);
+    return [
+      { measure, toReach: "<= 1.2 x C", ...atMost(1.2, ratioTo(find(rows, C, ours.load))) },
+      ...others.map((other) => ({ measure, toReach: `< ${other.server.name}`, ...atMost(1, ratioTo(other)) })),
+    ];
+  });
+}
+
+/** Draws the pictures of the README; the library for it is fetched only now. */
+async function draw(rows: Row[], { rounds, python }: Options, directory: string): Promise<void> {
+  const { drawSelects, drawServers } = await import("./plots.ts");
+  const all = rows.filter(({ load }) => load.bytes === 64 && load.idle === 0 && load.connections > 1).map((row) => ({
+    name: row.server.name,
+    group: `${showNumber(row.load.connections)} connections, ${row.load.bytes} bytes`,
+    isOurs: row.server.id === OURS,
+    value: spreadOf(cpuUs(row)),
+  }));
+  if (all.length > 0) await drawServers(all, rounds, [...new Set(rows.map(({ server }) => server.version))]);
+  await drawSelects(directory, python, rounds);
+}
+
+async function main(): Promise<void> {
+  if (os !== "linux") throw new Deno.errors.NotSupported("Cannot compare: epoll is Linux's");
+  const options = parseOptions();
+  const directory = Deno.makeTempDirSync();
+  try {
+    console.log(machine());
+    const loadProgram = compileC("load.c", directory);
+    if (loadProgram === null) throw new Deno.errors.NotSupported("Cannot compare: the load is a program in C");
+    const servers = findServers(options.peers, directory, options.python);
+    for (const { name, version } of servers) console.log(`${name}: ${version}`);
+    const rows: Row[] = loadsOf(options).flatMap((load) =>
+      servers.map((server) => ({ server, load, measurements: [] }))
+    );
+    await measureAll(rows, options.rounds, loadProgram.command[0]!);
+    console.log(
+      `\nMedians of ${options.rounds} rounds of ${options.seconds} s; "of C" is a ratio of CPU with its range.\n`,
+    );
+    printMeasurements(rows);
+    const goals = goalsOf(rows);
+    if (goals.length > 0) {
+      console.log("\nThe goals. `deno task micro` has the others.\n");
+      printGoals(goals);
+    }
+    if (options.plot) await draw(rows, options, directory);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+await main();

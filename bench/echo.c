@@ -1,0 +1,69 @@
+/*
+ * An echo server in C on epoll. Prints the port that it listens on.
+ *
+ * Its sockets block: epoll says when one can be read, and a peer that does not take its echo holds up the others. The
+ * servers on CPython's selectors and on this package do the same, so that all three do the same work.
+ */
+
+#define _GNU_SOURCE /* accept4 */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MAX_EVENTS = 1024 };
+
+static int epoll;
+static char buffer[64 * 1024];
+
+static void fail(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+static void watch(int fd) {
+  struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+  if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == -1) fail("epoll_ctl");
+}
+
+static void echo(int fd) {
+  ssize_t count = recv(fd, buffer, sizeof buffer, 0);
+  for (ssize_t sent = 0; sent < count;) {
+    ssize_t taken = send(fd, buffer + sent, count - sent, MSG_NOSIGNAL);
+    if (taken == -1) count = -1;
+    else sent += taken;
+  }
+  if (count <= 0) close(fd);
+}
+
+int main(void) {
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (listener == -1) fail("socket");
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof address;
+  if (bind(listener, (struct sockaddr *)&address, length) == -1) fail("bind");
+  if (listen(listener, SOMAXCONN) == -1) fail("listen");
+  if (getsockname(listener, (struct sockaddr *)&address, &length) == -1) fail("getsockname");
+  epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll == -1) fail("epoll_create1");
+  watch(listener);
+  printf("%d\n", ntohs(address.sin_port));
+  fflush(stdout);
+
+  static struct epoll_event events[MAX_EVENTS];
+  for (;;) {
+    int count = epoll_wait(epoll, events, MAX_EVENTS, -1);
+    for (int i = 0; i < count; i++) {
+      int fd = events[i].data.fd;
+      if (fd != listener) {
+        echo(fd);
+      } else {
+        int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        if (connection == -1) fail("accept4");
+        watch(connection);
+      }
+    }
+  }
+}

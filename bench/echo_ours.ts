@@ -1,0 +1,28 @@
+/**
+ * An echo server on this package, as the README's. Prints the port that it listens on.
+ *
+ * @module
+ */
+
+import { EpollSelector, EVENT_READ } from "../mod.ts";
+import { createServer, type InetAddress, type Socket } from "../ffi/socket.ts";
+
+const selector = new EpollSelector<(socket: Socket) => void, Socket>();
+const listener = createServer({ hostname: "127.0.0.1", port: 0 });
+const buffer = new Uint8Array(64 * 1024);
+
+function accept(): void {
+  const [connection] = listener.accept();
+  selector.register(connection, EVENT_READ, echo);
+}
+
+function echo(connection: Socket): void {
+  const count = connection.recvInto(buffer);
+  if (count > 0) return connection.sendAll(buffer.subarray(0, count));
+  selector.unregister(connection);
+  connection.close();
+}
+
+selector.register(listener, EVENT_READ, accept);
+console.log((listener.getsockname() as InetAddress).port);
+for (;;) for (const [key] of selector.select()) key.data(key.fileobj);

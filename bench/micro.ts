@@ -1,0 +1,220 @@
+/**
+ * Times a selector's methods beside the same system calls in C and the same methods in CPython, and what a program that
+ * imports the package pays before it calls any; then says which of the package's goals were reached.
+ *
+ * Each number is the median over the rounds, and each round times every peer once, each in a process of its own.
+ *
+ * ```sh
+ * deno task micro --rounds 7
+ * ```
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { os } from "../ffi/platform.ts";
+import { findDeno, here, machine } from "./programs.ts";
+import {
+  atLeast,
+  atMost,
+  type Goal,
+  median,
+  printGoals,
+  printTable,
+  ratiosOf,
+  showNumber,
+  showProgress,
+  showRatio,
+  type Spread,
+  spreadOf,
+} from "./report.ts";
+import {
+  C,
+  C_WITH_THREAD,
+  type Case,
+  CPYTHON,
+  findPeers,
+  OURS,
+  type Peer,
+  possible,
+  timeAll,
+  type Timing,
+} from "./timings.ts";
+
+const select = (ready: number, idle: number = 0): Case => ({ measure: "select", ready, idle });
+
+/** Every peer. */
+const CASES: Case[] = [
+  ...[1, 100, 1_000, 8_000].map((ready) => select(ready)),
+  { measure: "register", ready: 0, idle: 1_000 },
+  { measure: "modify", ready: 0, idle: 1_000 },
+];
+/** Those whose cost does not grow with what is idle. */
+const BESIDE_IDLE = [select(5), select(5, 19_000)];
+
+/** How often the cost of an import is measured in each round. */
+const IMPORTS = 3;
+
+/** What the import of the package, and a registration, cost. */
+interface Footprint {
+  /** Milliseconds that `mod.ts` takes to be imported, beyond those of an empty module; per round. */
+  importMs: number[];
+  /** Libraries that were opened meanwhile. */
+  libraries: number;
+  /** Bytes of heap, and of buffers outside it, that one registered descriptor takes. */
+  bytesPerKey: number;
+}
+
+function parseOptions(): { rounds: number; python: string } {
+  const { values } = parseArgs({
+    options: { rounds: { type: "string", default: "7" }, python: { type: "string", default: "python3" } },
+  });
+  const rounds = Number(values.rounds);
+  if (Number.isInteger(rounds) && rounds > 0) return { rounds, python: values.python };
+  throw new RangeError(`Cannot run ${values.rounds} rounds: use a whole number above 0`);
+}
+
+/** Runs `footprint.ts` in a process of its own. */
+function footprintOf<T>(...args: string[]): T {
+  const [program, ...flags] = findDeno().command;
+  const { success, stdout, stderr } = new Deno.Command(program!, {
+    args: [...flags, "--allow-read", "--allow-ffi", "--v8-flags=--expose-gc", here("footprint.ts"), ...args],
+  }).outputSync();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`Cannot measure ${args}: ${decoder.decode(stderr)}`);
+  return JSON.parse(decoder.decode(stdout));
+}
+
+function measureFootprint(rounds: number): Footprint {
+  const importMs: number[] = [];
+  let libraries = 0;
+  for (let round = 1; round <= rounds; round++) {
+    const own: number[] = [];
+    const empty: number[] = [];
+    for (let time = 0; time < IMPORTS; time++) {
+      const imported = footprintOf<{ ms: number; libraries: number }>("import", "../mod.ts");
+      own.push(imported.ms);
+      libraries = imported.libraries;
+      empty.push(footprintOf<{ ms: number }>("import", "data:text/javascript,").ms);
+    }
+    importMs.push(median(own) - median(empty));
+    showProgress(round, rounds, "the import of mod.ts");
+  }
+  return { importMs, libraries, bytesPerKey: footprintOf<{ bytes: number }>("register").bytes };
+}
+
+function find(timings: Timing[], name: string, wanted: Case): Timing | undefined {
+  return timings.find(({ peer, measure, ready, idle }) =>
+    peer.name === name && measure === wanted.measure && ready === wanted.ready && idle === wanted.idle
+  );
+}
+
+/** How many times as long one takes as another; null if either was left out. */
+function ratio(one: Timing | undefined, other: Timing | undefined): Spread | null {
+  return one === undefined || other === undefined ? null : ratiosOf(one.ns, other.ns);
+}
+
+function printTimings(timings: Timing[]): void {
+  const cell = (timing: Timing, name: string) => {
+    const ratios = ratio(timing, find(timings, name, timing));
+    return ratios === null || timing.peer.name === name ? "" : showRatio(ratios);
+  };
+  const rows = timings.map((timing) => {
+    const { median, min, max } = spreadOf(timing.ns);
+    const words = { select: "select(0)", register: "register + unregister", modify: "modify" };
+    return [
+      words[timing.measure],
+      showNumber(timing.ready),
+      showNumber(timing.idle),
+      timing.peer.name,
+      showNumber(median),
+      `${showNumber(min)}..${showNumber(max)}`,
+      timing.measure === "select" ? showNumber(median / timing.ready, 1) : "",
+      cell(timing, C),
+      cell(timing, OURS),
+    ];
+  });
+  const columns = [
+    { head: "turn", isText: true },
+    { head: "ready" },
+    { head: "idle" },
+    { head: "", isText: true },
+    { head: "ns" },
+    { head: "min..max" },
+    { head: "ns/event" },
+    { head: "of C" },
+    { head: "of ours" },
+  ];
+  printTable(columns, rows);
+}
+
+/**
+ * At most so many times C's time, and at least so many times faster than CPython; beside the latter, how many times
+ * faster C is where a second thread sleeps. That is the kernel's share, and nothing on Deno can be faster.
+ */
+function twoGoals(measure: string, timings: Timing[], wanted: Case, ofC: number, overCPython: number): Goal[] {
+  const ours = find(timings, OURS, wanted);
+  const cpython = find(timings, CPYTHON, wanted);
+  const bound = ratio(cpython, find(timings, C_WITH_THREAD, wanted));
+  const goal = atLeast(overCPython, ratio(cpython, ours));
+  return [
+    { measure, toReach: `<= ${ofC} x C`, ...atMost(ofC, ratio(ours, find(timings, C, wanted))) },
+    {
+      measure,
+      toReach: `>= ${overCPython} x faster than CPython`,
+      ...goal,
+      measured: bound === null ? goal.measured : `${goal.measured}; C ${bound.median.toFixed(2)}`,
+    },
+  ];
+}
+
+function goalsOf(timings: Timing[], { importMs, libraries, bytesPerKey }: Footprint): Goal[] {
+  const beside = ratio(find(timings, OURS, select(5, 19_000)), find(timings, OURS, select(5)));
+  const importing = spreadOf(importMs);
+  return [
+    ...twoGoals("select(0), 1 ready", timings, select(1), 1.2, 3),
+    ...twoGoals("select(0), 1,000 ready", timings, select(1_000), 1.3, 3),
+    ...twoGoals("select(0), 8,000 ready", timings, select(8_000), 1.6, 2.5),
+    ...twoGoals("register + unregister", timings, { measure: "register", ready: 0, idle: 1_000 }, 1.3, 2),
+    ...twoGoals("modify", timings, { measure: "modify", ready: 0, idle: 1_000 }, 1.4, 5),
+    { measure: "5 ready among 19,000 idle, against among 0", toReach: "<= 1.1", ...atMost(1.1, beside) },
+    {
+      measure: "import of mod.ts, over that of an empty module",
+      toReach: "<= 5 ms",
+      measured: `${importing.median.toFixed(1)} ms (${importing.min.toFixed(1)}..${importing.max.toFixed(1)})`,
+      isReached: importing.median <= 5,
+    },
+    { measure: "libraries opened by it", toReach: "none", measured: `${libraries}`, isReached: libraries === 0 },
+    {
+      measure: "heap per registered descriptor",
+      toReach: "<= 250 bytes",
+      measured: `${showNumber(bytesPerKey)} bytes`,
+      isReached: bytesPerKey <= 250,
+    },
+  ];
+}
+
+function main(): void {
+  if (os !== "linux") throw new Deno.errors.NotSupported("Cannot time: epoll and eventfd are Linux's");
+  const { rounds, python } = parseOptions();
+  const directory = Deno.makeTempDirSync();
+  try {
+    console.log(machine());
+    const peers = findPeers(directory, python);
+    for (const version of new Set(peers.map(({ version }) => version))) console.log(version);
+    const cross = (cases: Case[], peers: Peer[]): Timing[] =>
+      possible(cases).flatMap((one) => peers.map((peer) => ({ ...one, peer, ns: [] })));
+    const flat = peers.filter(({ name }) => name !== "PollSelector" && name !== "SelectSelector");
+    const timings = [...cross(CASES, peers), ...cross(BESIDE_IDLE, flat)];
+    timeAll(timings, rounds);
+    const footprint = measureFootprint(rounds);
+    console.log(`\nOne turn, in nanoseconds. Median and range of ${rounds} rounds; "of C" and "of ours" are ratios.\n`);
+    printTimings(timings);
+    console.log("\nThe goals. `deno task compare` has those for servers.\n");
+    printGoals(goalsOf(timings, footprint));
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+main();

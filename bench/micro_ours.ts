@@ -1,0 +1,84 @@
+/**
+ * The methods of a selector of ours.
+ *
+ * Usage: `micro_ours.ts select|register|modify <how many descriptors are ready> <how many are idle> [selector]`
+ *
+ * Prints `{"ns": <nanoseconds per turn>}`. A turn of `select` is one that only looks, and the walk over what it gave; of
+ * `register`, that and `unregister`; of `modify`, one that asks for other events.
+ *
+ * @module
+ */
+
+import { type BaseSelector, EpollSelector, EVENT_READ, EVENT_WRITE, PollSelector, SelectSelector } from "../mod.ts";
+import { idleEventfds, readyEventfds } from "./eventfd.ts";
+
+// The same in micro.c and micro.py.
+const BATCH_MS = 20;
+const BATCHES = 15;
+
+/** Takes so many turns on a selector and a descriptor of its own, and gives the milliseconds that they took. */
+type Batch = (selector: BaseSelector, spareFd: number, turns: number) => number;
+
+const selectors = { EpollSelector, PollSelector, SelectSelector };
+const batches: Record<string, Batch> = {
+  select(selector, _spareFd, turns) {
+    let sum = 0;
+    const start = performance.now();
+    for (let turn = 0; turn < turns; turn++) {
+      for (const [, events] of selector.select(0)) sum += events;
+    }
+    const end = performance.now();
+    if (sum === 0) throw new Error("select() gave no events");
+    return end - start;
+  },
+
+  register(selector, spareFd, turns) {
+    const start = performance.now();
+    for (let turn = 0; turn < turns; turn++) {
+      selector.register(spareFd, EVENT_READ);
+      selector.unregister(spareFd);
+    }
+    return performance.now() - start;
+  },
+
+  modify(selector, spareFd, turns) {
+    let events = EVENT_READ;
+    const start = performance.now();
+    for (let turn = 0; turn < turns; turn++) {
+      events ^= EVENT_WRITE;
+      selector.modify(spareFd, events);
+    }
+    return performance.now() - start;
+  },
+};
+
+function named<T>(things: Record<string, T>, name: string): T {
+  const thing = things[name];
+  if (thing === undefined) throw new RangeError(`Cannot time ${name}: use ${Object.keys(things).join(", ")}`);
+  return thing;
+}
+
+/**
+ * Runs longer and longer batches, and gives the number of turns in one that is long enough.
+ *
+ * They are long because an event loop is: V8 compiles a loop that goes on otherwise than one that is called many times.
+ */
+function warmUp(timeBatch: (turns: number) => number): number {
+  let turns = 1;
+  while (timeBatch(turns) < BATCH_MS) turns *= 2;
+  return turns;
+}
+
+const [measure, ready, idle, name = EpollSelector.name] = Deno.args;
+const [spareFd] = idleEventfds(1);
+const selector: BaseSelector = new (named<new () => BaseSelector>(selectors, name))();
+// select(2) looks at every number up to the greatest, and poll(2) at all in the order of registration.
+const readyFds = readyEventfds(Number(ready));
+for (const fd of [...idleEventfds(Number(idle)), ...readyFds]) selector.register(fd, EVENT_READ);
+if (selector.select(0).length !== readyFds.length) throw new Error("select() did not give every ready descriptor");
+if (measure === "modify") selector.register(spareFd!, EVENT_READ);
+
+const batch = named(batches, measure!);
+const turns = warmUp((turns) => batch(selector, spareFd!, turns));
+const times = Array.from({ length: BATCHES }, () => batch(selector, spareFd!, turns)).sort((a, b) => a - b);
+console.log(JSON.stringify({ ns: times[Math.floor(BATCHES / 2)]! * 1e6 / turns }));

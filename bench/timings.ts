@@ -1,0 +1,93 @@
+/**
+ * Times what `micro.c`, `micro_ours.ts` and `micro.py` do, each turn of them in a process of its own, interleaved.
+ *
+ * @module
+ */
+
+import { showProgress } from "./report.ts";
+import { compileC, descriptorLimit, findCPython, findDeno, here } from "./programs.ts";
+
+/** Descriptors that a process needs beside those that it times: its standard streams, the selector, Deno's own. */
+const SPARE_DESCRIPTORS = 64;
+
+/** Who is timed: its name and its command, to which the case is added. */
+export interface Peer {
+  name: string;
+  version: string;
+  command: string[];
+  /** What follows the case. */
+  suffix: string[];
+}
+
+/** What is timed. */
+export interface Case {
+  measure: "select" | "register" | "modify";
+  ready: number;
+  idle: number;
+}
+
+/** The nanoseconds per turn of one peer in one case, one number for each round. */
+export interface Timing extends Case {
+  peer: Peer;
+  ns: number[];
+}
+
+export const C = "C";
+export const C_WITH_THREAD = "C with an idle thread";
+export const OURS = "EpollSelector";
+export const CPYTHON = "CPython";
+
+/** Finds the peers that are on this machine. */
+export function findPeers(directory: string, python: string): Peer[] {
+  const c = compileC("micro.c", directory);
+  const cpython = findCPython(python);
+  const deno = findDeno();
+  const ours = ["EpollSelector", "PollSelector", "SelectSelector"].map((name) => ({
+    name,
+    version: deno.version,
+    command: [...deno.command, "--allow-ffi", here("micro_ours.ts")],
+    suffix: [name],
+  }));
+  return [
+    ...c === null ? [] : [
+      { name: C, version: c.version, command: c.command, suffix: [] },
+      { name: C_WITH_THREAD, version: c.version, command: [...c.command, "--idle-thread"], suffix: [] },
+    ],
+    ...ours,
+    ...cpython === null ? [] : [
+      { name: CPYTHON, version: cpython.version, command: [...cpython.command, here("micro.py")], suffix: [] },
+    ],
+  ];
+}
+
+/** The cases that this system lets one process open the descriptors for; it says which are left out. */
+export function possible(cases: Case[]): Case[] {
+  const most = descriptorLimit() - SPARE_DESCRIPTORS;
+  return cases.filter(({ ready, idle }) => {
+    if (ready + idle <= most) return true;
+    console.log(
+      `${ready} ready and ${idle} idle are left out: raise \`ulimit -n\` to ${ready + idle + SPARE_DESCRIPTORS}`,
+    );
+    return false;
+  });
+}
+
+/** Times every peer in every case once per round, so that what else the machine does meets all of them alike. */
+export function timeAll(timings: Timing[], rounds: number): void {
+  let done = 0;
+  for (let round = 1; round <= rounds; round++) {
+    for (const timing of timings) {
+      timing.ns.push(timeOnce(timing));
+      showProgress(++done, rounds * timings.length, `${timing.peer.name}, ${timing.measure}`);
+    }
+  }
+}
+
+function timeOnce({ peer: { name, command: [program, ...args], suffix }, measure, ready, idle }: Timing): number {
+  const { success, stdout, stderr } = new Deno.Command(program!, {
+    args: [...args, measure, `${ready}`, `${idle}`, ...suffix],
+  }).outputSync();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`Cannot time ${name}, ${measure} ${ready} ${idle}: ${decoder.decode(stderr)}`);
+  return JSON.parse(decoder.decode(stdout)).ns;
+}
