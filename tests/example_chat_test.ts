@@ -8,7 +8,9 @@ import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { SO_LINGER, SO_RCVBUF, Socket, SOL_SOCKET } from "../ffi/socket.ts";
 import { memoryOf, Program } from "./program.ts";
-import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, test, text } from "./util.ts";
+import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, test, testUnless, text } from "./util.ts";
+
+const AT_CTRL_C = "chat_server says goodbye at Ctrl-C, and ends well";
 
 type ChatServer = Program & { port: number };
 
@@ -90,6 +92,14 @@ describe("chat_server", () => {
       socket.close();
     }
     assertEquals(ann.line(), "* Bob was lost (ECONNRESET)");
+  });
+
+  testUnless({ windows: { [AT_CTRL_C]: "there are no signals to send on Windows" } })(AT_CTRL_C, async () => {
+    await using server = await chatServer();
+    using ann = new Guest(server, "Ann");
+    server.kill("SIGINT");
+    assertEquals([ann.line(), ann.line()], ["* The chat is over", null]);
+    assertEquals(await server.ended(), { code: 0, signal: null });
   });
 
   test("chat_server serves a thousand people, of whom slow ones harm nobody", async () => {

@@ -57,6 +57,14 @@ describe("README", () => {
     }
   });
 
+  test("its table has every example, each of which is an entry point", () => {
+    const listed = [...README.matchAll(/^\| `--allow-[^`]*?(examples\/\w+\.ts)/gm)].map((match) => match[1]!).sort();
+    const files = [...Deno.readDirSync(join(ROOT, "examples"))].map(({ name }) => `examples/${name}`).sort();
+    assertEquals(listed, files);
+    const exports = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).exports as Record<string, string>;
+    for (const file of files) assertEquals(exports[`./${file.replace(".ts", "").replaceAll("_", "-")}`], `./${file}`);
+  });
+
   test("its commands name what there is", () => {
     const tasks = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).tasks as object;
     const commands = blocks("sh").join("").trim().split("\n");
