@@ -1,7 +1,8 @@
 /**
  * An echo server for any number of clients in one thread, after the one in Python's documentation of `selectors`.
  *
- * Each registration carries in its `data` the function to call: `accept` for the listener, `echo` for a connection.
+ * Each registration carries in its `data` the function to call: `accept` for the listener, `echo` for a connection. Ctrl-C
+ * shuts it down.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/echo-server --port 65432
@@ -21,21 +22,16 @@ const unsent = new Map<Socket, Uint8Array>();
 const buffer = new Uint8Array(64 * 1024);
 const { selector, listener, log } = start();
 
-for (;;) {
-  const isPaused = !selector.getMap()!.has(listener);
-  const ready = selector.select(isPaused ? 1 : null);
-  if (isPaused && ready.length === 0) selector.register(listener, EVENT_READ, accept);
-  for (const [key, events] of ready) {
-    try {
-      key.data(key.fileobj, events);
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
-      log(error.message);
-      // The peer's failure, a reset above all, is the end of its own connection only. The listener fails where there is
-      // no descriptor for one more connection, which then waits in its queue: until one ends, or nothing else is to do.
-      if (key.fileobj === listener) selector.unregister(listener);
-      else close(key.fileobj);
-    }
+Deno.addSignalListener("SIGINT", shutDown);
+for await (const [key, events] of selector) {
+  try {
+    key.data(key.fileobj, events);
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    log(error.message);
+    // The peer's failure, a reset above all, is the end of its own connection only.
+    if (key.fileobj === listener) pause();
+    else close(key.fileobj);
   }
 }
 
@@ -75,7 +71,24 @@ function close(connection: Socket): void {
   unsent.delete(connection);
   selector.unregister(connection);
   connection.close();
-  if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, accept);
+  resume();
+}
+
+/** Lets connections wait in the listener's queue where there is no descriptor for one more, until another ends. */
+function pause(): void {
+  selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(resume, 1000)); // or until somebody else has given one back
+}
+
+function resume(): void {
+  if (selector.getMap()?.has(listener) === false) selector.register(listener, EVENT_READ, accept);
+}
+
+function shutDown(): void {
+  console.log("Server shutting down");
+  Deno.removeSignalListener("SIGINT", shutDown);
+  for (const socket of [listener, ...[...selector.getMap()!.values()].map((key) => key.fileobj)]) socket.close();
+  selector.close(); // ends the loop
 }
 
 function start() {

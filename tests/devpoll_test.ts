@@ -67,21 +67,24 @@ function test(name: string, body: () => void | Promise<void>): void {
 
 if (isLinux) {
   const { interrupted } = await import("./signals.ts");
+  const { asyncContract } = await import("./async_contract.ts");
   const { asynchronously, selectorContract } = await import("./selector_contract.ts");
   standIn("devpoll", functions, "illumos");
 
-  selectorContract({
+  const contract = {
     name: "DevpollSelector",
-    create: () => new DevpollSelector(),
+    create: <D>() => new DevpollSelector<D>(),
     skips: {
       "select() waits for a tenth of a millisecond, and not for a whole one": "/dev/poll knows whole milliseconds only",
     },
-  });
+  };
+  selectorContract(contract);
   selectorContract({
-    name: "DevpollSelector, waiting asynchronously",
-    create: () => new DevpollSelector(),
+    name: `${contract.name}, waiting asynchronously`,
+    create: contract.create,
     select: asynchronously,
   });
+  asyncContract(contract);
 
   describe("Devpoll: signals", () => {
     test("poll() goes on waiting when signals interrupt it", async () => {

@@ -10,6 +10,7 @@ import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
 import { AF_INET, AF_INET6, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { deno, descriptorsOf, echoed, EXAMPLES, memoryOf, Program, run, until } from "./program.ts";
 import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, skip, testUnless, text } from "./util.ts";
 
 const NO_PROC = "there is no /proc to read another process's memory and descriptors from";
@@ -21,6 +22,7 @@ const test = testUnless({
     "a client that sends and does not read is not read either, and costs no memory": NO_PROC,
     "ten thousand idle connections and fifty busy ones are served, and leave nothing behind": NO_PROC,
     "a server without a free descriptor goes on serving, and accepts again when there is one": "there is no such limit",
+    "Ctrl-C shuts the server down, with its connections": "a test cannot press Ctrl-C there",
   },
   emulated: {
     "a client that sends and does not read is not read either, and costs no memory": LOAD,
@@ -28,8 +30,6 @@ const test = testUnless({
   },
 });
 
-const ROOT = join(import.meta.dirname!, "..");
-const EXAMPLES = join(ROOT, "examples");
 const HOSTS = ["127.0.0.1", "::1"] as const;
 
 /** Option, a struct timeval: a receiving call fails after that time. Its number is Linux's. */
@@ -37,57 +37,6 @@ const SO_RCVTIMEO = 20;
 
 /** Length of a long message; a command line of Windows ends after 32,767 characters. */
 const LONG = isWindows ? 30_000 : 100_000;
-
-/** A program that runs beside the test, and whose output is read line by line. */
-class Program implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #lines: ReadableStreamDefaultReader<string>;
-  #rest = "";
-
-  constructor(command: string, ...args: string[]) {
-    this.#child = new Deno.Command(command, { args, stdin: "null", stdout: "piped", stderr: "inherit" }).spawn();
-    this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** Reads on until a line matches, and gives its groups. */
-  async line(pattern: RegExp): Promise<string[]> {
-    // A program that never prints it is ended, which ends its output.
-    const patience = setTimeout(() => this.#child.kill("SIGKILL"), 30_000);
-    try {
-      return await this.#line(pattern);
-    } finally {
-      clearTimeout(patience);
-    }
-  }
-
-  async #line(pattern: RegExp): Promise<string[]> {
-    for (;;) {
-      for (let end; (end = this.#rest.indexOf("\n")) !== -1;) {
-        const line = this.#rest.slice(0, end);
-        this.#rest = this.#rest.slice(end + 1);
-        const match = pattern.exec(line);
-        if (match !== null) return match.slice(1);
-      }
-      const { value, done } = await this.#lines.read();
-      assert(!done, `The program ended before it printed ${pattern}`);
-      this.#rest += value;
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended by itself
-    }
-    await this.#lines.cancel();
-    await this.#child.status;
-  }
-}
 
 interface EchoServer extends AsyncDisposable {
   hostname: string;
@@ -97,7 +46,7 @@ interface EchoServer extends AsyncDisposable {
 
 async function echoServer(host: string, ...options: string[]): Promise<EchoServer> {
   const args = ["run", "--no-prompt", "--allow-ffi", join(EXAMPLES, "echo_server.ts"), "--host", host, "--port", "0"];
-  const program = new Program(Deno.execPath(), ...args, ...options);
+  const program = new Program(Deno.execPath(), [...args, ...options]);
   const [hostname, port] = await program.line(/^Listening on (\S+) port (\d+); try: nc \1 \2$/);
   return {
     hostname: hostname!,
@@ -105,44 +54,6 @@ async function echoServer(host: string, ...options: string[]): Promise<EchoServe
     pid: program.pid,
     [Symbol.asyncDispose]: () => program[Symbol.asyncDispose](),
   };
-}
-
-/** Runs a program to its end. */
-async function run(command: string, ...args: string[]): Promise<{ code: number; out: string; error: string }> {
-  const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null", env: { NO_COLOR: "1" } })
-    .output();
-  return { code, out: text(stdout), error: text(stderr) };
-}
-
-function deno(example: string, ...args: string[]): ReturnType<typeof run> {
-  return run(Deno.execPath(), "run", "--no-prompt", "--allow-ffi", join(EXAMPLES, example), ...args);
-}
-
-/** Sends bytes over a connection of Deno's, and reads as many back. */
-async function echoed(connection: Deno.Conn, message: string): Promise<string> {
-  const data = bytes(message);
-  for (let sent = 0; sent < data.length;) sent += await connection.write(data.subarray(sent));
-  const back = new Uint8Array(data.length);
-  for (let received = 0; received < back.length;) received += (await connection.read(back.subarray(received)))!;
-  return text(back);
-}
-
-/** Memory of a process that is its own, in bytes. */
-function memoryOf(pid: number): number {
-  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return 1024 * (Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]));
-}
-
-function descriptorsOf(pid: number): number {
-  return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
-}
-
-/** Waits until something holds, in a test that cannot be told when. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    assertLess(tries, 500, `Still not so: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 const python = await run("python3", "--version").catch(() => null);
@@ -268,10 +179,21 @@ describe("echo_server and echo_client", () => {
     assertEquals(await echoed(witness, "and again"), "and again");
   });
 
+  test("Ctrl-C shuts the server down, with its connections", async () => {
+    await using program = Program.example("echo_server.ts", "--port", "0");
+    const [port] = await program.line(/^Listening on \S+ port (\d+)/);
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    assertEquals(await echoed(connection, "hello"), "hello");
+    program.kill("SIGINT");
+    await program.line(/^Server shutting down$/);
+    assertEquals(await connection.read(new Uint8Array(10)), null);
+    assertEquals(await program.ended(), { code: 0, signal: null });
+  });
+
   test("a server without a free descriptor goes on serving, and accepts again when there is one", async () => {
     const server = join(EXAMPLES, "echo_server.ts");
     const command = `ulimit -n 64; exec "$0" run --no-prompt --allow-ffi "$1" --port 0`;
-    await using program = new Program("sh", "-c", command, Deno.execPath(), server);
+    await using program = new Program("sh", ["-c", command, Deno.execPath(), server]);
     const [port] = await program.line(/^Listening on \S+ port (\d+)/);
     const address = { hostname: "127.0.0.1", port: Number(port) };
     const clients = Array.from({ length: 64 }, () => {
@@ -341,7 +263,11 @@ describe("echo_server and echo_client", () => {
     });
 
     test(titles[1], async () => {
-      await using program = new Program("python3", "-u", join(import.meta.dirname!, "python", "echo_server.py"), host);
+      await using program = new Program("python3", [
+        "-u",
+        join(import.meta.dirname!, "python", "echo_server.py"),
+        host,
+      ]);
       const [port] = await program.line(/^listening on port (\d+)$/);
       const { code, out, error } = await deno("echo_client.ts", "--host", host, "--port", port!);
       assertEquals([code, error], [0, ""]);

@@ -5,9 +5,13 @@
  * It shares no number, layout or function with the code under test: whatever is written twice was written down twice, from
  * the systems' headers and manuals. It looks at all descriptors each time, and is no faster than that.
  *
+ * Its patience has an end: where a kernel that was told the wrong thing would sleep for ever, or be asked for ever, it
+ * throws, and the test fails in place of hanging.
+ *
  * @module
  */
 
+import { assert } from "@std/assert";
 import { arch, os, standIn } from "../ffi/platform.ts";
 
 /** A system that can be stood in for. */
@@ -17,7 +21,8 @@ export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";
 const c = (os !== "linux" ? null : Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },
-  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   fcntl: { parameters: ["i32", "i32", "i32"], result: "i32" },
   fstat: { parameters: ["i32", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
@@ -171,6 +176,10 @@ export interface KqueueStandIn {
   inject: { fd: number; filter: number; flags?: number; udata: bigint }[];
   /** Whether EV_RECEIPT is known. */
   knowsReceipts: boolean;
+  /** How many milliseconds it sleeps at most, in all of its waits; no test lets it sleep half as long. */
+  patienceMs: number;
+  /** How many calls it takes and descriptors it looks at; the greatest set has 65,536, and is looked at a few times. */
+  looks: number;
   /** Errors of whole kevent() calls to come. */
   fail: number[];
   /** Filters that are registered for a descriptor. */
@@ -189,6 +198,8 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     refuse: new Map(),
     inject: [],
     knowsReceipts: true,
+    patienceMs: 1_000,
+    looks: 1_000_000,
     fail: [],
     filtersOf: (fd) =>
       [...queues.values()].flatMap((notes) => [...notes.values()])
@@ -287,6 +298,20 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     return 0;
   }
 
+  /**
+   * Makes the queue's own descriptor readable when there is something in the queue, for whoever waits for it: it is an epoll
+   * instance that waits for the same. It may be readable too often, as after an EV_CLEAR, and never too seldom.
+   */
+  function mirror(kq: number, notes: Map<string, Note>, ident: bigint): void {
+    const [reads, writes] = [dialect.read, dialect.write].map((filter) => notes.has(`${filter}:${ident}`));
+    const mask = (reads ? POLLIN | POLLRDHUP : 0) | (writes ? POLLOUT : 0);
+    const fd = Number(BigInt.asIntN(32, ident));
+    const [EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD] = [1, 2, 3];
+    const event = new Int32Array([mask, 0, 0, 0]); // struct epoll_event, and more
+    if (mask === 0) c.epoll_ctl(kq, EPOLL_CTL_DEL, fd, event);
+    else if (c.epoll_ctl(kq, EPOLL_CTL_MOD, fd, event) !== 0) c.epoll_ctl(kq, EPOLL_CTL_ADD, fd, event);
+  }
+
   /** What a file's event says now, or null if there is none. */
   function stateOf(note: Note, revents: number): { data: bigint; flags: number } | null {
     const fd = Number(note.ident);
@@ -305,6 +330,29 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       : intFrom((cell) => c.getsockopt(fd, 1, 7, cell, new Int32Array([4]))); // SO_SNDBUF
     const used = intFrom((cell) => c.ioctl(fd, note.isPipe ? 0x541bn : 0x5411n, cell)); // FIONREAD, SIOCOUTQ
     return { data: BigInt(Math.max(size - used, 1)), flags };
+  }
+
+  /** Takes note of a call of kevent(), or of how many descriptors one has to look at. */
+  function look(count: number): void {
+    control.looks -= count;
+    assert(control.looks > 0, "kevent() is called over and over, or looks at all descriptors with each change");
+  }
+
+  /** Calls ppoll(), which may be the last that the stand-in has patience for; gives what it gave, or `-errno`. */
+  function poll(pollfds: DataView<ArrayBuffer>, count: number, waitMs: number): number {
+    look(20 + count); // the call itself takes as long as twenty
+    const boundMs = Math.min(waitMs, control.patienceMs);
+    const time = new BigInt64Array([
+      BigInt(Math.floor(boundMs / 1000)),
+      BigInt(Math.min(Math.ceil((boundMs % 1000) * 1e6), 999_999_999)),
+    ]);
+    const start = performance.now();
+    const ready = c.ppoll(new Uint8Array(pollfds.buffer), BigInt(count), time, null);
+    const outcome = ready < 0 ? -errno[0]! : ready;
+    // What a busy machine adds does not count.
+    control.patienceMs -= Math.min(performance.now() - start, boundMs);
+    assert(outcome !== 0 || boundMs === waitMs, "kevent() waits for what does not come");
+    return outcome;
   }
 
   /** Looks at, or waits for, what is there; gives the events, or the errno of the wait. */
@@ -331,12 +379,8 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         if (note.filter === dialect.user && note.triggered) waitMs = 0;
         if (note.filter === dialect.timer) waitMs = Math.min(waitMs, Math.max(note.expires - performance.now(), 0));
       }
-      const time = waitMs === Infinity ? null : new BigInt64Array([
-        BigInt(Math.floor(waitMs / 1000)),
-        BigInt(Math.min(Math.ceil((waitMs % 1000) * 1e6), 999_999_999)),
-      ]);
-      const count = c.ppoll(new Uint8Array(pollfds.buffer), BigInt(files.length), time, null);
-      if (count < 0) return errno[0]!;
+      const outcome = poll(pollfds, files.length, waitMs);
+      if (outcome < 0) return -outcome;
 
       const found: [name: string, note: Note, event: Event][] = [];
       const revents = new Map(files.map(([name], index) => [name, pollfds.getInt16(8 * index + 6, true)]));
@@ -399,6 +443,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     nevents: bigint,
     timeout: Int32Array<ArrayBuffer> | null,
   ): number {
+    look(1);
     control.calls.push(Number(nchanges));
     const failure = control.fail.shift();
     if (failure !== undefined) return fails(failure);
@@ -419,6 +464,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     for (let index = 0; index < Number(nchanges); index++) {
       const event = read(changes!, index);
       const error = change(notes, event);
+      mirror(kq, notes, event.ident);
       const wantsReceipt = control.knowsReceipts && (event.flags & EV.RECEIPT) !== 0;
       if (error === 0 && !wantsReceipt) continue;
       if (filled === room) return error === 0 ? 0 : fails(error);
@@ -441,7 +487,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
 
   const functions = {
     kqueue(): number {
-      const fd = c.eventfd(0, 0);
+      const fd = c.epoll_create1(0);
       if (fd >= 0) queues.set(fd, new Map());
       return fd;
     },

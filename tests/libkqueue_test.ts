@@ -8,7 +8,8 @@ import { describe } from "@std/testing/bdd";
 import { Kevent, KQ_EV_ADD, KQ_EV_CLEAR, KQ_FILTER_READ, KQ_FILTER_USER, KQ_NOTE_TRIGGER, Kqueue } from "../ffi/mod.ts";
 import { os } from "../ffi/platform.ts";
 import { EVENT_READ, EVENT_WRITE, type FileObject, KqueueSelector } from "../mod.ts";
-import { selectorContract } from "./selector_contract.ts";
+import { asyncContract } from "./async_contract.ts";
+import { asynchronously, selectorContract } from "./selector_contract.ts";
 import { bytes, Cleanup, openDescriptors, readyFds, skip, test } from "./util.ts";
 
 /** Why there is no kqueue here, or null if there is one. */
@@ -90,7 +91,10 @@ if (obstacle !== null) {
   });
 } else {
   // A kernel's own: the contract without exception.
-  selectorContract({ name: "KqueueSelector", create: <D>() => new KqueueSelector<D>() });
+  const contract = { name: "KqueueSelector", create: <D>() => new KqueueSelector<D>() };
+  selectorContract(contract);
+  selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
+  asyncContract(contract);
 
   describe("KqueueSelector", () => {
     test("fileno() of one selector can be waited for by another", () => {

@@ -670,7 +670,8 @@ export function selectorContract({ name, create, select = synchronously, skips =
       selector.register(writer, EVENT_WRITE);
       assertEquals(await readyFds(selector, 0), []);
       cleanup.close(reader);
-      assertEquals(await readyFds(selector), [[writer, EVENT_WRITE]]);
+      // Wine's select() sleeps through that, one time in eight, and reports it when the time is over.
+      assertEquals(await readyFds(selector, 1), [[writer, EVENT_WRITE]]);
       assert(BROKEN_CODES.includes(assertThrows(() => write(writer, block), OSError).code));
     });
 

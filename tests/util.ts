@@ -49,19 +49,22 @@ export function openDescriptors(): Map<number, string> {
  * The check is in the test's own function, and not in an `afterEach`, since a failure there is not always reported.
  */
 export function test(name: string, body: () => void | Promise<void>): void {
-  it(name, async () => {
-    const before = openDescriptors();
-    await body();
-    // Deno closes the pipes of a child in its own time.
-    for (let tries = 0; tries < 100 && !sameKeys(openDescriptors(), before); tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    // Under an emulator a descriptor of before was once gone after a test that closes none of others: Deno's own, as it
-    // seems, closed late. One that is new, or stands for something else, fails there too.
-    const after = openDescriptors();
-    if (isEmulated) { for (const fd of before.keys()) if (!after.has(fd)) before.delete(fd); }
-    assertEquals(after, before, "The test left other descriptors open than it found");
-  });
+  it(name, () => leavingDescriptors(body));
+}
+
+/** Calls what a test does, and fails if other descriptors are open after it than before. */
+export async function leavingDescriptors(body: () => void | Promise<void>): Promise<void> {
+  const before = openDescriptors();
+  await body();
+  // Deno closes the pipes of a child in its own time.
+  for (let tries = 0; tries < 100 && !sameKeys(openDescriptors(), before); tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  // Under an emulator a descriptor of before was once gone after a test that closes none of others: Deno's own, as it
+  // seems, closed late. One that is new, or stands for something else, fails there too.
+  const after = openDescriptors();
+  if (isEmulated) { for (const fd of before.keys()) if (!after.has(fd)) before.delete(fd); }
+  assertEquals(after, before, "The test left other descriptors open than it found");
 }
 
 /** Declares a test that cannot run here, and says why. */

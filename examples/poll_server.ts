@@ -1,0 +1,73 @@
+/**
+ * An echo server on `Poll`, which knows numbers and bits: descriptors, POLLIN, POLLOUT, and milliseconds.
+ *
+ * ```sh
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/poll-server 10001
+ * ```
+ *
+ * @module
+ */
+
+import { OSError, Poll, POLLIN, POLLOUT } from "../ffi/mod.ts";
+import { createServer, type Socket } from "../ffi/socket.ts";
+
+const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10001) });
+listener.setBlocking(false);
+const { port } = listener.getsockname() as { port: number };
+console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
+
+const TIMEOUT_MS = 30_000;
+const poll = new Poll();
+poll.register(listener, POLLIN);
+const connections = new Map<number, { socket: Socket; unsent: Uint8Array }>();
+const buffer = new Uint8Array(64 * 1024);
+for (;;) {
+  const ready = poll.poll(TIMEOUT_MS);
+  if (ready.length === 0) console.log(`Nothing for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
+  for (const [fd, events] of ready) {
+    try {
+      if (fd === listener.fileno()) accept();
+      else if (events & POLLOUT) send(fd);
+      else receive(fd); // for POLLERR and POLLHUP too: to receive says what has happened
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+      console.log(error.message);
+      if (fd !== listener.fileno()) close(fd);
+      else poll.modify(listener, 0); // there is no descriptor for one more connection, until one ends
+    }
+  }
+}
+
+function accept(): void {
+  const accepted = listener.tryAccept();
+  if (accepted === null) return;
+  const [socket, address] = accepted;
+  socket.setBlocking(false);
+  poll.register(socket, POLLIN);
+  connections.set(socket.fileno(), { socket, unsent: new Uint8Array() });
+  console.log("Connection from", address);
+}
+
+function receive(fd: number): void {
+  const connection = connections.get(fd)!;
+  const count = connection.socket.tryRecvInto(buffer);
+  if (count === null) return;
+  if (count === 0) return close(fd);
+  connection.unsent = buffer.slice(0, count);
+  send(fd);
+}
+
+/** Sends what can be sent; a connection is read again when nothing is owed to it. */
+function send(fd: number): void {
+  const connection = connections.get(fd)!;
+  connection.unsent = connection.unsent.subarray(connection.socket.trySend(connection.unsent) ?? 0);
+  poll.modify(fd, connection.unsent.length > 0 ? POLLOUT : POLLIN);
+}
+
+function close(fd: number): void {
+  console.log(`Closing fd ${fd}`);
+  poll.unregister(fd);
+  connections.get(fd)!.socket.close();
+  connections.delete(fd);
+  poll.modify(listener, POLLIN);
+}

@@ -1,0 +1,72 @@
+/**
+ * An echo server on the bare `select()`, which takes lists of what to wait for and gives lists of what is ready.
+ *
+ * A connection stands in one list at a time: it is read while nothing is owed to it, and written while something is.
+ *
+ * ```sh
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/select-server 10000
+ * ```
+ *
+ * @module
+ */
+
+import { OSError, select } from "../ffi/mod.ts";
+import { createServer, type Socket } from "../ffi/socket.ts";
+
+const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10000) });
+listener.setBlocking(false);
+const { port } = listener.getsockname() as { port: number };
+console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
+
+const inputs = new Set([listener]);
+const outputs = new Map<Socket, Uint8Array>(); // with what is owed to each
+const buffer = new Uint8Array(64 * 1024);
+for (;;) {
+  const [readable, writable] = select(inputs, outputs.keys(), []);
+  for (const socket of readable) attempt(socket, socket === listener ? accept : receive);
+  for (const socket of writable) attempt(socket, send);
+}
+
+function attempt(socket: Socket, action: (socket: Socket) => void): void {
+  try {
+    action(socket);
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
+    if (socket !== listener) close(socket);
+    else inputs.delete(listener); // there is no descriptor for one more connection, until one ends
+  }
+}
+
+function accept(): void {
+  const accepted = listener.tryAccept();
+  if (accepted === null) return;
+  const [connection, address] = accepted;
+  connection.setBlocking(false);
+  inputs.add(connection);
+  console.log("Connection from", address);
+}
+
+function receive(connection: Socket): void {
+  const count = connection.tryRecvInto(buffer);
+  if (count === null) return;
+  if (count === 0) return close(connection);
+  inputs.delete(connection);
+  outputs.set(connection, buffer.slice(0, count));
+}
+
+function send(connection: Socket): void {
+  const data = outputs.get(connection)!;
+  const sent = connection.trySend(data) ?? 0;
+  if (sent < data.length) return void outputs.set(connection, data.subarray(sent));
+  outputs.delete(connection);
+  inputs.add(connection);
+}
+
+function close(connection: Socket): void {
+  console.log(`Closing fd ${connection.fileno()}`);
+  inputs.delete(connection);
+  outputs.delete(connection);
+  connection.close();
+  inputs.add(listener);
+}

@@ -1,0 +1,66 @@
+/**
+ * A selector, a timer, an HTTP server with its `fetch`, and standard input, side by side in one program.
+ *
+ * The selector waits for connections to a socket of its own, and the rest of Deno goes on meanwhile: that is what
+ * `for await` is for. A line of standard input is answered; its end, or Ctrl-C, ends the program.
+ *
+ * ```sh
+ * deno run --allow-ffi --allow-net=127.0.0.1 jsr:@selectors/selectors/examples/side-by-side
+ * ```
+ *
+ * @module
+ */
+
+import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
+import { createServer, type InetAddress } from "../ffi/socket.ts";
+
+let ticks = 0;
+let visitors = 0;
+
+const selector = new DefaultSelector<() => void>();
+const listener = createServer({ hostname: "127.0.0.1", port: 0 });
+listener.setBlocking(false);
+selector.register(listener, EVENT_READ, greet);
+const { port } = listener.getsockname() as InetAddress;
+
+const interval = setInterval(() => ticks++, 10);
+const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
+  return Response.json({ ticks, visitors });
+});
+
+console.log(`The selector waits for: nc 127.0.0.1 ${port}`);
+console.log(`Deno.serve answers: curl http://127.0.0.1:${server.addr.port}`);
+console.log("A line typed here is answered by both; the end of the input, or Ctrl-C, ends all");
+
+Deno.addSignalListener("SIGINT", stop);
+void answerLines();
+for await (const [key] of selector) key.data();
+listener.close();
+clearInterval(interval);
+await server.shutdown();
+console.log("All has ended");
+Deno.exit(); // a line that is waited for would keep the program alive
+
+/** Tells whoever connects how many were there before; by the way in which the selector calls. */
+function greet(): void {
+  const accepted = listener.tryAccept();
+  if (accepted === null) return;
+  using connection = accepted[0];
+  try {
+    connection.trySend(new TextEncoder().encode(`You are visitor ${++visitors}, after ${ticks} ticks\n`));
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error; // gone already
+  }
+}
+
+async function answerLines(): Promise<void> {
+  for await (const line of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    const response = await fetch(`http://127.0.0.1:${server.addr.port}`);
+    console.log(`${line.trim()}: ${await response.text()}`);
+  }
+  stop();
+}
+
+function stop(): void {
+  selector.close();
+}

@@ -1,0 +1,44 @@
+/**
+ * A server that is given its listening sockets by whoever starts it, as systemd does: it can be started by the first
+ * connection, and have a port that it has no right to.
+ *
+ * The sockets are descriptors 3 and up. LISTEN_FDS says how many they are, LISTEN_PID for which process they are meant.
+ * Each connection is told the time.
+ *
+ * ```sh
+ * systemd-socket-activate -l 8004 \
+ *   deno run --allow-ffi --allow-env jsr:@selectors/selectors/examples/socket-activation
+ * nc 127.0.0.1 8004
+ * ```
+ *
+ * @module
+ */
+
+import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
+import { Socket } from "../ffi/socket.ts";
+
+const FIRST = 3;
+const count = Deno.env.get("LISTEN_PID") === String(Deno.pid) ? Number(Deno.env.get("LISTEN_FDS")) : 0;
+if (count === 0) {
+  console.error("socket_activation: no sockets were given; try: systemd-socket-activate -l 8004 deno run …");
+  Deno.exit(1);
+}
+const selector = new DefaultSelector<undefined, Socket>();
+for (let fd = FIRST; fd < FIRST + count; fd++) {
+  const listener = Socket.fromFd(fd);
+  listener.setBlocking(false);
+  selector.register(listener, EVENT_READ);
+  console.log("Listening at", listener.getsockname());
+}
+
+for (;;) {
+  for (const [{ fileobj: listener }] of selector.select()) {
+    try {
+      using connection = listener.tryAccept()?.[0];
+      connection?.sendAll(new TextEncoder().encode(`${new Date().toISOString()}\n`)); // there is room for one line
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+      console.log(error.message);
+    }
+  }
+}

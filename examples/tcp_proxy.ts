@@ -1,0 +1,109 @@
+/**
+ * A TCP proxy: takes connections, makes one to the target for each, and copies both ways.
+ *
+ * At most one buffer waits in each direction: while one side does not take what it is owed, the other is not read. The
+ * end of one direction is passed on while the other goes on. A reset is passed on too, and a target that cannot be
+ * connected to resets its client at once.
+ *
+ * ```sh
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/tcp-proxy 8000 example.com 80
+ * ```
+ *
+ * @module
+ */
+
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
+import { createServer, getaddrinfo, SHUT_WR, SO_ERROR, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+
+/** One end of a proxied connection: `unsent` is what it is owed, `hasEnded` says that no more comes from it. */
+type Side = { socket: Socket; peer: Side; unsent: Uint8Array; isConnected: boolean; hasEnded: boolean };
+
+const NOTHING = new Uint8Array();
+/** SO_LINGER for "reset when closed": two integers; Windows, where they are shorter, finds both in the first. */
+const RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
+
+const [port = "8000", host = "127.0.0.1", targetPort = "65432"] = Deno.args;
+const [target] = getaddrinfo(host, targetPort);
+const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
+listener.setBlocking(false);
+const selector = new DefaultSelector<Side | null, Socket>();
+selector.register(listener, EVENT_READ, null);
+const { port: bound } = listener.getsockname() as { port: number };
+console.log(`Passing port ${bound} on to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
+
+const buffer = new Uint8Array(64 * 1024);
+for (;;) {
+  for (const [{ data: side }, events] of selector.select()) {
+    try {
+      if (side === null) accept();
+      else if (side.socket.fileno() !== -1) turn(side, events); // else it was closed a moment ago, by its peer's event
+    } catch (error) {
+      if (!(error instanceof OSError)) throw error;
+      console.log(error.message);
+      if (side !== null) close(side, RESET);
+      else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
+    }
+  }
+}
+
+function accept(): void {
+  const client = listener.tryAccept()?.[0];
+  if (client === undefined) return;
+  const side = { socket: client, unsent: NOTHING, isConnected: true, hasEnded: false } as Side;
+  try {
+    side.peer = { ...side, socket: new Socket(target.family), peer: side, isConnected: false };
+  } catch (error) {
+    client.close();
+    throw error;
+  }
+  for (const { socket } of [side, side.peer]) socket.setBlocking(false);
+  const code = side.peer.socket.connectEx(target.address);
+  if (code === null || code === "EINPROGRESS") return watch(side.peer); // writable: it is connected, or has failed
+  console.log(`connect: ${code}`);
+  close(side, RESET);
+}
+
+function turn(side: Side, events: number): void {
+  const { socket, peer } = side;
+  if (!side.isConnected) {
+    const errno = socket.getsockopt(SOL_SOCKET, SO_ERROR);
+    if (errno !== 0) throw new OSError("connect", errno);
+    side.isConnected = true;
+  }
+  if (events & EVENT_WRITE) send(side, side.unsent);
+  if (events & EVENT_READ) {
+    const count = socket.tryRecvInto(buffer);
+    if (count !== 0) send(peer, buffer.subarray(0, count ?? 0));
+    else {
+      side.hasEnded = true;
+      peer.socket.shutdown(SHUT_WR); // nothing is owed to it, or this side would not have been read
+    }
+  }
+  if (side.hasEnded && peer.hasEnded) return close(side);
+  watch(side);
+  watch(peer);
+}
+
+function send(side: Side, data: Uint8Array): void {
+  const sent = data.length > 0 ? side.socket.trySend(data) ?? 0 : 0;
+  side.unsent = sent < data.length ? data.slice(sent) : NOTHING;
+}
+
+/** Waits for what can be done with a side, which may be nothing. */
+function watch(side: Side): void {
+  const wantsRead = side.peer.isConnected && !side.hasEnded && side.peer.unsent.length === 0;
+  const wantsWrite = !side.isConnected || side.unsent.length > 0;
+  const events = (wantsRead ? EVENT_READ : 0) | (wantsWrite ? EVENT_WRITE : 0);
+  const isWatched = selector.getMap()!.has(side.socket);
+  if (events !== 0) selector[isWatched ? "modify" : "register"](side.socket, events, side);
+  else if (isWatched) selector.unregister(side.socket);
+}
+
+function close(side: Side, linger?: Uint8Array): void {
+  for (const { socket } of [side, side.peer]) {
+    if (selector.getMap()!.has(socket)) selector.unregister(socket);
+    if (linger !== undefined) socket.setsockopt(SOL_SOCKET, SO_LINGER, linger);
+    socket.close();
+  }
+  if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, null);
+}

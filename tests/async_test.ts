@@ -1,0 +1,263 @@
+/**
+ * Asynchronous waits as a part of a process: what else goes on meanwhile, what they hold, and what they leave.
+ *
+ * @module
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertGreaterOrEqual,
+  assertLess,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import {
+  type BaseSelector,
+  DefaultSelector,
+  EpollSelector,
+  EVENT_READ,
+  EVENT_WRITE,
+  PollSelector,
+  SelectSelector,
+  wake,
+} from "../mod.ts";
+import { os } from "../ffi/platform.ts";
+import type { Socket } from "../ffi/socket.ts";
+import { hasSignals, interrupted } from "./signals.ts";
+import { Cleanup, isEmulated, leavingDescriptors, printedBy, skip, test } from "./util.ts";
+
+const MOD = import.meta.resolve("../mod.ts");
+const SOCKET = import.meta.resolve("../ffi/socket.ts");
+
+const unixSelectors = os === "linux" ? { EpollSelector, PollSelector, SelectSelector } : { SelectSelector };
+
+describe("asynchronous waits", () => {
+  for (const count of [1, 200]) {
+    test(`${count} waiting selectors leave timers, fetch(), signals and files alone`, async () => {
+      const seen = await printedBy(`
+        import { DefaultSelector, EVENT_READ } from ${JSON.stringify(MOD)};
+        import { socketpair } from ${JSON.stringify(SOCKET)};
+        const [here, there] = socketpair();
+        const selectors = Array.from({ length: ${count} }, () => new DefaultSelector());
+        for (const selector of selectors) selector.register(here, EVENT_READ);
+        const waits = selectors.map((selector) => selector.selectAsync());
+
+        // Every millisecond that the loop stands still, a tick is late.
+        let ticks = 0;
+        const start = performance.now();
+        const interval = setInterval(() => ticks++, 10);
+        await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, () => new Response("hello"));
+        const answer = await (await fetch(\`http://127.0.0.1:\${server.addr.port}\`)).text();
+        const file = (await Deno.readTextFile(${JSON.stringify(import.meta.filename!)})).length > 0;
+        let signalMs = 0;
+        if (Deno.build.os !== "windows") {
+          const came = Promise.withResolvers();
+          const listener = () => came.resolve();
+          Deno.addSignalListener("SIGUSR2", listener);
+          const sent = performance.now();
+          Deno.kill(Deno.pid, "SIGUSR2");
+          await came.promise;
+          signalMs = performance.now() - sent;
+          Deno.removeSignalListener("SIGUSR2", listener);
+        }
+        while (performance.now() - start < 300) await new Promise((resolve) => setTimeout(resolve, 10));
+        clearInterval(interval);
+
+        // Threads that wait in poll() or ppoll(), by their numbers on x86-64.
+        let blocked = 0;
+        if (${os === "linux" && !isEmulated}) {
+          for (const { name } of Deno.readDirSync("/proc/self/task")) {
+            const call = Deno.readTextFileSync(\`/proc/self/task/\${name}/syscall\`).split(" ")[0];
+            if (Deno.build.arch === "x86_64" ? ["7", "271"].includes(call) : call === "73") blocked++;
+          }
+        }
+        there.send(new Uint8Array(1));
+        const ready = (await Promise.all(waits)).filter((ready) => ready.length === 1).length;
+        for (const selector of selectors) selector.close();
+        console.log(JSON.stringify({ ticks, answer, file, signalMs, blocked, ready }));
+      `) as { ticks: number; answer: string; file: boolean; signalMs: number; blocked: number; ready: number };
+      assertEquals([seen.answer, seen.file, seen.ready], ["hello", true, count]);
+      assertGreaterOrEqual(seen.ticks, 15);
+      assertLess(seen.signalMs, isEmulated ? 1_000 : 50);
+      if (os === "linux" && !isEmulated) assertEquals(seen.blocked, 1);
+    });
+  }
+
+  test("any Worker wakes a wait of either kind by its handle", async () => {
+    const seen = await printedBy(`
+      import { DefaultSelector } from ${JSON.stringify(MOD)};
+      const worker = new Worker("data:application/javascript," + encodeURIComponent(\`
+        import { wake } from ${JSON.stringify(MOD)};
+        self.onmessage = ({ data }) => setTimeout(() => wake(data), 20);
+        postMessage("ready");
+      \`), { type: "module" });
+      await new Promise((resolve) => worker.onmessage = resolve);
+      const selector = new DefaultSelector();
+      worker.postMessage(selector.wakeHandle);
+      const one = await selector.selectAsync();
+      worker.postMessage(selector.wakeHandle);
+      await new Promise((resolve) => setTimeout(resolve)); // until the message is away
+      const other = selector.select();
+      selector.close();
+      worker.terminate();
+      console.log(JSON.stringify([one, other]));
+    `);
+    assertEquals(seen, [[], []]);
+  });
+
+  test("a wait keeps the process alive, and a selector without one does not", async () => {
+    const seen = await printedBy(`
+      import { DefaultSelector } from ${JSON.stringify(MOD)};
+      const idle = new DefaultSelector();
+      await idle.selectAsync(0.001);
+      idle.wakeHandle;
+      const controller = new AbortController();
+      const aborted = new DefaultSelector();
+      aborted.selectAsync(null, { signal: controller.signal }).catch(() => {});
+      Deno.unrefTimer(setTimeout(() => controller.abort(), 50));
+      const start = performance.now();
+      globalThis.addEventListener("unload", () => console.log(JSON.stringify(performance.now() - start)));
+    `) as number;
+    assertGreaterOrEqual(seen, 49);
+    assertLess(seen, 5_000);
+  });
+
+  test("a call that fails for one selector's closed descriptor disturbs no other selector", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [closed] = cleanup.pair();
+    const selectors = Object.values(unixSelectors).map((Selector) => cleanup.add(new Selector()));
+    for (const selector of selectors) {
+      selector.register(closed, EVENT_READ);
+      selector.register(here, EVENT_READ);
+    }
+    const waits = selectors.map((selector) => selector.selectAsync());
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    closed.close();
+    for (const selector of selectors) selector.wakeup();
+    assertEquals(await Promise.all(waits), selectors.map(() => []));
+    there.send(new Uint8Array(1));
+    for (const selector of selectors) assertEquals((await selector.selectAsync()).length, 1);
+  });
+});
+
+/** What has to be as it was after ten thousand waits, however they ended. */
+const CYCLES = isEmulated ? 200 : 10_000;
+const HEAP_GROWTH = 8 * 1024 ** 2;
+
+/** Gives what parks time to be blocked: one go later the call is made. */
+async function blocked(): Promise<void> {
+  await null;
+  await null;
+}
+
+/** One of the things that happen to a wait. The call is blocked by then, or it is not yet. */
+type Cycle = (selector: BaseSelector, pause: () => Promise<void>, socket: Socket) => Promise<unknown>;
+
+const cycles: Record<string, (Selector: new () => BaseSelector) => Cycle> = {
+  "park and abort": () => async (selector, pause) => {
+    const controller = new AbortController();
+    const wait = selector.selectAsync(null, { signal: controller.signal }).catch((error) => error);
+    await pause();
+    controller.abort();
+    assertStrictEquals(await wait, controller.signal.reason);
+  },
+  "park and wakeup()": () => async (selector, pause) => {
+    const wait = selector.selectAsync();
+    await pause();
+    selector.wakeup();
+    assertEquals(await wait, []);
+  },
+  "park and wake()": () => async (selector, pause) => {
+    const wait = selector.selectAsync();
+    await pause();
+    wake(selector.wakeHandle);
+    assertEquals(await wait, []);
+  },
+  "park and close": (Selector) => async (_, pause) => {
+    const selector = new Selector();
+    const wait = selector.selectAsync();
+    await pause();
+    selector.close();
+    assertEquals(await wait, []);
+  },
+  "register during a wait": () => async (selector, pause, socket) => {
+    const wait = selector.selectAsync();
+    await pause();
+    selector.register(socket, EVENT_WRITE);
+    assertEquals((await wait).length, 1);
+    selector.unregister(socket);
+  },
+};
+
+for (const [name, Selector] of Object.entries({ DefaultSelector, ...unixSelectors })) {
+  // The libraries are opened once, which the sanitizers would take for a leak.
+  using first = new Selector();
+  wake(first.wakeHandle);
+  await first.selectAsync();
+  await first.selectAsync(0.001);
+
+  for (const [what, cycleOf] of Object.entries(cycles)) {
+    const cycle: Cycle = cycleOf(Selector);
+    // Deno's own declaration, for its sanitizers: nothing that was started may still go on at the end.
+    Deno.test({
+      name: `${name}: ten thousand times ${what}, and nothing is left`,
+      sanitizeOps: true,
+      sanitizeResources: true,
+      fn: () =>
+        leavingDescriptors(async () => {
+          using cleanup = new Cleanup();
+          const selector = cleanup.add(new Selector());
+          const [socket] = cleanup.pair();
+          const repeat = async (times: number) => {
+            for (let count = 0; count < times; count++) {
+              await cycle(selector, count % 2 === 0 ? blocked : () => Promise.resolve(), socket);
+            }
+          };
+          await repeat(CYCLES / 10);
+          const before = Deno.memoryUsage().heapUsed;
+          const threads = threadCount();
+          await repeat(CYCLES);
+          assertLess(Deno.memoryUsage().heapUsed - before, HEAP_GROWTH);
+          assertLess(threadCount() - threads, 8);
+        }),
+    });
+  }
+}
+
+function threadCount(): number {
+  return os === "linux" ? [...Deno.readDirSync("/proc/self/task")].length : 0;
+}
+
+describe("onSignal", () => {
+  for (const [name, Selector] of Object.entries(unixSelectors)) {
+    const title = `${name}.select() returns nothing when a signal interrupts it, if it was told to`;
+    if (!hasSignals) skip(title, "this system has no signals that interrupt");
+    else {
+      test(title, async () => {
+        using selector = new Selector({ onSignal: "return" });
+        using other = new Selector({ onSignal: "retry" });
+        const signals = await interrupted(() => {
+          const start = performance.now();
+          assertEquals(selector.select(60), []);
+          assertEquals(selector.select(), []);
+          assertLess(performance.now() - start, 30_000);
+          assertEquals(other.select(0.05), []);
+          assertGreaterOrEqual(performance.now() - start, 50);
+        });
+        assertGreater(signals, 0);
+      });
+    }
+  }
+
+  test("an answer that there is not is refused", () => {
+    for (const onSignal of ["raise", "", null, true]) {
+      assertThrows(() => new DefaultSelector({ onSignal: onSignal as "retry" }), RangeError, "onSignal");
+    }
+    using selector = new DefaultSelector({});
+    assert(!selector.closed);
+  });
+});

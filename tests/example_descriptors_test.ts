@@ -1,0 +1,258 @@
+/**
+ * The examples that wait for what is no TCP connection: named pipes, terminals, standard input, datagrams, and sockets
+ * that were made elsewhere or are served elsewhere.
+ *
+ * @module
+ */
+
+import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket.ts";
+import { os } from "../ffi/platform.ts";
+import { deno, EXAMPLES, isThere, Program, run, until } from "./program.ts";
+import { bytes, Cleanup, fifo, isWindows, skip, test, text } from "./util.ts";
+
+const [hasSocat, hasPython, hasActivate] = await Promise.all([
+  isThere("socat", "-V"),
+  isThere("python3", "--version"),
+  isThere("systemd-socket-activate", "--version"),
+]);
+
+const ONLY_SOCKETS = isWindows ? "on Windows only sockets can be waited for" : null;
+
+/** Declares a test, or says why it cannot run. */
+function testUnless(reason: string | null, name: string, body: () => Promise<void>): void {
+  if (reason === null) test(name, body);
+  else skip(name, reason);
+}
+
+/** What starts an example, with the permissions that it is given. */
+function command(example: string, flags: string[], ...args: string[]): string[] {
+  return ["run", "--no-prompt", ...flags, join(EXAMPLES, example), ...args];
+}
+
+/** Reads a connection to its end. */
+function wholeOf(port: number): string {
+  using socket = new Socket();
+  socket.connect({ hostname: "127.0.0.1", port });
+  let whole = "";
+  for (let chunk; (chunk = socket.recv(1024)).length > 0;) whole += text(chunk);
+  return whole;
+}
+
+describe("tail_fifo", () => {
+  testUnless(ONLY_SOCKETS, "tail_fifo prints the lines of all writers that come and go", async () => {
+    using cleanup = new Cleanup();
+    const READ_WRITE = 2;
+    const [one] = fifo(cleanup, READ_WRITE);
+    const [two] = fifo(cleanup, READ_WRITE);
+    const flags = ["--allow-ffi", "--allow-read", "--allow-write"];
+    await using program = new Program(Deno.execPath(), command("tail_fifo.ts", flags, one, two));
+    await program.line(/^Reading; try: echo hello > \//);
+    for (
+      const [path, written, lines] of [
+        [one, "hello\n", ["hello"]],
+        [two, "a\nb\ngr\xc3", ["a", "b"]],
+        [one, "again\n", ["again"]],
+        [two, "\xbcn\n", ["grün"]],
+      ] as const
+    ) {
+      await Deno.writeFile(path, Uint8Array.from(written, (character) => character.charCodeAt(0)));
+      for (const line of lines) await program.line(new RegExp(`^${path}: ${line}$`));
+    }
+  });
+});
+
+describe("serial", () => {
+  const reason = ONLY_SOCKETS ?? (hasSocat ? null : "there is no socat to make a pair of terminals");
+
+  testUnless(reason, "serial passes on what is typed and what comes in, and says when the line is gone", async () => {
+    const directory = await Deno.makeTempDir();
+    const [here, there] = [join(directory, "here"), join(directory, "there")];
+    {
+      await using socat = new Program("sh", [
+        "-c",
+        'exec socat -d -d "pty,raw,echo=0,link=$0" "pty,raw,echo=0,link=$1" 2>&1',
+        here,
+        there,
+      ]);
+      await socat.line(/starting data transfer loop/);
+      using device = await Deno.open(there, { read: true, write: true });
+      await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), "piped");
+      await terminal.line(/^Connected to /);
+      await device.write(bytes("from the device\n"));
+      await terminal.line(/^from the device$/);
+      await terminal.type("from the terminal\n");
+      const buffer = new Uint8Array(100);
+      let received = "";
+      while (!received.endsWith("\n")) received += text(buffer.subarray(0, (await device.read(buffer))!));
+      assertEquals(received, "from the terminal\n");
+      socat.kill("SIGTERM");
+      await terminal.line(/^The line is gone: read .*\(EIO\)$/);
+      assertEquals((await terminal.ended()).code, 1);
+    }
+    await Deno.remove(directory, { recursive: true });
+  });
+
+  testUnless(reason, "serial ends at the end of what is typed, once all of it is sent", async () => {
+    const directory = await Deno.makeTempDir();
+    const [here, there] = [join(directory, "here"), join(directory, "there")];
+    {
+      await using socat = new Program("sh", [
+        "-c",
+        'exec socat -d -d -u "pty,raw,echo=0,link=$0" "create:$1" 2>&1',
+        here,
+        there,
+      ]);
+      await socat.line(/starting data transfer loop/);
+      await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), "piped");
+      await terminal.line(/^Connected to /);
+      const typed = Array.from({ length: 5000 }, (_, index) => `line ${index}\n`).join("");
+      await terminal.type(typed);
+      await terminal.endInput();
+      assertEquals(await terminal.ended(), { code: 0, signal: null });
+      await until(() => Deno.readTextFileSync(there).length >= typed.length);
+      assertEquals(await Deno.readTextFile(there), typed);
+    }
+    await Deno.remove(directory, { recursive: true });
+  });
+});
+
+describe("stdin_timeout", () => {
+  testUnless(ONLY_SOCKETS, "stdin_timeout greets who answers in time, and gives up on who does not", async () => {
+    const started = () => new Program(Deno.execPath(), command("stdin_timeout.ts", ["--allow-ffi"]), "piped");
+    await using answered = started();
+    await using ended = started();
+    await using silent = started();
+    const start = performance.now();
+    await answered.type("Ann\n");
+    await answered.line(/ Hello, Ann!$/);
+    assertEquals((await answered.ended()).code, 0);
+    await ended.endInput();
+    await ended.line(/ No answer\.$/);
+    await silent.line(/^Too late\.$/);
+    assertEquals((await silent.ended()).code, 1);
+    assertGreaterOrEqual(performance.now() - start, 5000);
+  });
+});
+
+describe("socket_activation", () => {
+  const example = join(EXAMPLES, "socket_activation.ts");
+  const args = ["run", "--no-prompt", "--allow-ffi", "--allow-env=LISTEN_FDS,LISTEN_PID", example];
+
+  test("socket_activation without sockets says what to type", async () => {
+    const { code, error } = await run(Deno.execPath(), ...args);
+    assertEquals(code, 1);
+    assertMatch(error, /^socket_activation: no sockets were given; try: systemd-socket-activate -l 8004 deno run/);
+  });
+
+  const parent = ONLY_SOCKETS ?? (hasPython ? null : "there is no python3 to be the parent");
+  testUnless(parent, "socket_activation serves the sockets that its parent passes as descriptors 3 and 4", async () => {
+    const script = `
+import os, socket, sys
+listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+print(*(listener.getsockname()[1] for listener in listeners), flush=True)
+for number, listener in enumerate(listeners): os.dup2(listener.fileno(), 10 + number)
+for number in range(2): os.dup2(10 + number, 3 + number)
+os.environ |= {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
+os.execv(sys.argv[1], sys.argv[1:])`;
+    await using program = new Program("python3", ["-c", script, Deno.execPath(), ...args]);
+    const ports = await program.line(/^(\d+) (\d+)$/);
+    for (const port of [...ports, ...ports]) {
+      assertMatch(wholeOf(Number(port)), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\n$/);
+    }
+    assertEquals(ports.length, 2);
+  });
+
+  const activate = ONLY_SOCKETS ?? (hasActivate ? null : "there is no systemd-socket-activate");
+  testUnless(activate, "socket_activation is started by the first connection to systemd-socket-activate", async () => {
+    using free = createServer({ hostname: "127.0.0.1", port: 0 });
+    const { port } = free.getsockname() as { port: number };
+    free.close();
+    const words = ["-c", 'exec "$@" 2>&1', "sh", "systemd-socket-activate", "-l", `127.0.0.1:${port}`, Deno.execPath()];
+    await using program = new Program("sh", [...words, ...args]);
+    await program.line(/^Listening on 127\.0\.0\.1:\d+ as 3\.$/);
+    for (let round = 0; round < 3; round++) assertMatch(wholeOf(port), /^\d{4}-.*Z\n$/);
+  });
+});
+
+describe("udp_ping", () => {
+  test("udp_ping gets its datagrams back from its own server, which echoes whoever asks", async () => {
+    await using server = Program.example("udp_ping.ts", "serve", "0");
+    const [port] = await server.line(/^Echoing datagrams on port (\d+); try: nc -u 127\.0\.0\.1 \1$/);
+    using socket = new Socket(AF_INET, SOCK_DGRAM);
+    for (const length of [1, 0, 1400]) {
+      socket.sendTo(new Uint8Array(length), { hostname: "127.0.0.1", port: Number(port) });
+      assertEquals(socket.recvFrom(2000)[0].length, length);
+    }
+    const { code, out, error } = await deno("udp_ping.ts", "127.0.0.1", port!, "2");
+    assertEquals([code, error], [0, ""]);
+    assertMatch(out, /^ping 1: \d+\.\d{3} ms\nping 2: \d+\.\d{3} ms\n2 of 2 came back\n$/);
+  });
+
+  test("udp_ping tells a late answer from one in time, and where nobody is", async () => {
+    using peer = new Socket(AF_INET, SOCK_DGRAM);
+    peer.bind({ hostname: "127.0.0.1", port: 0 });
+    const { port } = peer.getsockname() as { port: number };
+    await using program = Program.example("udp_ping.ts", "127.0.0.1", String(port), "2");
+    const [first, address] = peer.recvFrom(100);
+    assertEquals(text(first), "ping 1");
+    const [second] = peer.recvFrom(100);
+    peer.sendTo(first, address);
+    await program.line(/^ping 1: late$/);
+    peer.sendTo(second, address);
+    await program.line(/^ping 2: \d+\.\d{3} ms$/);
+    await program.line(/^2 of 2 came back$/);
+    peer.close();
+    const nobody = await deno("udp_ping.ts", "127.0.0.1", String(port), "1");
+    assertEquals(nobody.code, 1);
+    assertMatch(nobody.out, /^(recv fd \d+: .*\((ECONNREFUSED|ECONNRESET)\)\n)?0 of 1 came back\n$/);
+  });
+});
+
+describe("reuse_port", () => {
+  const reason = os === "linux" ? null : "here the kernel does not deal connections out among sockets of one port";
+
+  testUnless(reason, "reuse_port deals connections out among its workers, and each echoes", async () => {
+    const args = command("reuse_port.ts", ["--allow-ffi", "--allow-read"], "0", "3");
+    await using program = new Program(Deno.execPath(), args);
+    const [port] = await program.line(/^3 workers listen on port (\d+); try, more than once: nc 127\.0\.0\.1 \1$/);
+    const names = new Map<string, number>();
+    const connections = Array.from({ length: 60 }, () => {
+      const socket = new Socket();
+      socket.connect({ hostname: "127.0.0.1", port: Number(port) });
+      return socket;
+    });
+    for (const socket of connections) {
+      const [, name] = /^You are served by (worker [123])\n$/.exec(text(socket.recv(100)))!;
+      names.set(name!, (names.get(name!) ?? 0) + 1);
+    }
+    assertEquals(names.size, 3); // that 60 fall to two of them is less likely than once in ten billion runs
+    for (const [index, socket] of connections.entries()) socket.send(bytes(`hello ${index}`));
+    for (const [index, socket] of connections.entries()) {
+      assertEquals(text(socket.recv(100)), `hello ${index}`);
+      socket.close();
+    }
+  });
+});
+
+describe("handover", () => {
+  const reason = isWindows ? "Node's sockets take no descriptor on Windows" : null;
+
+  testUnless(reason, "handover has its connections served by node:http, and ends well at Ctrl-C", async () => {
+    await using program = Program.example("handover.ts", "0");
+    const [url] = await program.line(/^Listening on port \d+; try: curl (\S+)$/);
+    for (let round = 0; round < 3; round++) {
+      assertEquals(await (await fetch(`${url}a`)).text(), "GET /a, served by node:http\n");
+      await program.line(/^Handed over: \{ hostname: "127\.0\.0\.1", port: \d+ \}$/);
+    }
+    const answers = await Promise.all(Array.from({ length: 50 }, async (_, index) => {
+      return await (await fetch(`${url}${index}`)).text();
+    }));
+    assertEquals(answers, answers.map((_, index) => `GET /${index}, served by node:http\n`));
+    program.kill("SIGINT");
+    await program.line(/^Ctrl-C: no further connection is taken$/);
+    assertEquals(await program.ended(), { code: 0, signal: null });
+  });
+});

@@ -1,0 +1,107 @@
+/**
+ * The loop of tasks, by way of its echo server, talked to by Deno's own connections and by CPython's asyncio.
+ *
+ * @module
+ */
+
+import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { echoed, isThere, Program, run } from "./program.ts";
+import { bytes, RESET_ON_CLOSE, skip, test } from "./util.ts";
+
+type Server = Program & { port: number };
+
+const hasPython = await isThere("python3", "--version");
+
+async function echoServer(patience: number): Promise<Server> {
+  const program = Program.example("tasks.ts", "0", String(patience));
+  const [port] = await program.line(/^Listening on port (\d+); try: nc 127\.0\.0\.1 \1$/);
+  return Object.assign(program, { port: Number(port) });
+}
+
+function connect(server: Server): Promise<Deno.TcpConn> {
+  return Deno.connect({ hostname: "127.0.0.1", port: server.port });
+}
+
+describe("tasks", () => {
+  test("tasks serves many connections, each in a coroutine of its own", async () => {
+    await using server = await echoServer(60);
+    const connections = await Promise.all(Array.from({ length: 100 }, () => connect(server)));
+    for (let round = 0; round < 3; round++) {
+      const messages = connections.map((_, index) => `message ${index} of round ${round}`);
+      assertEquals(await Promise.all(connections.map((one, index) => echoed(one, messages[index]!))), messages);
+    }
+    for (const connection of connections) connection.close();
+    for (const _ of connections) await server.line(/^A connection ends$/);
+  });
+
+  test("tasks cancels the one who says nothing, and not the one who talks", async () => {
+    await using server = await echoServer(0.5);
+    const start = performance.now();
+    using silent = await connect(server);
+    using talking = await connect(server);
+    const ended = silent.read(new Uint8Array(1)).then((count) => [count, performance.now() - start] as const);
+    for (let isOver = false; !isOver;) {
+      assertEquals(await echoed(talking, "hello"), "hello");
+      isOver = await Promise.race([
+        ended.then(() => true),
+        new Promise<false>((resolve) => setTimeout(resolve, 50, false)),
+      ]);
+    }
+    const [count, time] = await ended;
+    assertEquals(count, null);
+    assertGreaterOrEqual(time, 500);
+    assertEquals(await echoed(talking, "still here"), "still here");
+    await server.line(/^A connection ends$/);
+  });
+
+  test("tasks waits where a client does not read, loses nothing, and goes on after a reset", async () => {
+    await using server = await echoServer(60);
+    using witness = await connect(server);
+    using client = await connect(server);
+    const data = "x".repeat(20_000_000);
+    const sending = (async () => {
+      for (let sent = 0, all = bytes(data); sent < all.length;) sent += await client.write(all.subarray(sent));
+    })();
+    for (let round = 0; round < 50; round++) assertEquals(await echoed(witness, `round ${round}`), `round ${round}`);
+    let received = 0;
+    for (const buffer = new Uint8Array(1 << 20); received < data.length;) received += (await client.read(buffer))!;
+    await sending;
+    assertEquals(received, data.length);
+    const rude = new Socket();
+    rude.connect({ hostname: "127.0.0.1", port: server.port });
+    rude.setsockopt(SOL_SOCKET, SO_LINGER, RESET_ON_CLOSE);
+    rude.send(new Uint8Array(100_000));
+    rude.close();
+    await server.line(/^A task has failed: \w+ fd \d+: .*\((ECONNRESET|EPIPE)\)$/);
+    assertEquals(await echoed(witness, "and again"), "and again");
+  });
+
+  const title = "tasks serves CPython's asyncio";
+  if (!hasPython) skip(title, "there is no python3");
+  else {
+    test(title, async () => {
+      await using server = await echoServer(60);
+      const script = `
+import asyncio, sys
+async def talk(index):
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    for word in range(10):
+        writer.write(f"{index} {word}\\n".encode())
+        assert await reader.readline() == f"{index} {word}\\n".encode()
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+async def main():
+    await asyncio.gather(*map(talk, range(100)))
+    print("all came back")
+asyncio.run(main())`;
+      assertEquals(await run("python3", "-c", script, String(server.port)), {
+        code: 0,
+        out: "all came back\n",
+        error: "",
+      });
+    });
+  }
+});

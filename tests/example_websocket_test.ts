@@ -1,0 +1,168 @@
+/**
+ * The WebSocket server, talked to by Deno's `WebSocket`, by Chromium's where there is one, and byte by byte.
+ *
+ * @module
+ */
+
+import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { SHUT_WR, Socket } from "../ffi/socket.ts";
+import { isThere, memoryOf, Program, run } from "./program.ts";
+import { bytes, skip, testUnless, text } from "./util.ts";
+
+const test = testUnless({
+  windows: {
+    "websocket_server does not read a client that sends and does not take the echo":
+      "there is no /proc to read another process's memory from",
+  },
+});
+
+const HANDSHAKE = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/** The answer to it that the RFC 6455 gives in its section 1.3. */
+const ACCEPTED = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+const hasChromium = await isThere("chromium", "--version");
+
+async function websocketServer(): Promise<Program & { port: number; address: string }> {
+  const program = Program.example("websocket_server.ts", "0");
+  const [address, port] = await program.line(/; try: http:\/\/(127\.0\.0\.1:(\d+)\/) in a browser$/);
+  return Object.assign(program, { port: Number(port), address: address! });
+}
+
+/** A frame of a client, whose mask is all zeros and so changes nothing; the payload is a string of bytes. */
+function frame(opcode: number, payload: string): string {
+  return String.fromCharCode(0x80 | opcode, 0x80 | payload.length) + "\0\0\0\0" + payload;
+}
+
+/** Gives bytes as a string of characters from 0 to 255, and back. */
+const latin1 = {
+  encode: (string: string) => Uint8Array.from(string, (character) => character.charCodeAt(0)),
+  decode: (data: Uint8Array) => String.fromCharCode(...data),
+};
+
+function connect(port: number): Socket {
+  const socket = new Socket();
+  socket.connect({ hostname: "127.0.0.1", port });
+  return socket;
+}
+
+/** Sends bytes in pieces, and gives all that comes back until the server ends the connection. */
+function answersTo(port: number, request: string, piece = request.length): string {
+  using socket = connect(port);
+  const data = latin1.encode(request);
+  for (let at = 0; at < data.length; at += piece) socket.sendAll(data.subarray(at, at + piece));
+  let answers = "";
+  for (let chunk; (chunk = socket.recv(65_536)).length > 0;) answers += latin1.decode(chunk);
+  return answers;
+}
+
+/** Opens a WebSocket, sends messages, and gives what came back and how it was closed. */
+async function talk(address: string, messages: (string | Uint8Array<ArrayBuffer>)[]): Promise<unknown[]> {
+  const { promise, resolve, reject } = Promise.withResolvers<unknown[]>();
+  const heard: unknown[] = [];
+  const socket = new WebSocket(`ws://${address}`);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => messages.forEach((message) => socket.send(message));
+  socket.onmessage = ({ data }) => {
+    heard.push(typeof data === "string" ? data : new Uint8Array(data));
+    if (heard.length === messages.length) socket.close(3000, "enough");
+  };
+  socket.onerror = (event) => reject(new Error((event as ErrorEvent).message));
+  socket.onclose = ({ code, reason, wasClean }) => resolve([...heard, code, reason, wasClean]);
+  return await promise;
+}
+
+describe("websocket_server", () => {
+  test("websocket_server gives Deno's WebSocket its messages back, and closes as asked", async () => {
+    await using server = await websocketServer();
+    const messages = ["hello", "grüße", "", new Uint8Array(), new Uint8Array(1_000_000).fill(7), "x".repeat(70_000)];
+    assertEquals(await talk(server.address, messages), [...messages, 3000, "enough", true]);
+    await Promise.all(Array.from({ length: 50 }, async (_, index) => {
+      assertEquals(await talk(server.address, [`number ${index}`]), [`number ${index}`, 3000, "enough", true]);
+    }));
+  });
+
+  test("websocket_server takes frames wherever they are cut, and answers pings", async () => {
+    await using server = await websocketServer();
+    const request = HANDSHAKE + frame(1, "hello") + frame(9, "are you there") + frame(2, "\x01\x02") +
+      frame(8, "\x03\xe8");
+    const expected = `${ACCEPTED}\x81\x05hello\x8a\x0dare you there\x82\x02\x01\x02\x88\x02\x03\xe8`;
+    for (const piece of [1, 5, 1000]) assertEquals(answersTo(server.port, request, piece), expected);
+  });
+
+  test("websocket_server ends with who does not keep to the protocol, and with nobody else", async () => {
+    await using server = await websocketServer();
+    using witness = connect(server.port);
+    witness.send(bytes(HANDSHAKE));
+    assertEquals(text(witness.recv(1000)), ACCEPTED);
+    const cases: [request: string, answers: RegExp][] = [
+      [HANDSHAKE + "\x81\x05hello", /^HTTP\/1.1 101 .*\x88..\xebReceived unmasked frame/s],
+      [
+        HANDSHAKE + "\x81\xff\0\0\0\0\0\x20\0\0\0\0\0\0",
+        /^HTTP\/1.1 101 .*\x88..\xf1WebSocket frame length too large/s,
+      ],
+      [HANDSHAKE + "\xff\x80\0\0\0\0", /^HTTP\/1.1 101 .*\x88..\xeaOne or more reserved bits are on/s],
+      [HANDSHAKE.replace("13", "12"), /^HTTP\/1.1 400 Bad Request\r\n.*Unsupported WebSocket version: 12$/s],
+      [
+        HANDSHAKE.replace("Sec-WebSocket-Key", "X"),
+        /^HTTP\/1.1 400 Bad Request\r\n.*Missing handshake request header/s,
+      ],
+      ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1.1 200 OK\r\n.*<script>/s],
+      ["GET /".padEnd(10_000), /^$/],
+    ];
+    for (const [request, answers] of cases) {
+      assertMatch(answersTo(server.port, request), answers);
+      witness.send(latin1.encode(frame(1, "hello")));
+      assertEquals(latin1.decode(witness.recv(100)), "\x81\x05hello");
+    }
+  });
+
+  test("websocket_server does not read a client that sends and does not take the echo", async () => {
+    await using server = await websocketServer();
+    using client = connect(server.port);
+    client.send(bytes(HANDSHAKE));
+    client.recv(1000);
+    const memory = memoryOf(server.pid);
+    client.setBlocking(false);
+    const frames = latin1.encode(frame(1, "x".repeat(94)).repeat(1000));
+    let sent = 0;
+    for (let quiet = 0; quiet < 20; quiet++) {
+      for (let count; (count = client.trySend(frames.subarray(sent % frames.length))) !== null; quiet = 0) {
+        sent += count;
+      }
+      assertEquals(await talk(server.address, ["hello"]), ["hello", 3000, "enough", true]);
+      assertLess(sent, 100 << 20);
+    }
+    assertLess(memoryOf(server.pid) - memory, 32 << 20);
+    // Every message comes back once they are taken.
+    client.setBlocking(true);
+    client.shutdown(SHUT_WR);
+    let received = 0;
+    for (let chunk; (chunk = client.recv(65_536)).length > 0;) received += chunk.length;
+    assertEquals(received, Math.floor(sent / 100) * 96);
+  });
+
+  const title = "websocket_server talks to Chromium's WebSocket";
+  if (!hasChromium) skip(title, "there is no Chromium");
+  else {
+    test(title, async () => {
+      await using server = await websocketServer();
+      const directory = await Deno.makeTempDir();
+      const { out } = await run(
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        `--user-data-dir=${directory}`,
+        "--virtual-time-budget=10000",
+        "--dump-dom",
+        `http://${server.address}`,
+      );
+      await Deno.remove(directory, { recursive: true });
+      assertStringIncludes(out, "<pre>The socket is open\n</pre>");
+    });
+  }
+});
