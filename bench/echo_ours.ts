@@ -1,6 +1,8 @@
 /**
  * An echo server on this package, as the README's. Prints the port that it listens on.
  *
+ * With `--async` it waits beside Deno's event loop, by `for await`, and without by `select()`.
+ *
  * @module
  */
 
@@ -25,4 +27,5 @@ function echo(connection: Socket): void {
 
 selector.register(listener, EVENT_READ, accept);
 console.log((listener.getsockname() as InetAddress).port);
+if (Deno.args.includes("--async")) { for await (const [key] of selector) key.data(key.fileobj); }
 for (;;) for (const [key] of selector.select()) key.data(key.fileobj);

@@ -48,7 +48,8 @@ export interface Measurement {
 
 export const C = "c";
 export const OURS = "ours";
-export const SERVER_IDS = [C, OURS, "selectors", "asyncio", "node", "bun", "deno-listen", "deno-net"];
+export const OURS_ASYNC = "ours-async";
+export const SERVER_IDS = [C, OURS, OURS_ASYNC, "selectors", "asyncio", "node", "bun", "deno-listen", "deno-net"];
 
 /** Finds the servers of these ids that this machine can run; of each other one it says how to get it. */
 export function findServers(ids: string[], directory: string, python: string): Server[] {
@@ -61,6 +62,12 @@ export function findServers(ids: string[], directory: string, python: string): S
   const all = [
     { id: C, name: "C, epoll", program: c, args: [] },
     { id: OURS, name: "this package", program: deno, args: ["--allow-ffi", here("echo_ours.ts")] },
+    {
+      id: OURS_ASYNC,
+      name: "this package, for await",
+      program: deno,
+      args: ["--allow-ffi", here("echo_ours.ts"), "--async"],
+    },
     { id: "selectors", name: "CPython, selectors", program: cpython, args: [here("echo_selectors.py")] },
     { id: "asyncio", name: "CPython, asyncio", program: cpython, args: [here("echo_asyncio.py")] },
     { id: "node", name: "Node, node:net", program: node, args: [here("echo_node.mjs")] },

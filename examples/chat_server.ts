@@ -2,7 +2,8 @@
  * A chat for a thousand people in one thread, in which a slow one harms nobody.
  *
  * What someone says is queued for each of the others, as one array of bytes that all queues share, and sent as far as
- * each takes it. Who falls a mebibyte behind is put out.
+ * each takes it. Who falls a mebibyte behind is put out. The wait is the asynchronous one, so that Ctrl-C is heard, and
+ * everybody told.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/chat-server 8001
@@ -23,7 +24,7 @@ const MOST_UNSENT = 1 << 20;
 const buffer = new Uint8Array(64 * 1024);
 const encoder = new TextEncoder();
 const guests = new Set<Guest>();
-/** Who has left in this round, which is said at its end: to say it can put out more. */
+/** Who has left, which is said a moment later: to say it can put out more. */
 const farewells: string[] = [];
 const selector = new DefaultSelector<Guest | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8001) });
@@ -32,12 +33,14 @@ selector.register(listener, EVENT_READ, null);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Chatting on port ${port}; try, in more than one terminal: nc 127.0.0.1 ${port}`);
 
-for (;;) {
-  for (const [{ data: guest }, events] of selector.select()) {
-    if (guest === null) accept();
-    // One who was put out by what came before in this round is a guest no more.
-    else if (guests.has(guest)) attempt(guest, events & EVENT_WRITE ? send : receive);
-  }
+Deno.addSignalListener("SIGINT", () => {
+  say("* The chat is over");
+  selector.close(); // which ends the loop
+});
+
+for await (const [{ data: guest }, events] of selector) {
+  if (guest === null) accept();
+  else attempt(guest, events & EVENT_WRITE ? send : receive);
   for (let farewell; (farewell = farewells.shift()) !== undefined;) say(farewell);
 }
 

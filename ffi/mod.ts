@@ -16,6 +16,24 @@
  * there.close();
  * ```
  *
+ * ## From Python
+ *
+ * | `select`                                                    | here                                                       |
+ * | ----------------------------------------------------------- | ---------------------------------------------------------- |
+ * | `select(rlist, wlist, xlist, timeout=None)`                 | the same; lists are anything that can be iterated over     |
+ * | `poll()`: `register`, `modify`, `unregister`, `poll`        | `new Poll()`, the same; milliseconds                       |
+ * | `epoll(sizehint, flags)`: the same, and `close`, `closed`, `fileno`, `fromfd` | `new Epoll()`, the same, `Epoll.fromfd`; seconds |
+ * | `devpoll()`: as `epoll`, without `fromfd`                     | `new Devpoll()`, the same; milliseconds                    |
+ * | `kqueue()`: `control`, `close`, `closed`, `fileno`, `fromfd` | `new Kqueue()`, the same; seconds                         |
+ * | `kevent(ident, filter, flags, fflags, data, udata)`         | `new Kevent(...)`, the same                                |
+ * | `EPOLLIN` … , `POLLIN` … , `KQ_FILTER_READ` … , `KQ_EV_ADD` … , `KQ_NOTE_WRITE` … | the same names and values            |
+ * | `EPOLL_CLOEXEC`                                             | the same, and set in any case                              |
+ * | `error`                                                     | {@linkcode OSError}                                        |
+ * | `PIPE_BUF`                                                  | left out: Deno has nothing that would ask for it; it is 4096 on Linux, 512 on macOS and the BSDs |
+ *
+ * Python refuses an invalid timeout with a `TypeError` or a `ValueError`; here that is a `TypeError` for what is no number
+ * and a `RangeError` for a number that cannot be one.
+ *
  * @module
  */
 

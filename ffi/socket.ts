@@ -19,6 +19,31 @@
  * Sockets block until `setBlocking(false)`, as Python's do; a blocking call stops Deno's event loop. All descriptors are
  * closed when another program is executed.
  *
+ * ## From Python
+ *
+ * | `socket`                                                    | here                                                       |
+ * | ----------------------------------------------------------- | ---------------------------------------------------------- |
+ * | `socket(family, type, proto)`, `socket(fileno=fd)`          | `new Socket(family, type, protocol)`, `Socket.fromFd(fd)`  |
+ * | `family`, `type`, `proto`                                   | `family`, `type`, `protocol`                               |
+ * | `bind`, `listen`, `accept`, `connect`, `connect_ex`         | the same, `connectEx`, which gives the code or null; addresses are Deno's: `{ hostname, port }` or `{ path }` |
+ * | `recv`, `recv_into`, `recvfrom`                             | `recv`, `recvInto`, `recvFrom`; `tryRecvInto` gives null where `recvInto` throws `EAGAIN` |
+ * | `send`, `sendall`, `sendto`                                 | `send`, `sendAll`, `sendTo`; `trySend` as above            |
+ * | `shutdown`, `close`, `detach`, `fileno`                     | the same; `fileno()` is -1 once closed, as in Python       |
+ * | `getsockname`, `getpeername`, `getsockopt`, `setsockopt`    | the same                                                   |
+ * | `setblocking`, `getblocking`                                | `setBlocking`, `getBlocking`                               |
+ * | `create_server`, `socketpair`, `getaddrinfo`                | `createServer`, `socketpair`, `getaddrinfo`                |
+ * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SHUT_*`, `AI_*` | those in use, with this system's values; any other can be given as a number |
+ * | `gaierror`, `error`, `herror`                               | {@linkcode OSError}, with a code such as `"EAI_NONAME"`    |
+ * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: a selector has the timeout   |
+ * | `create_connection`                                         | left out: `getaddrinfo`, and a `connect` to each address   |
+ * | `makefile`, `sendfile`, `dup`, `fromfd`                     | left out: `node:fs` and `node:net` are there, and take descriptors |
+ * | `recvmsg`, `sendmsg`, `recv_fds`, `send_fds`, `recvfrom_into`, `recvmsg_into`, `sendmsg_afalg` | left out: no selector needs them |
+ * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is closed when another program is executed |
+ * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` are there |
+ *
+ * Of Python's `os` there are {@linkcode pipe}, {@linkcode read}, {@linkcode write}, {@linkcode close} and
+ * {@linkcode setBlocking} (`set_blocking`), for descriptors that are no sockets.
+ *
  * @module
  */
 

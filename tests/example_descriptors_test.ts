@@ -79,7 +79,9 @@ describe("serial", () => {
       ]);
       await socat.line(/starting data transfer loop/);
       using device = await Deno.open(there, { read: true, write: true });
-      await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), "piped");
+      await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), {
+        stdin: "piped",
+      });
       await terminal.line(/^Connected to /);
       await device.write(bytes("from the device\n"));
       await terminal.line(/^from the device$/);
@@ -106,7 +108,9 @@ describe("serial", () => {
         there,
       ]);
       await socat.line(/starting data transfer loop/);
-      await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), "piped");
+      await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), {
+        stdin: "piped",
+      });
       await terminal.line(/^Connected to /);
       const typed = Array.from({ length: 5000 }, (_, index) => `line ${index}\n`).join("");
       await terminal.type(typed);
@@ -121,7 +125,8 @@ describe("serial", () => {
 
 describe("stdin_timeout", () => {
   testUnless(ONLY_SOCKETS, "stdin_timeout greets who answers in time, and gives up on who does not", async () => {
-    const started = () => new Program(Deno.execPath(), command("stdin_timeout.ts", ["--allow-ffi"]), "piped");
+    const started = () =>
+      new Program(Deno.execPath(), command("stdin_timeout.ts", ["--allow-ffi"]), { stdin: "piped" });
     await using answered = started();
     await using ended = started();
     await using silent = started();

@@ -13,7 +13,7 @@ import { test, text } from "./util.ts";
 describe("side_by_side", () => {
   test("the selector, the timer, the server and the input each have their answers", async () => {
     const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net=127.0.0.1", join(EXAMPLES, "side_by_side.ts")];
-    await using program = new Program(Deno.execPath(), args, "piped");
+    await using program = new Program(Deno.execPath(), args, { stdin: "piped" });
     const [port] = await program.line(/^The selector waits for: nc 127\.0\.0\.1 (\d+)$/);
     const [url] = await program.line(/^Deno\.serve answers: curl (\S+)$/);
     let before = 0;

@@ -21,8 +21,13 @@ export class Program implements AsyncDisposable {
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>> | null;
   #rest = "";
 
-  constructor(command: string, args: string[], stdin: "null" | "piped" = "null") {
-    this.#child = new Deno.Command(command, { args, stdin, stdout: "piped", stderr: "inherit" }).spawn();
+  constructor(
+    command: string,
+    args: string[],
+    options: { stdin?: "piped"; cwd?: string; env?: Record<string, string> } = {},
+  ) {
+    const { stdin = "null", ...others } = options;
+    this.#child = new Deno.Command(command, { args, stdin, stdout: "piped", stderr: "inherit", ...others }).spawn();
     this.#lines = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     this.#input = stdin === "piped" ? this.#child.stdin.getWriter() : null;
   }

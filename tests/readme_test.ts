@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { AF_INET, Socket } from "../ffi/socket.ts";
@@ -18,43 +18,62 @@ function blocks(language: string): string[] {
   return [...README.matchAll(new RegExp("^```" + language + "\\n([^]*?)^```$", "gm"))].map((match) => match[1]!);
 }
 
+/** A program with this source, started as a reader would. */
+async function started(source: string, stdout: "inherit" | "piped"): Promise<AsyncDisposable & Deno.ChildProcess> {
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(file, source);
+  const map = join(ROOT, "tests", "offline", "import_map.json");
+  const check = isEmulated ? "--no-check" : "--check";
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", check, "--quiet", "--no-prompt", "--no-lock", "--allow-ffi", `--import-map=${map}`, file],
+    stdin: "null",
+    stdout,
+    stderr: "inherit",
+  }).spawn();
+  return Object.assign(child, {
+    async [Symbol.asyncDispose]() {
+      try {
+        child.kill("SIGKILL");
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error; // it has ended by itself
+      }
+      await child.status;
+      await Deno.remove(file);
+    },
+  });
+}
+
 describe("README", () => {
   test("its echo server serves", async () => {
-    const [server, ...others] = blocks("ts");
+    const [server, waits, ...others] = blocks("ts");
+    assert(waits !== undefined);
     assertEquals(others, []);
     const free = new Socket(AF_INET);
     free.bind({ hostname: "127.0.0.1", port: 0 });
     const address = free.getsockname() as { hostname: string; port: number };
     free.close();
-    const file = await Deno.makeTempFile({ suffix: ".ts" });
-    await Deno.writeTextFile(file, server!.replace("port: 65432", `port: ${address.port}`));
-    const map = join(ROOT, "tests", "offline", "import_map.json");
-    const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        isEmulated ? "--no-check" : "--check",
-        "--no-prompt",
-        "--no-lock",
-        "--allow-ffi",
-        `--import-map=${map}`,
-        file,
-      ],
-      stdin: "null",
-      stdout: "inherit",
-      stderr: "inherit",
-    }).spawn();
-    try {
-      for (const message of ["hello\n", "again\n"]) {
-        using client = new Socket();
-        await connect(client, address);
-        client.sendAll(bytes(message));
-        assertEquals(text(client.recv(100)), message);
-      }
-    } finally {
-      child.kill("SIGKILL");
-      await child.status;
-      await Deno.remove(file);
+    await using program = await started(server!.replace("port: 65432", `port: ${address.port}`), "inherit");
+    assert(program.pid > 0);
+    for (const message of ["hello\n", "again\n"]) {
+      using client = new Socket();
+      await connect(client, address);
+      client.sendAll(bytes(message));
+      assertEquals(text(client.recv(100)), message);
     }
+  });
+
+  test("its asynchronous loop has the event", async () => {
+    await using program = await started(blocks("ts")[1]!, "piped");
+    const output = await new Response(program.stdout).text();
+    assertMatch(output, /^fd \d+ is ready for 1: from a timer\n$/);
+  });
+
+  test("its table has every example, each of which is an entry point", () => {
+    const listed = [...README.matchAll(/^\| `--allow-[^`]*?(examples\/\w+\.ts)/gm)].map((match) => match[1]!).sort();
+    const files = [...Deno.readDirSync(join(ROOT, "examples"))].map(({ name }) => `examples/${name}`).sort();
+    assertEquals(listed, files);
+    const exports = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).exports as Record<string, string>;
+    for (const file of files) assertEquals(exports[`./${file.replace(".ts", "").replaceAll("_", "-")}`], `./${file}`);
   });
 
   test("its commands name what there is", () => {

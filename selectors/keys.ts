@@ -1,0 +1,273 @@
+/**
+ * What is registered: a key for each file object, and the table of them.
+ *
+ * @module
+ */
+
+import type { FileObject } from "../ffi/file_object.ts";
+
+/** What a key asks of the selector that it belongs to. */
+export interface KeyOwner<D, F extends FileObject> {
+  /** Gives the live map from descriptors to keys, or null after the end. */
+  getMap(): SelectorMap<D, F> | null;
+  /** Unregisters a descriptor. */
+  unregister(fd: number): SelectorKey<D, F>;
+}
+
+/**
+ * A file object, its descriptor, the events it is registered for, and the data that goes with it.
+ *
+ * It is immutable, and comes apart as Python's named tuple does. With `using key = selector.register(...)` the file
+ * object is registered for a block.
+ *
+ * @example Usage
+ * ```ts
+ * import { EVENT_READ, SelectSelector } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [here, there] = socketpair();
+ * using selector = new SelectSelector<string>();
+ * const key = selector.register(here, EVENT_READ, "my data");
+ * const [fileobj, fd, events, data] = key;
+ * assertEquals([fd, events, data], [key.fd, EVENT_READ, "my data"]);
+ * assertEquals(fileobj, here);
+ * here.close();
+ * there.close();
+ * ```
+ */
+export class SelectorKey<D = unknown, F extends FileObject = FileObject> implements Disposable {
+  readonly #fileobj: F;
+  readonly #fd: number;
+  readonly #events: number;
+  readonly #data: D;
+  readonly #owner: KeyOwner<D, F> | undefined;
+
+  /**
+   * Makes a key; only a selector registers one.
+   *
+   * @param fileobj The file object, as it was given
+   * @param fd Its descriptor
+   * @param events EVENT_READ, EVENT_WRITE or both
+   * @param data What goes with it
+   * @param owner The selector that it is registered with
+   */
+  constructor(fileobj: F, fd: number, events: number, data: D, owner?: KeyOwner<D, F>) {
+    this.#fileobj = fileobj;
+    this.#fd = fd;
+    this.#events = events;
+    this.#data = data;
+    this.#owner = owner;
+  }
+
+  /** The file object that was registered. */
+  get fileobj(): F {
+    return this.#fileobj;
+  }
+
+  /** Its descriptor. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** What is waited for: EVENT_READ, EVENT_WRITE or both. */
+  get events(): number {
+    return this.#events;
+  }
+
+  /** What was registered to go with it. */
+  get data(): D {
+    return this.#data;
+  }
+
+  /**
+   * Gives `fileobj`, `fd`, `events` and `data`, in this order, for `const [fileobj, fd, events, data] = key`.
+   *
+   * TypeScript gives every variable of such a pattern the one type of the iterator, hence `any`; the properties have
+   * the types that the selector was made with.
+   */
+  // deno-lint-ignore no-explicit-any -- a union would make every one of the four variables useless
+  [Symbol.iterator](): ArrayIterator<any> {
+    return [this.#fileobj, this.#fd, this.#events, this.#data][Symbol.iterator]();
+  }
+
+  /** Unregisters the file object at the end of a `using` block, unless it was unregistered or modified since. */
+  [Symbol.dispose](): void {
+    if (this.#owner?.getMap()?.get(this.#fd) === this) this.#owner.unregister(this.#fd);
+  }
+
+  /** Shows the fields where the key is printed. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: (value: unknown, options?: Deno.InspectOptions) => string,
+    options?: Deno.InspectOptions,
+  ): string {
+    const fields = { fileobj: this.#fileobj, fd: this.#fd, events: this.#events, data: this.#data };
+    return `SelectorKey ${inspect(fields, options)}`;
+  }
+}
+
+/** The keys of a selector, by descriptor, and in the order of registration. */
+export class KeyTable<D, F extends FileObject> {
+  // Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all where the same number
+  // comes and goes, since a Map keeps what was deleted in its chains until it is full.
+  readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
+  /** When each was registered, as a count of all that ever were. */
+  readonly #turns: number[] = [];
+  #turn = 0;
+  #size = 0;
+  // For those few programs that walk over all keys: made by the first walk, and kept from then on, so that a walk sees
+  // what changes under it.
+  #inOrder: Map<number, SelectorKey<D, F>> | null = null;
+
+  /** The key of the selector's own waker, which only {@linkcode get} and {@linkcode all} give. */
+  #hidden: SelectorKey<D, F> | undefined;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get inOrder(): ReadonlyMap<number, SelectorKey<D, F>> {
+    return this.#inOrder ??= new Map(this.#sorted().map((key) => [key.fd, key]));
+  }
+
+  #sorted(): SelectorKey<D, F>[] {
+    const keys = this.all().filter((key) => key !== this.#hidden);
+    return keys.sort((one, other) => this.#turns[one.fd]! - this.#turns[other.fd]!);
+  }
+
+  all(): SelectorKey<D, F>[] {
+    return this.#byFd.filter((key) => key !== undefined);
+  }
+
+  get(fd: number): SelectorKey<D, F> | undefined {
+    return this.#byFd[fd];
+  }
+
+  /** Finds by descriptor or file object; one that was closed no longer knows its descriptor, and is found by identity. */
+  find(fileobj: F | number): SelectorKey<D, F> | undefined {
+    const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)];
+    if (key !== undefined) return key === this.#hidden ? undefined : key;
+    return typeof fileobj === "number" ? undefined : this.#byFd.find((key) => key?.fileobj === fileobj);
+  }
+
+  /** Puts a key in, or another one in the place of one with its descriptor. */
+  put(key: SelectorKey<D, F>): SelectorKey<D, F> {
+    const { fd } = key;
+    if (this.#byFd[fd] === undefined) {
+      this.#size++;
+      this.#turns[fd] = this.#turn++;
+    }
+    this.#inOrder?.set(fd, key);
+    return this.#byFd[fd] = key;
+  }
+
+  hide(key: SelectorKey<D, F>): void {
+    this.#hidden = this.#byFd[key.fd] = key;
+  }
+
+  get hidden(): SelectorKey<D, F> | undefined {
+    return this.#hidden;
+  }
+
+  drop(fd: number): void {
+    this.#size--;
+    this.#inOrder?.delete(fd);
+    this.#byFd[fd] = undefined;
+  }
+
+  clear(): void {
+    this.#size = 0;
+    this.#inOrder?.clear();
+    this.#byFd.length = 0;
+    this.#hidden = undefined;
+  }
+}
+
+/**
+ * A live, read-only view of what is registered, from descriptor to key, in the order of registration.
+ *
+ * As with Python's mapping, a file object finds its key as well as its descriptor does. After the selector has been
+ * closed, the view is empty.
+ */
+export class SelectorMap<D = unknown, F extends FileObject = FileObject>
+  implements Iterable<[number, SelectorKey<D, F>]> {
+  readonly #keys: {
+    size: number;
+    inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
+    find(fileobj: F | number): SelectorKey<D, F> | undefined;
+  };
+
+  /**
+   * Makes a view of a selector's keys, as {@linkcode BaseSelector.getMap} gives it.
+   *
+   * @param keys How many keys there are, the keys in order, and how to find one
+   */
+  constructor(
+    keys: {
+      size: number;
+      inOrder: ReadonlyMap<number, SelectorKey<D, F>>;
+      find(fileobj: F | number): SelectorKey<D, F> | undefined;
+    },
+  ) {
+    this.#keys = keys;
+  }
+
+  /** How many file objects are registered. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** Gives the key of a file object or descriptor, or undefined if it is not registered. */
+  get(fileobj: F | number): SelectorKey<D, F> | undefined {
+    return this.#keys.find(fileobj);
+  }
+
+  /** Tells whether a file object or descriptor is registered. */
+  has(fileobj: F | number): boolean {
+    return this.#keys.find(fileobj) !== undefined;
+  }
+
+  /** Gives the descriptors. */
+  keys(): MapIterator<number> {
+    return this.#keys.inOrder.keys();
+  }
+
+  /** Gives the keys of the selector, which are this map's values. */
+  values(): MapIterator<SelectorKey<D, F>> {
+    return this.#keys.inOrder.values();
+  }
+
+  /** Gives pairs of a descriptor and its key. */
+  entries(): MapIterator<[number, SelectorKey<D, F>]> {
+    return this.#keys.inOrder.entries();
+  }
+
+  /** Calls a function with each key, its descriptor and this view. */
+  forEach(callback: (key: SelectorKey<D, F>, fd: number, map: this) => void): void {
+    this.#keys.inOrder.forEach((key, fd) => callback(key, fd, this));
+  }
+
+  /** Gives pairs of a descriptor and its key. */
+  [Symbol.iterator](): MapIterator<[number, SelectorKey<D, F>]> {
+    return this.#keys.inOrder.entries();
+  }
+
+  /** Shows the entries where the view is printed. */
+  [Symbol.for("Deno.customInspect")](
+    inspect: (value: unknown, options?: Deno.InspectOptions) => string,
+    options?: Deno.InspectOptions,
+  ): string {
+    return inspect(this.#keys.inOrder, options).replace(/^Map/, "SelectorMap");
+  }
+}
+
+/** Gives the descriptor of a file object, or -1 where it has none any more, or never had. */
+export function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
+  try {
+    const fd = fileobj.fileno();
+    return typeof fd === "number" ? fd : -1;
+  } catch {
+    // No file object at all, or one that refuses once it is closed. filenoOf() says so where it matters.
+    return -1;
+  }
+}

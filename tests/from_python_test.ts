@@ -1,0 +1,43 @@
+/**
+ * The tables "From Python" of the module docs: they have every name of the Python that is there.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import { isThere, ROOT, run } from "./program.ts";
+import { skip, test } from "./util.ts";
+
+const MODULES: readonly [file: string, module: string, names: string][] = [
+  ["mod.ts", "selectors", "[n for n in dir(m) if n[0] in 'DESPKB'] + dir(m.BaseSelector)"],
+  ["ffi/mod.ts", "select", "dir(m) + dir(m.poll()) + dir(m.epoll)"],
+  ["ffi/socket.ts", "socket", "dir(m.socket) + ['create_server', 'create_connection', 'socketpair', 'getaddrinfo']"],
+];
+
+/** Families of constants, of which the tables name one. */
+const FAMILY = /^(POLL|EPOLL)[A-Z]+$/;
+
+const hasPython = await isThere("python3", "-c", "import select; select.epoll");
+
+describe("From Python", () => {
+  for (const [file, module, names] of MODULES) {
+    const title = `the documentation of ${file} has every name of Python's ${module}`;
+    if (!hasPython) {
+      skip(title, "there is no python3 with epoll");
+      continue;
+    }
+    test(title, async () => {
+      const source = Deno.readTextFileSync(join(ROOT, file));
+      const table = source.slice(0, source.indexOf("@module"));
+      assert(table.includes("## From Python"), file);
+      const { out, error } = await run("python3", "-c", `import ${module} as m\nprint(*sorted(set(${names})))`);
+      assertEquals(error, "");
+      const missing = out.trim().split(" ").filter((name) => {
+        return !name.startsWith("_") && !FAMILY.test(name) && !new RegExp(`\\b${name}\\b`).test(table);
+      });
+      assertEquals(missing, []);
+    });
+  }
+});

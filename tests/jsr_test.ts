@@ -1,0 +1,179 @@
+/**
+ * The package as JSR would serve it: a server on this machine speaks JSR's protocol for what `deno publish` would send,
+ * and programs import and run the package from there, from a cache that has nothing.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join, relative } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import { isThere, Program, ROOT, run } from "./program.ts";
+import { bytes, skip, test, text } from "./util.ts";
+
+const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))) as {
+  name: string;
+  version: string;
+  exports: Record<string, string>;
+  imports: Record<string, string>;
+};
+
+const hasNpm = await isThere(Deno.execPath(), "cache", "--quiet", "--no-lock", imports["http-parser-js"]!);
+
+/** Which of the package's entry points need a package of npm's. */
+const FROM_NPM = ["./examples/http-server", "./examples/websocket-server"];
+
+/** The files that are published, by their paths in the package, as they are published. */
+async function published(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+  const { code, error } = await run(
+    Deno.execPath(),
+    "publish",
+    "--dry-run",
+    "--allow-dirty",
+    `--config=${join(ROOT, "deno.json")}`,
+  );
+  assertEquals(code, 0, error);
+  const files = new Map<string, Uint8Array<ArrayBuffer>>();
+  for (const [, url] of error.matchAll(/^ +(file:\S+) \([\d.]+\w+\)$/gm)) {
+    const path = `/${relative(ROOT, Deno.realPathSync(new URL(url!)).replaceAll("\\", "/"))}`.replaceAll("\\", "/");
+    files.set(path, unfurled(path, await Deno.readFile(new URL(url!))));
+  }
+  return files;
+}
+
+/** `deno publish` writes out the names that deno.json maps. */
+function unfurled(path: string, content: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (!path.endsWith(".ts")) return content;
+  return bytes(
+    text(content).replace(/ from "([^".]+)";$/gm, (line, specifier) => {
+      return specifier in imports ? ` from "${imports[specifier]}";` : line;
+    }),
+  );
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  ts: "text/typescript",
+  json: "application/json",
+  md: "text/markdown",
+};
+
+/** A server for one package, and a cache that has nothing; and what was asked for. */
+class Registry implements AsyncDisposable {
+  readonly directory: string = Deno.makeTempDirSync();
+  readonly asked: string[] = [];
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+
+  constructor(files: Map<string, Uint8Array<ArrayBuffer>>, manifest: Record<string, unknown>) {
+    const [scope, short] = name.slice(1).split("/");
+    const documents: Record<string, unknown> = {
+      [`/${name}/meta.json`]: { scope, name: short, latest: version, versions: { [version]: {} } },
+      [`/${name}/${version}_meta.json`]: { manifest, exports },
+    };
+    const base = `/${name}/${version}`;
+    this.#server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
+      const { pathname } = new URL(request.url);
+      this.asked.push(pathname);
+      if (pathname in documents) return Response.json(documents[pathname]);
+      const content = pathname.startsWith(`${base}/`) ? files.get(pathname.slice(base.length)) : undefined;
+      if (content === undefined) return new Response("Not found", { status: 404 });
+      const type = TYPES[pathname.split(".").at(-1)!] ?? "text/plain";
+      return new Response(content, { headers: { "Content-Type": type } });
+    });
+  }
+
+  static async start(change: (manifest: Record<string, { size: number; checksum: string }>) => void = () => {}) {
+    const files = await published();
+    const manifest: Record<string, { size: number; checksum: string }> = {};
+    for (const [path, content] of files) {
+      const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+      manifest[path] = { size: content.length, checksum: `sha256-${hash.toHex()}` };
+    }
+    change(manifest);
+    return new Registry(files, manifest);
+  }
+
+  /** What a command needs in its environment to have the package from here. */
+  get environment(): Record<string, string> {
+    const { port } = this.#server.addr;
+    return { JSR_URL: `http://127.0.0.1:${port}/`, DENO_DIR: join(this.directory, "cache"), NO_COLOR: "1" };
+  }
+
+  /** Runs Deno in an empty directory. */
+  async deno(...args: string[]): Promise<{ code: number; out: string; error: string }> {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args,
+      cwd: this.directory,
+      env: this.environment,
+      stdin: "null",
+    }).output();
+    return { code, out: text(stdout), error: text(stderr) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.shutdown();
+    await Deno.remove(this.directory, { recursive: true });
+  }
+}
+
+describe("the package on JSR", () => {
+  test("a program imports it from a clean cache, with its types, and with no file that it does not need", async () => {
+    await using registry = await Registry.start();
+    const program = join(registry.directory, "program.ts");
+    await Deno.writeTextFile(
+      program,
+      `
+import { DefaultSelector, EVENT_READ } from "jsr:${name}";
+import { select } from "jsr:${name}@^${version}/select";
+import { socketpair } from "jsr:${name}@^${version}/socket";
+
+const [here, there] = socketpair();
+using selector = new DefaultSelector<string>();
+selector.register(here, EVENT_READ, "a ping");
+there.send(new TextEncoder().encode("ping"));
+for (const [key, events] of selector.select()) console.log(key.data satisfies string, events);
+console.log(select([here], [], [], 0)[0].length);
+`,
+    );
+    const { code, out, error } = await registry.deno("run", "--check", "--no-prompt", "--allow-ffi", program);
+    assertEquals([code, out], [0, "a ping 1\n1\n"], error);
+    assert(!registry.asked.some((path) => /examples|README|npm/.test(path)), registry.asked.join("\n"));
+  });
+
+  test("the echo server runs from it, and serves", async () => {
+    await using registry = await Registry.start();
+    const specifier = `jsr:${name}/examples/echo-server`;
+    const args = ["run", "--quiet", "--no-prompt", "--allow-ffi", specifier, "--port", "0"];
+    await using program = new Program(Deno.execPath(), args, { cwd: registry.directory, env: registry.environment });
+    const [port] = await program.line(/^Listening on 127\.0\.0\.1 port (\d+); try: nc/);
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    await connection.write(bytes("hello\n"));
+    const buffer = new Uint8Array(100);
+    assertEquals(text(buffer.subarray(0, (await connection.read(buffer))!)), "hello\n");
+  });
+
+  test("every entry point is there, and passes the type check", async () => {
+    await using registry = await Registry.start();
+    const entries = Object.keys(exports).filter((path) => !FROM_NPM.includes(path)).map((path) => path.slice(1));
+    const { code, error } = await registry.deno("check", ...entries.map((path) => `jsr:${name}${path}`));
+    assertEquals(code, 0, error);
+  });
+
+  const title = "the examples that parse by a package of npm's are there, and pass the type check";
+  if (!hasNpm) skip(title, "npm does not answer");
+  else {
+    test(title, async () => {
+      await using registry = await Registry.start();
+      const { code, error } = await registry.deno("check", ...FROM_NPM.map((path) => `jsr:${name}${path.slice(1)}`));
+      assertEquals(code, 0, error);
+    });
+  }
+
+  test("a file that is not what its checksum says is refused, so that the server's word counts here", async () => {
+    await using registry = await Registry.start((manifest) => {
+      manifest["/mod.ts"]!.checksum = manifest["/LICENSE"]!.checksum;
+    });
+    const { code, error } = await registry.deno("cache", `jsr:${name}`);
+    assert(code !== 0);
+    assertMatch(error, /Integrity check failed/);
+  });
+});
