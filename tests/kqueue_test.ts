@@ -780,6 +780,26 @@ function layoutTests(): void {
     assertEquals(assertThrows(() => new KqueueInstance(), OSError, "ioctl").code, "EINVAL");
   });
 
+  test("the stand-in throws rather than sleep for ever, or be asked for ever", (cleanup) => {
+    for (const timeout of [undefined, 60]) {
+      const [selector, kernel] = selectorOn("darwin");
+      cleanup.add(selector);
+      kernel.patienceMs = 20;
+      selector.register(cleanup.pair()[0], EVENT_READ);
+      const elapsed = elapsedMs(() => assertThrows(() => selector.select(timeout), Error, "what does not come"));
+      assertLess(elapsed, 5_000);
+      assertEquals(selector.select(0), []);
+      kernel.looks = 100;
+      assertThrows(
+        () => {
+          for (;;) selector.select(0);
+        },
+        Error,
+        "over and over",
+      );
+    }
+  });
+
   test("KqueueSelector is the default where there is kqueue", () => {
     for (const system of ["darwin", "freebsd", "netbsd"] as const) assertEquals(selectorFor(system), KqueueSelector);
     for (const system of ["linux", "android", "windows", "solaris"] as const) {
