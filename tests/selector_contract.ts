@@ -595,7 +595,8 @@ export function selectorContract({ name, create, skips = {} }: Contract): void {
       selector.register(writer, EVENT_WRITE);
       assertEquals(readyFds(selector, 0), []);
       cleanup.close(reader);
-      assertEquals(readyFds(selector), [[writer, EVENT_WRITE]]);
+      // Wine's select() sleeps through that, one time in eight, and reports it when the time is over.
+      assertEquals(readyFds(selector, 1), [[writer, EVENT_WRITE]]);
       assert(BROKEN_CODES.includes(assertThrows(() => write(writer, block), OSError).code));
     });
 

@@ -21,8 +21,6 @@ const unixOnly = {
   "a number that is used again means the new descriptor only": NO_DUP,
   "modify() of a descriptor that was seen closed is refused, even if its number is used again": NO_DUP,
   "stale descriptions starve nobody": NO_DUP,
-  "select() reports a pipe that nobody reads as writable":
-    "Wine misses it, one time in a few, if a connection whose queue is full is reset",
   "select() goes on waiting when signals interrupt it, for the time that is left": "Windows has no such signals",
   "select() waits for a tenth of a millisecond, and not for a whole one": "the clocks of Windows are coarser",
 };
