@@ -51,7 +51,7 @@ const ENOTTY = 25;
 const ENOSYS = 38; // what an emulator says of an ioctl() that it does not know
 
 const isLinux = os === "linux";
-const { failures, functions, log, maskOf, openDevices } = isLinux
+const { failures, functions, log, maskOf, openDevices, patience } = isLinux
   ? await import("./devpoll_standin.ts")
   : {} as typeof import("./devpoll_standin.ts");
 
@@ -403,6 +403,26 @@ describe("DevpollInstance", () => {
     assertEquals(ffi.POLLREMOVE, 2048);
     assertEquals(ffi.POLLNVAL, 32);
     assertEquals([ffi.O_RDWR, ffi.O_CLOEXEC], [2, 8388608]);
+  });
+});
+
+describe("the stand-in of /dev/poll", () => {
+  test("the stand-in throws rather than sleep for ever, or be asked for ever", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const { ms, looks } = patience;
+    cleanup.defer(() => Object.assign(patience, { ms, looks }));
+    Object.assign(patience, { ms: 20, looks: 1_000 });
+    using devpoll = new Devpoll();
+    devpoll.register(here, POLLIN);
+    const elapsed = elapsedMs(() => assertThrows(() => devpoll.poll(), Error, "what does not come"));
+    assertLess(elapsed, SOON);
+    assertThrows(() => devpoll.poll(60_000), Error, "what does not come");
+    assertEquals(devpoll.poll(0), []);
+    const spin = () => {
+      for (;;) devpoll.poll(0);
+    };
+    assertThrows(spin, Error, "over and over");
   });
 });
 
