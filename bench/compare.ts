@@ -18,7 +18,7 @@
 
 import { parseArgs } from "node:util";
 import { os } from "../ffi/platform.ts";
-import { compileC, descriptorLimit, machine } from "./programs.ts";
+import { compileC, descriptorLimit, machine, warnIfBusy } from "./programs.ts";
 import {
   atMost,
   type Goal,
@@ -208,6 +208,7 @@ async function main(): Promise<void> {
   const directory = Deno.makeTempDirSync();
   try {
     console.log(machine());
+    warnIfBusy();
     const loadProgram = compileC("load.c", directory);
     if (loadProgram === null) throw new Deno.errors.NotSupported("Cannot compare: the load is a program in C");
     const servers = findServers(options.peers, directory, options.python);

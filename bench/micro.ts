@@ -13,7 +13,7 @@
 
 import { parseArgs } from "node:util";
 import { os } from "../ffi/platform.ts";
-import { findDeno, here, machine } from "./programs.ts";
+import { findDeno, here, machine, warnIfBusy } from "./programs.ts";
 import {
   atLeast,
   atMost,
@@ -200,6 +200,7 @@ function main(): void {
   const directory = Deno.makeTempDirSync();
   try {
     console.log(machine());
+    warnIfBusy();
     const peers = findPeers(directory, python);
     for (const version of new Set(peers.map(({ version }) => version))) console.log(version);
     const cross = (cases: Case[], peers: Peer[]): Timing[] =>

@@ -71,6 +71,7 @@ export async function drawSelects(directory: string, python: string, rounds: num
 }
 
 function pathOf(name: string): string {
+  Deno.mkdirSync(here("plots"), { recursive: true });
   return here(`plots/${name}.svg`);
 }
 

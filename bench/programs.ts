@@ -102,3 +102,9 @@ export function machine(): string {
   const [release] = /^[\d.]*/.exec(Deno.osRelease())!;
   return `Linux ${release}, ${cores} cores${model === undefined ? "" : ` of ${model}`}`;
 }
+
+/** Says if other programs are at work: ratios stand that for the greater part, and nothing else does. */
+export function warnIfBusy(): void {
+  const [load] = Deno.loadavg();
+  if (load! > 0.5) console.log(`NOT QUIET: the load average is ${load!.toFixed(1)} before anything was started`);
+}

@@ -253,12 +253,14 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * using selector = new DefaultSelector({ onSignal: "return" });
    * let isStopped = false;
-   * Deno.addSignalListener("SIGINT", () => isStopped = true);
-   * setTimeout(() => Deno.kill(Deno.pid, "SIGINT")); // or Ctrl-C
+   * const stop = () => isStopped = true;
+   * Deno.addSignalListener("SIGINT", stop);
+   * setTimeout(stop, 100); // as Ctrl-C does
    * while (!isStopped) {
-   *   for (const [key] of selector.select(1)) console.log(key.fd, "is ready");
-   *   await new Promise(setImmediate); // the listener runs here
+   *   for (const [key] of selector.select(0.01)) console.log(key.fd, "is ready");
+   *   await new Promise(setImmediate); // listeners and timers run here
    * }
+   * Deno.removeSignalListener("SIGINT", stop);
    * ```
    */
   select(timeout?: Timeout): Ready<D, F>[] {

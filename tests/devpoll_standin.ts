@@ -62,6 +62,10 @@ interface Device {
   polldats: Map<number, Polldat>;
   /** The descriptor at which the next wait begins to look. */
   start: number;
+  /** How many milliseconds it may still sleep. */
+  patienceMs: number;
+  /** How many calls it may still take and descriptors look at. */
+  looks: number;
 }
 
 /** What was asked of the stand-in, to be looked at by tests. */
@@ -89,9 +93,18 @@ const devices = new Map<number, Device>();
 /** How long the arrays are whose addresses were asked for. */
 const lengths = new Map<bigint, number>();
 
-/** How often in a row a wait had something to tell, and nothing was written. */
-let idleAnswers = 0;
-const TOO_OFTEN = 100_000;
+/** When a device that was told the wrong thing, and is waited on or asked for ever, throws in place of going on. */
+export const patience = {
+  /** How many milliseconds it sleeps at most, in all of its waits; no test lets it sleep half as long. */
+  ms: 1_000,
+  /** How many calls it takes and descriptors it looks at; the greatest set has 65,536, and is looked at a few times. */
+  looks: 1_000_000,
+};
+
+function look(device: Device, count: number): void {
+  device.looks -= count;
+  assert(device.looks > 0, "The device is asked over and over, and nothing is done about what it says");
+}
 
 /** The mask that a device has for a descriptor; undefined if it is not in its set. */
 export function maskOf(device: number, fd: number): number | undefined {
@@ -141,7 +154,7 @@ function open(path: Uint8Array, flags: number): number {
   // O_CLOEXEC is 0x800000 there, and 02000000 here.
   assertEquals(flags & ~0x3 & ~0x800000, 0, "Opened with unknown flags");
   const fd = libc.open(new TextEncoder().encode("/dev/null\0"), 2 | ((flags & 0x800000) !== 0 ? 0o2000000 : 0));
-  devices.set(fd, { polldats: new Map(), start: 0 });
+  devices.set(fd, { polldats: new Map(), start: 0, patienceMs: patience.ms, looks: patience.looks });
   return fd;
 }
 
@@ -161,7 +174,9 @@ function memmove(to: ArrayBufferView<ArrayBuffer>, from: ArrayBufferView<ArrayBu
 function write(device: number, buffer: ArrayBufferView, nbyte: number | bigint): number {
   const failed = failing("write");
   if (failed !== null) return failed;
-  const { polldats } = devices.get(device)!;
+  const state = devices.get(device)!;
+  const { polldats } = state;
+  look(state, 1);
   const count = Math.floor(Number(nbyte) / 8);
   if (count > limit()) return fail(EINVAL);
   assert(Number(nbyte) <= buffer.byteLength, "Written from behind the end of the buffer");
@@ -171,7 +186,6 @@ function write(device: number, buffer: ArrayBufferView, nbyte: number | bigint):
     entries.push([view.getInt32(8 * index, true), view.getUint16(8 * index + 4, true)]);
   }
   log.writes.push(entries);
-  idleAnswers = 0;
   for (const [fd, events] of entries) {
     if (fd < 0 || fd >= limit()) continue;
     const polldat = polldats.get(fd);
@@ -211,9 +225,17 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
     pollfds.setInt32(8 * index, fd, true);
     pollfds.setUint16(8 * index + 4, toLinux(state.polldats.get(fd)!.events), true);
   }
-  const ready = libc.poll(pollfds, BigInt(fds.length), timeout < 0 ? -1 : timeout);
-  if (ready <= 0) return ready; // and errno with it
-  assert(++idleAnswers < TOO_OFTEN, "The device is asked over and over, and nothing is done about what it says");
+  look(state, 20 + fds.length); // the call itself takes as long as twenty
+  const wantedMs = timeout < 0 ? Infinity : timeout;
+  const boundMs = Math.min(wantedMs, state.patienceMs);
+  const began = performance.now();
+  const ready = libc.poll(pollfds, BigInt(fds.length), boundMs);
+  const number = errno[0]!;
+  // What a busy machine adds does not count.
+  if (ready <= 0) state.patienceMs -= Math.min(Math.floor(performance.now() - began), boundMs);
+  if (ready < 0) return fail(number);
+  assert(ready > 0 || boundMs === wantedMs, "The device waits for what does not come");
+  if (ready === 0) return 0;
   const found = new Map<number, number>();
   for (const [index, fd] of fds.entries()) {
     const revents = toSolaris(pollfds.getUint16(8 * index + 6, true));

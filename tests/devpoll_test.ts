@@ -51,7 +51,7 @@ const ENOTTY = 25;
 const ENOSYS = 38; // what an emulator says of an ioctl() that it does not know
 
 const isLinux = os === "linux";
-const { failures, functions, log, maskOf, openDevices } = isLinux
+const { failures, functions, log, maskOf, openDevices, patience } = isLinux
   ? await import("./devpoll_standin.ts")
   : {} as typeof import("./devpoll_standin.ts");
 
@@ -404,6 +404,61 @@ describe("DevpollInstance", () => {
     assertEquals([...found].sort((a, b) => a - b), fds.sort((a, b) => a - b));
   });
 
+  test("the device is given these bytes and no others, and every bit of what it says is taken", () => {
+    // In hexadecimal digits, which are in the order of the bytes: the lowest first.
+    const written: string[] = [];
+    const waited: [request: number, dvpoll: string][] = [];
+    const addresses: bigint[] = [];
+    const hex = (array: Int32Array<ArrayBuffer>, size: number) =>
+      new Uint8Array(array.buffer, array.byteOffset, size).toHex();
+    standIn("devpoll", {
+      ...functions,
+      write(_fd: number, buffer: Int32Array<ArrayBuffer>, nbyte: bigint): number {
+        written.push(hex(buffer, Number(nbyte)));
+        return Number(nbyte);
+      },
+      memmove(to: Int32Array<ArrayBuffer>, from: Int32Array<ArrayBuffer>, size: bigint): bigint {
+        addresses.push(functions.memmove(to, from, size));
+        return addresses.at(-1)!;
+      },
+      ioctl(_fd: number, request: number, dvpoll: Int32Array<ArrayBuffer>): number {
+        waited.push([request, hex(dvpoll, 24)]);
+        const pollfds = Deno.UnsafePointer.create(addresses.at(-1)!)!;
+        new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pollfds, 16)).set(
+          Uint8Array.fromHex("67452371" + "ffff" + "01c0" + "03000000" + "0000" + "ffff"),
+        );
+        return 2;
+      },
+    }, "illumos");
+    using cleanup = new Cleanup();
+    cleanup.defer(() => standIn("devpoll", functions, "illumos"));
+    const instance = new ffi.DevpollInstance();
+    cleanup.defer(() => instance.close());
+    const fd = 0x7123_4567;
+    assertEquals([instance.add(fd, 0x1234), instance.change(3, 0x0005), instance.remove(fd)], [8, 16, 8]);
+    const removal = "00080000";
+    assertEquals(written, ["6745237134120000", `03000000${removal}0300000005000000`, `67452371${removal}`]);
+
+    const pointer = () => new Uint8Array(new BigUint64Array([addresses.at(-1)!]).buffer).toHex();
+    const waits: [timeoutMs: number, dp_timeout: string][] = [
+      [Infinity, "ffffffff"],
+      [0, "00000000"],
+      [1.5, "02000000"],
+      [0x0102_0304, "04030201"],
+    ];
+    for (const reserved of [2, 65, 128] as const) {
+      instance.reserve(reserved);
+      for (const [timeoutMs, dp_timeout] of waits) {
+        assertEquals(instance.wait(timeoutMs, reserved), 2);
+        const dp_nfds = { 2: "0200000000000000", 65: "4100000000000000", 128: "8000000000000000" }[reserved];
+        assertEquals(waited.splice(0), [[(0xd0 << 8) | 1, pointer() + dp_nfds + dp_timeout + "00000000"]]);
+        const found = [0, 1].map((index) => [instance.fdAt(index), instance.reventsAt(index)]);
+        assertEquals(found, [[fd, 0xc001], [3, 0xffff]]);
+      }
+    }
+    assertEquals(addresses.length, 2, "The room is not doubled");
+  });
+
   test("the layouts and numbers are those of <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
     // struct dvpoll { pollfd_t *dp_fds; nfds_t dp_nfds; int dp_timeout; }, a pointer, an unsigned long and an int.
     assertEquals(ffi.DVPOLL, { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 });
@@ -411,6 +466,26 @@ describe("DevpollInstance", () => {
     assertEquals(ffi.POLLREMOVE, 2048);
     assertEquals(ffi.POLLNVAL, 32);
     assertEquals([ffi.O_RDWR, ffi.O_CLOEXEC], [2, 8388608]);
+  });
+});
+
+describe("the stand-in of /dev/poll", () => {
+  test("the stand-in throws rather than sleep for ever, or be asked for ever", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const { ms, looks } = patience;
+    cleanup.defer(() => Object.assign(patience, { ms, looks }));
+    Object.assign(patience, { ms: 20, looks: 1_000 });
+    using devpoll = new Devpoll();
+    devpoll.register(here, POLLIN);
+    const elapsed = elapsedMs(() => assertThrows(() => devpoll.poll(), Error, "what does not come"));
+    assertLess(elapsed, SOON);
+    assertThrows(() => devpoll.poll(60_000), Error, "what does not come");
+    assertEquals(devpoll.poll(0), []);
+    const spin = () => {
+      for (;;) devpoll.poll(0);
+    };
+    assertThrows(spin, Error, "over and over");
   });
 });
 

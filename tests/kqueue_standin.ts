@@ -350,7 +350,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const ready = c.ppoll(new Uint8Array(pollfds.buffer), BigInt(count), time, null);
     const outcome = ready < 0 ? -errno[0]! : ready;
     // What a busy machine adds does not count.
-    control.patienceMs -= Math.min(performance.now() - start, boundMs);
+    if (outcome <= 0) control.patienceMs -= Math.min(performance.now() - start, boundMs);
     assert(outcome !== 0 || boundMs === waitMs, "kevent() waits for what does not come");
     return outcome;
   }
