@@ -5,9 +5,8 @@
  */
 
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
-import { describe } from "@std/testing/bdd";
 import { SO_LINGER, SO_RCVBUF, Socket, SOL_SOCKET } from "../ffi/socket.ts";
-import { memoryOf, Program } from "./program.ts";
+import { describeProgram, memoryOf, Program } from "./program.ts";
 import { bytes, descriptorLimit, isEmulated, isWindows, RESET_ON_CLOSE, test, testUnless, text } from "./util.ts";
 
 const AT_CTRL_C = "chat_server says goodbye at Ctrl-C, and ends well";
@@ -64,7 +63,7 @@ class Guest implements Disposable {
 /** How many there are; under an emulator, as many as there is time for. */
 const CROWD = isWindows || isEmulated ? 50 : 1000;
 
-describe("chat_server", () => {
+describeProgram("chat_server", () => {
   test("chat_server passes on what is said to all others, line by line, and no control characters", async () => {
     await using server = await chatServer();
     using ann = new Guest(server, "Ann");

@@ -7,10 +7,9 @@
 
 import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { describe } from "@std/testing/bdd";
 import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket.ts";
 import { os } from "../ffi/platform.ts";
-import { deno, EXAMPLES, isThere, Program, run, until } from "./program.ts";
+import { deno, describeProgram, EXAMPLES, isThere, Program, run, until } from "./program.ts";
 import { bytes, Cleanup, fifo, isWindows, skip, test, text } from "./util.ts";
 
 const [hasSocat, hasPython, hasActivate] = await Promise.all([
@@ -41,7 +40,7 @@ function wholeOf(port: number): string {
   return whole;
 }
 
-describe("tail_fifo", () => {
+describeProgram("tail_fifo", () => {
   testUnless(ONLY_SOCKETS, "tail_fifo prints the lines of all writers that come and go", async () => {
     using cleanup = new Cleanup();
     const READ_WRITE = 2;
@@ -64,7 +63,7 @@ describe("tail_fifo", () => {
   });
 });
 
-describe("serial", () => {
+describeProgram("serial", () => {
   const reason = ONLY_SOCKETS ?? (hasSocat ? null : "there is no socat to make a pair of terminals");
 
   testUnless(reason, "serial passes on what is typed and what comes in, and says when the line is gone", async () => {
@@ -123,7 +122,7 @@ describe("serial", () => {
   });
 });
 
-describe("stdin_timeout", () => {
+describeProgram("stdin_timeout", () => {
   testUnless(ONLY_SOCKETS, "stdin_timeout greets who answers in time, and gives up on who does not", async () => {
     const started = () =>
       new Program(Deno.execPath(), command("stdin_timeout.ts", ["--allow-ffi"]), { stdin: "piped" });
@@ -142,7 +141,7 @@ describe("stdin_timeout", () => {
   });
 });
 
-describe("socket_activation", () => {
+describeProgram("socket_activation", () => {
   const example = join(EXAMPLES, "socket_activation.ts");
   const args = ["run", "--no-prompt", "--allow-ffi", "--allow-env=LISTEN_FDS,LISTEN_PID", example];
 
@@ -182,7 +181,7 @@ os.execv(sys.argv[1], sys.argv[1:])`;
   });
 });
 
-describe("udp_ping", () => {
+describeProgram("udp_ping", () => {
   test("udp_ping gets its datagrams back from its own server, which echoes whoever asks", async () => {
     await using server = Program.example("udp_ping.ts", "serve", "0");
     const [port] = await server.line(/^Echoing datagrams on port (\d+); try: nc -u 127\.0\.0\.1 \1$/);
@@ -216,7 +215,7 @@ describe("udp_ping", () => {
   });
 });
 
-describe("reuse_port", () => {
+describeProgram("reuse_port", () => {
   const reason = os === "linux" ? null : "here the kernel does not deal connections out among sockets of one port";
 
   testUnless(reason, "reuse_port deals connections out among its workers, and each echoes", async () => {
@@ -242,7 +241,7 @@ describe("reuse_port", () => {
   });
 });
 
-describe("handover", () => {
+describeProgram("handover", () => {
   const reason = isWindows ? "Node's sockets take no descriptor on Windows" : null;
 
   testUnless(reason, "handover has its connections served by node:http, and ends well at Ctrl-C", async () => {

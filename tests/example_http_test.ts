@@ -5,9 +5,8 @@
  */
 
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
-import { describe } from "@std/testing/bdd";
 import { SHUT_WR, Socket } from "../ffi/socket.ts";
-import { isThere, memoryOf, Program, run } from "./program.ts";
+import { describeProgram, isThere, memoryOf, Program, run } from "./program.ts";
 import { bytes, skip, testUnless, text } from "./util.ts";
 
 const test = testUnless({
@@ -44,7 +43,7 @@ function answer(body: string, connection = "keep-alive", status = "200 OK"): str
     `Connection: ${connection}\r\n\r\n${body}`;
 }
 
-describe("http_server", () => {
+describeProgram("http_server", () => {
   test("http_server answers fetch, with bodies of a length and in chunks", async () => {
     await using server = await httpServer();
     for (let round = 0; round < 3; round++) {

@@ -6,10 +6,9 @@
 
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { describe } from "@std/testing/bdd";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
 import { os } from "../ffi/platform.ts";
-import { echoed, EXAMPLES, Program } from "./program.ts";
+import { describeProgram, echoed, EXAMPLES, Program } from "./program.ts";
 import { bytes, isWindows, RESET_ON_CLOSE, skip, test } from "./util.ts";
 
 const SERVERS: readonly [example: string, whyNot: string | null][] = [
@@ -36,7 +35,7 @@ for (const [example, whyNot] of SERVERS) {
   const testHere = (name: string, body: () => Promise<void>, reason = whyNot) =>
     reason === null ? test(`${example} ${name}`, body) : skip(`${example} ${name}`, reason);
 
-  describe(example, () => {
+  describeProgram(example, () => {
     testHere("gives many connections their bytes back, at once", async () => {
       await using server = await started(Program.example(`${example}.ts`, "0"));
       const connections = await Promise.all(Array.from({ length: 100 }, () => connect(server)));

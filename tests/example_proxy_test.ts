@@ -5,9 +5,8 @@
  */
 
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
-import { describe } from "@std/testing/bdd";
 import { createServer, type InetAddress, OSError, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
-import { descriptorsOf, echoed, memoryOf, Program, until } from "./program.ts";
+import { describeProgram, descriptorsOf, echoed, memoryOf, Program, until } from "./program.ts";
 import { bytes, RESET_ON_CLOSE, testUnless, text } from "./util.ts";
 
 const NO_PROC = "there is no /proc to read another process's memory and descriptors from";
@@ -84,7 +83,7 @@ function reset(socket: Socket): void {
   socket.close();
 }
 
-describe("tcp_proxy", () => {
+describeProgram("tcp_proxy", () => {
   test("tcp_proxy passes bytes both ways at once, unchanged, and keeps few of them", async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);

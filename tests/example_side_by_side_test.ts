@@ -6,11 +6,10 @@
 
 import { assertEquals, assertGreater } from "@std/assert";
 import { join } from "@std/path";
-import { describe } from "@std/testing/bdd";
-import { EXAMPLES, Program } from "./program.ts";
+import { describeProgram, EXAMPLES, Program } from "./program.ts";
 import { test, text } from "./util.ts";
 
-describe("side_by_side", () => {
+describeProgram("side_by_side", () => {
   test("the selector, the timer, the server and the input each have their answers", async () => {
     const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net=127.0.0.1", join(EXAMPLES, "side_by_side.ts")];
     await using program = new Program(Deno.execPath(), args, { stdin: "piped" });

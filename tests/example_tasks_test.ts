@@ -5,9 +5,8 @@
  */
 
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
-import { describe } from "@std/testing/bdd";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
-import { echoed, isThere, Program, run } from "./program.ts";
+import { describeProgram, echoed, isThere, Program, run } from "./program.ts";
 import { bytes, RESET_ON_CLOSE, skip, test } from "./util.ts";
 
 type Server = Program & { port: number };
@@ -24,7 +23,7 @@ function connect(server: Server): Promise<Deno.TcpConn> {
   return Deno.connect({ hostname: "127.0.0.1", port: server.port });
 }
 
-describe("tasks", () => {
+describeProgram("tasks", () => {
   test("tasks serves many connections, each in a coroutine of its own", async () => {
     await using server = await echoServer(60);
     const connections = await Promise.all(Array.from({ length: 100 }, () => connect(server)));

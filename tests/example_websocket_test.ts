@@ -5,9 +5,8 @@
  */
 
 import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
-import { describe } from "@std/testing/bdd";
 import { SHUT_WR, Socket } from "../ffi/socket.ts";
-import { isThere, memoryOf, Program, run } from "./program.ts";
+import { describeProgram, isThere, memoryOf, Program, run } from "./program.ts";
 import { bytes, skip, testUnless, text } from "./util.ts";
 
 const test = testUnless({
@@ -75,7 +74,7 @@ async function talk(address: string, messages: (string | Uint8Array<ArrayBuffer>
   return await promise;
 }
 
-describe("websocket_server", () => {
+describeProgram("websocket_server", () => {
   test("websocket_server gives Deno's WebSocket its messages back, and closes as asked", async () => {
     await using server = await websocketServer();
     const messages = ["hello", "grüße", "", new Uint8Array(), new Uint8Array(1_000_000).fill(7), "x".repeat(70_000)];

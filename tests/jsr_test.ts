@@ -7,8 +7,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
-import { describe } from "@std/testing/bdd";
-import { isThere, Program, ROOT, run } from "./program.ts";
+import { describeProgram, isThere, Program, ROOT, run } from "./program.ts";
 import { bytes, skip, test, text } from "./util.ts";
 
 const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))) as {
@@ -115,7 +114,7 @@ class Registry implements AsyncDisposable {
   }
 }
 
-describe("the package on JSR", () => {
+describeProgram("the package on JSR", () => {
   test("a program imports it from a clean cache, with its types, and with no file that it does not need", async () => {
     await using registry = await Registry.start();
     const program = join(registry.directory, "program.ts");

@@ -6,13 +6,20 @@
 
 import { assert, assertLess } from "@std/assert";
 import { join } from "@std/path";
-import { bytes, text } from "./util.ts";
+import { describe } from "@std/testing/bdd";
+import { bytes, isEmulated, skip, text } from "./util.ts";
 
 /** Where the repository is. */
 export const ROOT = join(import.meta.dirname!, "..");
 
 /** Where the examples are. */
 export const EXAMPLES = join(ROOT, "examples");
+
+/** Declares the tests of a program, except under an emulator of another processor: the echo server's have to do there. */
+export function describeProgram(name: string, body: () => void): void {
+  if (!isEmulated) return describe(name, body);
+  describe(name, () => skip("its tests", "under the emulator it takes ten seconds to start each program"));
+}
 
 /** A program that runs beside the test, and whose output is read line by line. */
 export class Program implements AsyncDisposable {
