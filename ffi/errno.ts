@@ -171,6 +171,8 @@ export const EEXIST: number = errnoOf("EEXIST");
 export const ENOSYS: number = errnoOf("ENOSYS");
 /** Number of "software caused connection abort". */
 export const ECONNABORTED: number = errnoOf("ECONNABORTED");
+/** Number of "connection reset by peer". */
+export const ECONNRESET: number = errnoOf("ECONNRESET");
 /** Number of "operation now in progress". */
 export const EINPROGRESS: number = errnoOf("EINPROGRESS");
 

@@ -12,6 +12,7 @@
  *   from a non-blocking listener does not block either; here it does, as on Linux.
  * - "Not a socket" is also what Winsock says of a closed one. It is EBADF here, as everywhere.
  * - A connection that is being made is "would block" (WSAEWOULDBLOCK). It is EINPROGRESS here.
+ * - A connection that was gone before it was accepted is "reset" (WSAECONNRESET). It is ECONNABORTED here.
  * - Of a datagram that is longer than the buffer Winsock gives the beginning and an error (WSAEMSGSIZE). Here it gives the
  *   beginning.
  * - There are pairs of TCP sockets only, and these have to be made by connecting.
@@ -23,6 +24,7 @@ import {
   EAGAIN,
   EBADF,
   ECONNABORTED,
+  ECONNRESET,
   EINPROGRESS,
   EMSGSIZE,
   ENOTSOCK,
@@ -392,7 +394,7 @@ export function listen(fd: number, backlog: number): number {
 export function accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number {
   const { accept, WSAGetLastError } = ws2();
   const accepted = outcome(accept(handle(fd), sockaddr, length), WSAGetLastError());
-  if (accepted < 0) return accepted;
+  if (accepted < 0) return accepted === -ECONNRESET ? -ECONNABORTED : accepted;
   kernel32().SetHandleInformation(handle(accepted), HANDLE_FLAG_INHERIT, 0);
   // Nothing is known of the new socket but its listener, of whose state it has taken its own.
   const isBlocking = setBlocking(accepted, true);
