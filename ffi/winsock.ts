@@ -15,7 +15,7 @@
  * - A connection that was gone before it was accepted is "reset" (WSAECONNRESET). It is ECONNABORTED here.
  * - Of a datagram that is longer than the buffer Winsock gives the beginning and an error (WSAEMSGSIZE). Here it gives the
  *   beginning.
- * - There are pairs of TCP sockets only, and these have to be made by connecting.
+ * - There are no pairs of sockets: those of TCP and UDP are made by connecting.
  *
  * @module
  */
