@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
 import { describeProgram, isThere, Program, ROOT, run } from "./program.ts";
-import { bytes, skip, test, text } from "./util.ts";
+import { bytes, isWindows, skip, test, text } from "./util.ts";
 
 const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))) as {
   name: string;
@@ -158,7 +158,8 @@ console.log(select([here], [], [], 0)[0].length);
   });
 
   const title = "the examples that parse by a package of npm's are there, and pass the type check";
-  if (!hasNpm) skip(title, "npm does not answer");
+  if (isWindows) skip(title, "Wine's Deno cannot connect to npm's server, and here nothing was fetched before");
+  else if (!hasNpm) skip(title, "npm does not answer");
   else {
     test(title, async () => {
       await using registry = await Registry.start();
