@@ -64,7 +64,7 @@ export function findServers(ids: string[], directory: string, python: string): S
     { id: OURS, name: "this package", program: deno, args: ["--allow-ffi", here("echo_ours.ts")] },
     {
       id: OURS_ASYNC,
-      name: "this package, for await",
+      name: "this, for await",
       program: deno,
       args: ["--allow-ffi", here("echo_ours.ts"), "--async"],
     },
