@@ -2,8 +2,7 @@
  * A chat for a thousand people in one thread, in which a slow one harms nobody.
  *
  * What someone says is queued for each of the others, as one array of bytes that all queues share, and sent as far as
- * each takes it. Who falls a mebibyte behind is put out. The wait is the asynchronous one, so that Ctrl-C is heard, and
- * everybody told.
+ * each takes it. Who falls a mebibyte behind is put out. At Ctrl-C everybody is told.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/chat-server 8001
@@ -24,8 +23,7 @@ const MOST_UNSENT = 1 << 20;
 const buffer = new Uint8Array(64 * 1024);
 const encoder = new TextEncoder();
 const guests = new Set<Guest>();
-/** Who has left, which is said a moment later: to say it can put out more. */
-const farewells: string[] = [];
+const farewells: string[] = []; // said a moment later than meant: to say one can put out more
 const selector = new DefaultSelector<Guest | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8001) });
 listener.setBlocking(false);
@@ -34,8 +32,10 @@ const { port } = listener.getsockname() as { port: number };
 console.log(`Chatting on port ${port}; try, in more than one terminal: nc 127.0.0.1 ${port}`);
 
 Deno.addSignalListener("SIGINT", () => {
+  console.log("Server shutting down");
   say("* The chat is over");
-  selector.close(); // which ends the loop
+  for (const socket of [listener, ...[...guests].map((guest) => guest.socket)]) socket.close();
+  selector.close(); // ends the loop
 });
 
 for await (const [{ data: guest }, events] of selector) {
@@ -97,15 +97,12 @@ function tell(guest: Guest, data: Uint8Array): void {
 
 function send(guest: Guest): void {
   const { socket, unsent } = guest;
-  while (unsent.length > 0) {
-    const data = unsent[0]!;
+  for (let data; (data = unsent.shift()) !== undefined;) {
     const sent = socket.trySend(data) ?? 0;
     guest.size -= sent;
-    if (sent < data.length) {
-      unsent[0] = data.subarray(sent);
-      break;
-    }
-    unsent.shift();
+    if (sent === data.length) continue;
+    unsent.unshift(data.subarray(sent));
+    break;
   }
   selector.modify(socket, unsent.length > 0 ? EVENT_READ | EVENT_WRITE : EVENT_READ, guest);
 }

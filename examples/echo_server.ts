@@ -17,21 +17,27 @@ import { createServer, getaddrinfo, type InetAddress, type Socket } from "../ffi
 
 type Handler = (socket: Socket, events: number) => void;
 
-/** What a peer has sent and not yet taken back. There is never more than one buffer of it: see {@linkcode echo}. */
-const unsent = new Map<Socket, Uint8Array>();
+const NOTHING = new Uint8Array();
 const buffer = new Uint8Array(64 * 1024);
+/** What each peer has sent and not yet taken back. There is never more than one buffer of it: see {@linkcode send}. */
+const connections = new Map<Socket, Uint8Array>();
 const { selector, listener, log } = start();
 
-Deno.addSignalListener("SIGINT", shutDown);
-for await (const [key, events] of selector) {
+Deno.addSignalListener("SIGINT", () => {
+  console.log("Server shutting down");
+  for (const socket of [listener, ...connections.keys()]) socket.close();
+  selector.close(); // ends the loop
+});
+
+for await (const [{ fileobj: socket, data: handle }, events] of selector) {
   try {
-    key.data(key.fileobj, events);
+    handle(socket, events);
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     log(error.message);
     // The peer's failure, a reset above all, is the end of its own connection only.
-    if (key.fileobj === listener) pause();
-    else close(key.fileobj);
+    if (socket === listener) pause();
+    else close(socket);
   }
 }
 
@@ -39,18 +45,14 @@ function accept(): void {
   const accepted = listener.tryAccept();
   if (accepted === null) return;
   const [connection, address] = accepted;
-  try {
-    connection.setBlocking(false);
-    selector.register(connection, EVENT_READ, echo);
-  } catch (error) {
-    connection.close();
-    throw error;
-  }
+  connections.set(connection, NOTHING);
+  connection.setBlocking(false);
+  selector.register(connection, EVENT_READ, echo);
   log(`fd ${connection.fileno()}: accepted`, address);
 }
 
 function echo(connection: Socket, events: number): void {
-  if (events & EVENT_WRITE) return send(connection, unsent.get(connection)!);
+  if (events & EVENT_WRITE) return send(connection, connections.get(connection)!);
   const count = connection.tryRecvInto(buffer);
   if (count === null) return;
   if (count === 0) return close(connection);
@@ -58,43 +60,30 @@ function echo(connection: Socket, events: number): void {
   send(connection, buffer.subarray(0, count));
 }
 
+/** Sends what can be sent. While the peer does not take its echo, nothing more is read from it. */
 function send(connection: Socket, data: Uint8Array): void {
   const sent = connection.trySend(data) ?? 0;
-  // While the peer does not take its echo, nothing more is read from it.
-  if (sent < data.length) unsent.set(connection, data.slice(sent));
-  else unsent.delete(connection);
-  selector.modify(connection, sent < data.length ? EVENT_WRITE : EVENT_READ, echo);
+  const isWhole = sent === data.length;
+  connections.set(connection, isWhole ? NOTHING : data.slice(sent));
+  selector.modify(connection, isWhole ? EVENT_READ : EVENT_WRITE, echo);
 }
 
 function close(connection: Socket): void {
   log(`fd ${connection.fileno()}: closed`);
-  unsent.delete(connection);
+  connections.delete(connection);
   selector.unregister(connection);
   connection.close();
-  resume();
 }
 
-/** Lets connections wait in the listener's queue where there is no descriptor for one more, until another ends. */
+/** Lets connections wait in the listener's queue for a second, where there is no descriptor for one more. */
 function pause(): void {
   selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(resume, 1000)); // or until somebody else has given one back
-}
-
-function resume(): void {
-  if (selector.getMap()?.has(listener) === false) selector.register(listener, EVENT_READ, accept);
-}
-
-function shutDown(): void {
-  console.log("Server shutting down");
-  Deno.removeSignalListener("SIGINT", shutDown);
-  for (const socket of [listener, ...[...selector.getMap()!.values()].map((key) => key.fileobj)]) socket.close();
-  selector.close(); // ends the loop
+  setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), 1000);
 }
 
 function start() {
   try {
     const { host, port, quiet } = parseArgs({
-      args: Deno.args,
       options: {
         host: { type: "string", default: "127.0.0.1" },
         port: { type: "string", default: "65432" },

@@ -4,6 +4,9 @@
  * So everything has to be taken until it would block, and what is left over for fairness remembered. In return there
  * are no system calls to change what is waited for.
  *
+ * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
+ * way, and the system closes what it had open.
+ *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/epoll-edge-server 10002
  * ```

@@ -33,9 +33,9 @@ class Connection {
       for (let at = 0; at < headers.length; at += 2) {
         const [name, value] = [headers[at]!.toLowerCase(), headers[at + 1]!];
         if (name === "expect") this.#answers += "HTTP/1.1 100 Continue\r\n\r\n";
-        // The parser would take a negative one, and go back.
-        if (name === "content-length" && !/^\d+$/.test(value)) throw new SyntaxError("Invalid Content-Length");
+        if (name === "content-length" && !/^\d+$/.test(value)) this.#refuse("Invalid Content-Length");
       }
+      return Number(this.#isEnding); // no body is taken then: of a negative length, the parser would go back
     };
     this.#parser[HTTPParser.kOnBody] = (_chunk, _offset, length) => this.#request.length += length;
     this.#parser[HTTPParser.kOnMessageComplete] = () => {
@@ -52,22 +52,18 @@ class Connection {
     this.#answers += this.#request.method === "HEAD" ? head : head + body;
   }
 
+  #refuse(reason: string): void {
+    this.#request.isLast = true;
+    this.#answer("400 Bad Request", `${reason}\n`);
+  }
+
   /** Takes bytes, which may be a part of a request or many of them; called when nothing is left to send. */
   receive(): void {
     const count = this.#socket.tryRecvInto(buffer);
     if (count === 0) return this.close();
     if (count === null || this.#isEnding) return; // what comes after the last request is dropped
-    let outcome: unknown;
-    try {
-      outcome = this.#parser.execute(buffer, 0, count);
-    } catch (error) {
-      outcome = error;
-      if (!(error instanceof SyntaxError)) throw error;
-    }
-    if (outcome instanceof Error) {
-      this.#request.isLast = true;
-      this.#answer("400 Bad Request", `${outcome.message}\n`);
-    }
+    const outcome = this.#parser.execute(buffer, 0, count);
+    if (outcome instanceof Error) this.#refuse(outcome.message);
     this.#unsent = Buffer.from(this.#answers);
     this.#answers = "";
     this.send();
@@ -83,12 +79,14 @@ class Connection {
   }
 
   close(): void {
+    connections.delete(this);
     selector.unregister(this.#socket);
     this.#socket.close();
     if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, null);
   }
 }
 
+const connections = new Set<Connection>();
 const selector = new DefaultSelector<Connection | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8080) });
 listener.setBlocking(false);
@@ -96,18 +94,23 @@ selector.register(listener, EVENT_READ, null);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: curl -v http://127.0.0.1:${port}/hello`);
 
-for (;;) {
-  for (const [{ data: connection }, events] of selector.select()) {
-    try {
-      if (connection === null) accept();
-      else if (events & EVENT_WRITE) connection.send();
-      else connection.receive();
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
-      console.log(error.message);
-      if (connection !== null) connection.close();
-      else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
-    }
+Deno.addSignalListener("SIGINT", () => {
+  console.log("Server shutting down");
+  for (const connection of connections) connection.close();
+  listener.close();
+  selector.close(); // ends the loop
+});
+
+for await (const [{ data: connection }, events] of selector) {
+  try {
+    if (connection === null) accept();
+    else if (events & EVENT_WRITE) connection.send();
+    else connection.receive();
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
+    if (connection !== null) connection.close();
+    else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
   }
 }
 
@@ -115,5 +118,7 @@ function accept(): void {
   const socket = listener.tryAccept()?.[0];
   if (socket === undefined) return;
   socket.setBlocking(false);
-  selector.register(socket, EVENT_READ, new Connection(socket));
+  const connection = new Connection(socket);
+  connections.add(connection);
+  selector.register(socket, EVENT_READ, connection);
 }

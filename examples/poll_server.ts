@@ -1,6 +1,9 @@
 /**
  * An echo server on `Poll`, which knows numbers and bits: descriptors, POLLIN, POLLOUT, and milliseconds.
  *
+ * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
+ * way, and the system closes what it had open.
+ *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/poll-server 10001
  * ```

@@ -3,6 +3,9 @@
  *
  * A connection stands in one list at a time: it is read while nothing is owed to it, and written while something is.
  *
+ * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
+ * way, and the system closes what it had open.
+ *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/select-server 10000
  * ```

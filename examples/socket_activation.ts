@@ -3,7 +3,7 @@
  * connection, and have a port that it has no right to.
  *
  * The sockets are descriptors 3 and up. LISTEN_FDS says how many they are, LISTEN_PID for which process they are meant.
- * Each connection is told the time.
+ * Each connection is told the time. Ctrl-C ends it.
  *
  * ```sh
  * systemd-socket-activate -l 8004 \
@@ -31,14 +31,18 @@ for (let fd = FIRST; fd < FIRST + count; fd++) {
   console.log("Listening at", listener.getsockname());
 }
 
-for (;;) {
-  for (const [{ fileobj: listener }] of selector.select()) {
-    try {
-      using connection = listener.tryAccept()?.[0];
-      connection?.sendAll(new TextEncoder().encode(`${new Date().toISOString()}\n`)); // there is room for one line
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
-      console.log(error.message);
-    }
+Deno.addSignalListener("SIGINT", () => {
+  console.log("Server shutting down");
+  for (const { fileobj: listener } of selector.getMap()?.values() ?? []) listener.close();
+  selector.close(); // ends the loop
+});
+
+for await (const [{ fileobj: listener }] of selector) {
+  try {
+    using connection = listener.tryAccept()?.[0];
+    connection?.sendAll(new TextEncoder().encode(`${new Date().toISOString()}\n`)); // there is room for one line
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
   }
 }

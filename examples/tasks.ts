@@ -3,7 +3,7 @@
  *
  * A coroutine is a generator. It yields what it waits for, and the loop goes on with others until that has come. To
  * cancel a task is to throw at the place where it waits, as in asyncio, so that its `finally` blocks run. The program,
- * at the end, is an echo server that cancels who says nothing for ten seconds.
+ * at the end, is an echo server that cancels who says nothing for ten seconds, and at Ctrl-C all.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tasks 8003 10
@@ -15,89 +15,93 @@
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, OSError } from "../mod.ts";
 import { createServer, type Socket } from "../ffi/socket.ts";
 
-/** What a coroutine yields: an event of a file object, or a time, to wait for. */
-type Wait = { fileobj: FileObject; event: number } | { until: number };
+/** What a coroutine yields: how a task begins to wait, which gives how it ends to. */
+type Wait = (task: Task) => () => unknown;
 type Coroutine = Generator<Wait, void, void>;
 
-const readable = (fileobj: FileObject): Wait => ({ fileobj, event: EVENT_READ });
-const writable = (fileobj: FileObject): Wait => ({ fileobj, event: EVENT_WRITE });
-const sleep = (seconds: number): Wait => ({ until: performance.now() + seconds * 1000 });
+const tasks = new Set<Task>();
+const ready = new Set<Task>();
+const sleeping = new Map<Task, number>(); // asyncio has a heap here
+using selector = new DefaultSelector<Task>(); // and here a task to read and one to write, where we have one
+
+function readable(fileobj: FileObject, event: number = EVENT_READ): Wait {
+  return (task) => {
+    selector.register(fileobj, event, task);
+    return () => selector.unregister(fileobj);
+  };
+}
+
+const writable = (fileobj: FileObject) => readable(fileobj, EVENT_WRITE);
+
+function sleep(seconds: number): Wait {
+  return (task) => {
+    sleeping.set(task, performance.now() + seconds * 1000);
+    return () => sleeping.delete(task);
+  };
+}
 
 class Cancelled extends Error {}
 
-let current: Task;
-const ready = new Set<Task>();
-const sleeping = new Map<Task, number>(); // asyncio has a heap here
-const selector = new DefaultSelector<Task>(); // and here a task to read and one to write, where we have one
-
 class Task {
   readonly #coroutine: Coroutine;
-  #wait: Wait | null = null;
+  #endWait: () => unknown = () => {};
   #isCancelled = false;
 
   constructor(coroutine: Coroutine) {
     this.#coroutine = coroutine;
-    ready.add(this);
-  }
-
-  /** Goes on with the coroutine until it waits for something else, or ends. */
-  step(): void {
-    const isCancelled = this.#isCancelled;
-    this.#isCancelled = false;
-    current = this;
-    try {
-      const { done, value } = isCancelled ? this.#coroutine.throw(new Cancelled()) : this.#coroutine.next();
-      if (done) return;
-      if ("until" in value) sleeping.set(this, value.until);
-      else selector.register(value.fileobj, value.event, this);
-      this.#wait = value;
-      if (this.#isCancelled) this.wake(); // by itself, before it waited
-    } catch (error) {
-      if (error instanceof OSError) console.log(`A task has failed: ${error.message}`);
-      else if (!(error instanceof Cancelled)) throw error;
-    }
-  }
-
-  /** Ends the wait: the coroutine goes on in the next round. */
-  wake(): void {
-    if (this.#wait === null) return; // it has been woken already, or has ended
-    if ("until" in this.#wait) sleeping.delete(this);
-    else selector.unregister(this.#wait.fileobj);
-    this.#wait = null;
+    tasks.add(this);
     ready.add(this);
   }
 
   cancel(): void {
     this.#isCancelled = true;
-    this.wake();
+    ready.add(this);
+  }
+
+  /** Goes on with the coroutine until it waits for something else, or ends. */
+  step(): void {
+    this.#endWait();
+    this.#endWait = () => {};
+    const isCancelled = this.#isCancelled;
+    this.#isCancelled = false;
+    try {
+      const { done, value } = isCancelled ? this.#coroutine.throw(new Cancelled()) : this.#coroutine.next();
+      if (!done) return void (this.#endWait = value(this));
+    } catch (error) {
+      if (error instanceof OSError) console.log(`A task has failed: ${error.message}`);
+      else if (!(error instanceof Cancelled)) throw error;
+    }
+    tasks.delete(this);
   }
 }
 
 /** Runs until no task is left. */
-function run(): void {
-  while (ready.size + sleeping.size + selector.getMap()!.size > 0) {
+async function run(): Promise<void> {
+  for (;;) {
+    for (const task of ready) { // and those that get ready meanwhile
+      ready.delete(task);
+      task.step();
+    }
+    if (tasks.size === 0) return;
     const soonest = Math.min(...sleeping.values());
-    const timeout = ready.size > 0 ? 0 : (soonest - performance.now()) / 1000;
-    for (const [{ data: task }] of selector.select(timeout)) task.wake();
-    for (const [task, until] of sleeping) if (until <= performance.now()) task.wake();
-    const tasks = [...ready];
-    ready.clear();
-    for (const task of tasks) task.step();
+    for (const [{ data: task }] of await selector.selectAsync((soonest - performance.now()) / 1000)) ready.add(task);
+    for (const [task, until] of sleeping) if (until <= performance.now()) ready.add(task);
   }
 }
 
-/** Waits, and cancels the task that does if it takes too long, as `asyncio.timeout` does. */
-function* within(seconds: number, wait: Wait): Coroutine {
-  const waiter = current;
-  const watchdog = new Task(function* () {
-    yield sleep(seconds);
-    waiter.cancel();
-  }());
-  try {
-    yield wait;
-  } finally {
-    watchdog.cancel();
-  }
+/** Cancels the task that waits if it takes too long, as `asyncio.timeout` does. */
+function within(seconds: number, wait: Wait): Wait {
+  return (task) => {
+    const endWait = wait(task);
+    const watchdog = new Task(function* () {
+      yield sleep(seconds);
+      task.cancel();
+    }());
+    return () => {
+      watchdog.cancel();
+      endWait();
+    };
+  };
 }
 
 /** Starts a task for each connection. */
@@ -120,7 +124,7 @@ function* echo(socket: Socket): Coroutine {
   try {
     socket.setBlocking(false);
     for (;;) {
-      yield* within(Number(patience), readable(socket));
+      yield within(Number(patience), readable(socket));
       const count = socket.tryRecvInto(buffer);
       if (count === 0) return;
       for (let rest = buffer.subarray(0, count ?? 0); rest.length > 0;) {
@@ -135,9 +139,14 @@ function* echo(socket: Socket): Coroutine {
 }
 
 const [port = "8003", patience = "10"] = Deno.args;
-const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
+using listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
 const { port: bound } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${bound}; try: nc 127.0.0.1 ${bound}`);
+Deno.addSignalListener("SIGINT", () => {
+  console.log("Server shutting down");
+  for (const task of tasks) task.cancel();
+  selector.wakeup();
+});
 new Task(acceptLoop(listener, echo));
-run();
+await run();

@@ -3,7 +3,7 @@
  *
  * At most one buffer waits in each direction: while one side does not take what it is owed, the other is not read. The
  * end of one direction is passed on while the other goes on. A reset is passed on too, and a target that cannot be
- * connected to resets its client at once.
+ * connected to resets its client at once; so does Ctrl-C, lest what it cuts off look complete.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tcp-proxy 8000 example.com 80
@@ -24,25 +24,30 @@ const RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 
 const [port = "8000", host = "127.0.0.1", targetPort = "65432"] = Deno.args;
 const [target] = getaddrinfo(host, targetPort);
-const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
-listener.setBlocking(false);
+const buffer = new Uint8Array(64 * 1024);
+const sides = new Set<Side>();
 const selector = new DefaultSelector<Side | null, Socket>();
+using listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
+listener.setBlocking(false);
 selector.register(listener, EVENT_READ, null);
 const { port: bound } = listener.getsockname() as { port: number };
 console.log(`Passing port ${bound} on to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
 
-const buffer = new Uint8Array(64 * 1024);
-for (;;) {
-  for (const [{ data: side }, events] of selector.select()) {
-    try {
-      if (side === null) accept();
-      else if (side.socket.fileno() !== -1) turn(side, events); // else it was closed a moment ago, by its peer's event
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
-      console.log(error.message);
-      if (side !== null) close(side, RESET);
-      else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
-    }
+Deno.addSignalListener("SIGINT", () => {
+  console.log("Server shutting down");
+  for (const side of sides) close(side, RESET);
+  selector.close(); // ends the loop
+});
+
+for await (const [{ data: side }, events] of selector) {
+  try {
+    if (side === null) accept();
+    else turn(side, events);
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
+    if (side !== null) close(side, RESET);
+    else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
   }
 }
 
@@ -57,6 +62,7 @@ function accept(): void {
     throw error;
   }
   for (const { socket } of [side, side.peer]) socket.setBlocking(false);
+  sides.add(side).add(side.peer);
   const code = side.peer.socket.connectEx(target.address);
   if (code === null || code === "EINPROGRESS") return watch(side.peer); // writable: it is connected, or has failed
   console.log(`connect: ${code}`);
@@ -100,7 +106,8 @@ function watch(side: Side): void {
 }
 
 function close(side: Side, linger?: Uint8Array): void {
-  for (const { socket } of [side, side.peer]) {
+  for (const { socket, peer } of [side, side.peer]) {
+    sides.delete(peer);
     if (selector.getMap()!.has(socket)) selector.unregister(socket);
     if (linger !== undefined) socket.setsockopt(SOL_SOCKET, SO_LINGER, linger);
     socket.close();

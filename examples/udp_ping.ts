@@ -3,6 +3,9 @@
  *
  * A datagram can be lost, come late, or find nobody there. So each wait has an end, and each answer a number.
  *
+ * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
+ * way, and the system closes what it had open.
+ *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/udp-ping serve 9007
  * deno run --allow-ffi jsr:@selectors/selectors/examples/udp-ping 127.0.0.1 9007 4

@@ -27,13 +27,21 @@ const buffer = Buffer.alloc(64 * 1024);
 
 class Client {
   readonly #socket: Socket;
-  #head = Buffer.alloc(0);
-  #driver: ReturnType<typeof websocket.http> | null = null;
+  readonly #driver = websocket.server({ maxLength: 1 << 20 });
   #unsent: Buffer[] = [];
   #isEnding = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    const driver = this.#driver;
+    driver.io.on("data", (bytes: Buffer) => this.#unsent.push(bytes));
+    driver.messages.on("data", (message: string | Buffer) => driver.messages.write(message));
+    driver.on("close", () => this.#isEnding = true);
+    driver.on("connect", () => {
+      if (websocket.isWebSocket(driver)) return driver.start();
+      if (driver.method === "GET") this.#unsent.push(Buffer.from(HTTP + PAGE));
+      this.#isEnding = true;
+    });
   }
 
   /** Takes bytes, which may be a part of a message or many of them; called when nothing is left to send. */
@@ -41,38 +49,8 @@ class Client {
     const count = this.#socket.tryRecvInto(buffer);
     if (count === 0) return this.close();
     if (count === null || this.#isEnding) return; // what comes after the closing handshake is dropped
-    const data = Buffer.from(buffer.subarray(0, count)); // a copy: the driver keeps it
-    if (this.#driver !== null) this.#driver.io.write(data);
-    else this.#open(data);
+    this.#driver.io.write(Buffer.from(buffer.subarray(0, count))); // a copy: the driver keeps it
     this.send();
-  }
-
-  /** Collects the request with which a client begins, and answers it. */
-  #open(data: Buffer): void {
-    this.#head = Buffer.concat([this.#head, data]);
-    const end = this.#head.indexOf("\r\n\r\n");
-    if (end === -1) {
-      this.#isEnding = this.#head.length > 8192;
-      return;
-    }
-    const [first, ...lines] = this.#head.toString("latin1", 0, end).split("\r\n");
-    const [method, url] = first!.split(" ");
-    const headers = Object.fromEntries(lines.map((line) => {
-      const [name, ...value] = line.split(":");
-      return [name!.toLowerCase(), value.join(":").trim()];
-    }));
-    const request = { method, url, headers };
-    if (!websocket.isWebSocket(request)) {
-      this.#unsent.push(Buffer.from(HTTP + PAGE));
-      this.#isEnding = true;
-      return;
-    }
-    const driver = this.#driver = websocket.http(request, { maxLength: 1 << 20 });
-    driver.io.on("data", (bytes: Buffer) => this.#unsent.push(bytes));
-    driver.messages.on("data", (message: string | Buffer) => driver.messages.write(message));
-    driver.on("close", () => this.#isEnding = true);
-    driver.start();
-    driver.io.write(this.#head.subarray(end + 4));
   }
 
   /** Sends what can be sent; while some of it cannot, no further message is read. */
@@ -86,12 +64,14 @@ class Client {
   }
 
   close(): void {
+    clients.delete(this);
     selector.unregister(this.#socket);
     this.#socket.close();
     if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, null);
   }
 }
 
+const clients = new Set<Client>();
 const selector = new DefaultSelector<Client | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8002) });
 listener.setBlocking(false);
@@ -99,18 +79,23 @@ selector.register(listener, EVENT_READ, null);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: http://127.0.0.1:${port}/ in a browser`);
 
-for (;;) {
-  for (const [{ data: client }, events] of selector.select()) {
-    try {
-      if (client === null) accept();
-      else if (events & EVENT_WRITE) client.send();
-      else client.receive();
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
-      console.log(error.message);
-      if (client !== null) client.close();
-      else selector.unregister(listener); // there is no descriptor for one more client, until one ends
-    }
+Deno.addSignalListener("SIGINT", () => {
+  console.log("Server shutting down");
+  for (const client of clients) client.close();
+  listener.close();
+  selector.close(); // ends the loop
+});
+
+for await (const [{ data: client }, events] of selector) {
+  try {
+    if (client === null) accept();
+    else if (events & EVENT_WRITE) client.send();
+    else client.receive();
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
+    if (client !== null) client.close();
+    else selector.unregister(listener); // there is no descriptor for one more client, until one ends
   }
 }
 
@@ -118,5 +103,7 @@ function accept(): void {
   const socket = listener.tryAccept()?.[0];
   if (socket === undefined) return;
   socket.setBlocking(false);
-  selector.register(socket, EVENT_READ, new Client(socket));
+  const client = new Client(socket);
+  clients.add(client);
+  selector.register(socket, EVENT_READ, client);
 }

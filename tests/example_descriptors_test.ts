@@ -9,7 +9,7 @@ import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket.ts";
 import { os } from "../ffi/platform.ts";
-import { deno, describeProgram, EXAMPLES, isThere, Program, run, until } from "./program.ts";
+import { deno, describeProgram, EXAMPLES, interrupt, isThere, Program, run, until } from "./program.ts";
 import { bytes, Cleanup, fifo, isWindows, skip, test, text } from "./util.ts";
 
 const [hasSocat, hasPython, hasActivate] = await Promise.all([
@@ -152,8 +152,11 @@ describeProgram("socket_activation", () => {
   });
 
   const parent = ONLY_SOCKETS ?? (hasPython ? null : "there is no python3 to be the parent");
-  testUnless(parent, "socket_activation serves the sockets that its parent passes as descriptors 3 and 4", async () => {
-    const script = `
+  testUnless(
+    parent,
+    "socket_activation serves the sockets that its parent passes as descriptors 3 and 4, until Ctrl-C",
+    async () => {
+      const script = `
 import os, socket, sys
 listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 print(*(listener.getsockname()[1] for listener in listeners), flush=True)
@@ -161,13 +164,15 @@ for number, listener in enumerate(listeners): os.dup2(listener.fileno(), 10 + nu
 for number in range(2): os.dup2(10 + number, 3 + number)
 os.environ |= {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
 os.execv(sys.argv[1], sys.argv[1:])`;
-    await using program = new Program("python3", ["-c", script, Deno.execPath(), ...args]);
-    const ports = await program.line(/^(\d+) (\d+)$/);
-    for (const port of [...ports, ...ports]) {
-      assertMatch(wholeOf(Number(port)), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\n$/);
-    }
-    assertEquals(ports.length, 2);
-  });
+      await using program = new Program("python3", ["-c", script, Deno.execPath(), ...args]);
+      const ports = await program.line(/^(\d+) (\d+)$/);
+      for (const port of [...ports, ...ports]) {
+        assertMatch(wholeOf(Number(port)), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\n$/);
+      }
+      assertEquals(ports.length, 2);
+      await interrupt(program);
+    },
+  );
 
   const activate = ONLY_SOCKETS ?? (hasActivate ? null : "there is no systemd-socket-activate");
   testUnless(activate, "socket_activation is started by the first connection to systemd-socket-activate", async () => {
@@ -218,27 +223,35 @@ describeProgram("udp_ping", () => {
 describeProgram("reuse_port", () => {
   const reason = os === "linux" ? null : "here the kernel does not deal connections out among sockets of one port";
 
-  testUnless(reason, "reuse_port deals connections out among its workers, and each echoes", async () => {
-    const args = command("reuse_port.ts", ["--allow-ffi", "--allow-read"], "0", "3");
-    await using program = new Program(Deno.execPath(), args);
-    const [port] = await program.line(/^3 workers listen on port (\d+); try, more than once: nc 127\.0\.0\.1 \1$/);
-    const names = new Map<string, number>();
-    const connections = Array.from({ length: 60 }, () => {
-      const socket = new Socket();
-      socket.connect({ hostname: "127.0.0.1", port: Number(port) });
-      return socket;
-    });
-    for (const socket of connections) {
-      const [, name] = /^You are served by (worker [123])\n$/.exec(text(socket.recv(100)))!;
-      names.set(name!, (names.get(name!) ?? 0) + 1);
-    }
-    assertEquals(names.size, 3); // that 60 fall to two of them is less likely than once in ten billion runs
-    for (const [index, socket] of connections.entries()) socket.send(bytes(`hello ${index}`));
-    for (const [index, socket] of connections.entries()) {
-      assertEquals(text(socket.recv(100)), `hello ${index}`);
-      socket.close();
-    }
-  });
+  testUnless(
+    reason,
+    "reuse_port deals connections out among its workers, each of which echoes, and ends at Ctrl-C",
+    async () => {
+      const args = command("reuse_port.ts", ["--allow-ffi", "--allow-read"], "0", "3");
+      await using program = new Program(Deno.execPath(), args);
+      const [port] = await program.line(/^3 workers listen on port (\d+); try, more than once: nc 127\.0\.0\.1 \1$/);
+      const names = new Map<string, number>();
+      const connections = Array.from({ length: 60 }, () => {
+        const socket = new Socket();
+        socket.connect({ hostname: "127.0.0.1", port: Number(port) });
+        return socket;
+      });
+      for (const socket of connections) {
+        const [, name] = /^You are served by (worker [123])\n$/.exec(text(socket.recv(100)))!;
+        names.set(name!, (names.get(name!) ?? 0) + 1);
+      }
+      assertEquals(names.size, 3); // that 60 fall to two of them is less likely than once in ten billion runs
+      for (const [index, socket] of connections.entries()) socket.send(bytes(`hello ${index}`));
+      for (const [index, socket] of connections.entries()) {
+        assertEquals(text(socket.recv(100)), `hello ${index}`);
+      }
+      await interrupt(program);
+      for (const socket of connections) {
+        assertEquals(socket.recv(100).length, 0);
+        socket.close();
+      }
+    },
+  );
 });
 
 describeProgram("handover", () => {

@@ -6,13 +6,14 @@
 
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { SHUT_WR, Socket } from "../ffi/socket.ts";
-import { describeProgram, isThere, memoryOf, Program, run } from "./program.ts";
+import { describeProgram, interrupt, isThere, memoryOf, NO_CTRL_C, Program, run } from "./program.ts";
 import { bytes, skip, testUnless, text } from "./util.ts";
 
 const test = testUnless({
   windows: {
     "http_server does not read a client that asks and does not take the answers":
       "there is no /proc to read another process's memory from",
+    "http_server shuts down at Ctrl-C, with its connections": NO_CTRL_C,
   },
 });
 
@@ -127,6 +128,16 @@ describeProgram("http_server", () => {
     let received = 0;
     for (let count; (count = client.recvInto(buffer)) > 0;) received += count;
     assertEquals(received, Math.floor(sent / 18) * length);
+  });
+
+  test("http_server shuts down at Ctrl-C, with its connections", async () => {
+    await using server = await httpServer();
+    using socket = new Socket();
+    socket.connect({ hostname: "127.0.0.1", port: server.port });
+    socket.send(bytes("GET / HTTP/1.1\r\n\r\n"));
+    assertMatch(text(socket.recv(1000)), /^HTTP\/1.1 200 OK\r\n/);
+    await interrupt(server);
+    assertEquals(socket.recv(1000).length, 0);
   });
 
   const title = "http_server answers curl, which keeps its connection and waits for 100 Continue";

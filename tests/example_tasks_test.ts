@@ -6,8 +6,12 @@
 
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
-import { describeProgram, echoed, isThere, Program, run } from "./program.ts";
-import { bytes, RESET_ON_CLOSE, skip, test } from "./util.ts";
+import { describeProgram, echoed, interrupt, isThere, NO_CTRL_C, Program, run } from "./program.ts";
+import { bytes, RESET_ON_CLOSE, skip, testUnless } from "./util.ts";
+
+const AT_CTRL_C = "tasks cancels all of them at Ctrl-C, so that each closes what it has open";
+
+const test = testUnless({ windows: { [AT_CTRL_C]: NO_CTRL_C } });
 
 type Server = Program & { port: number };
 
@@ -75,6 +79,17 @@ describeProgram("tasks", () => {
     rude.close();
     await server.line(/^A task has failed: \w+ fd \d+: .*\((ECONNRESET|EPIPE)\)$/);
     assertEquals(await echoed(witness, "and again"), "and again");
+  });
+
+  test(AT_CTRL_C, async () => {
+    await using server = await echoServer(60);
+    const connections = await Promise.all(Array.from({ length: 3 }, () => connect(server)));
+    for (const connection of connections) assertEquals(await echoed(connection, "hello"), "hello");
+    await interrupt(server);
+    for (const connection of connections) {
+      assertEquals(await connection.read(new Uint8Array(1)), null);
+      connection.close();
+    }
   });
 
   const title = "tasks serves CPython's asyncio";

@@ -6,13 +6,14 @@
 
 import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { SHUT_WR, Socket } from "../ffi/socket.ts";
-import { describeProgram, isThere, memoryOf, Program, run } from "./program.ts";
+import { describeProgram, interrupt, isThere, memoryOf, NO_CTRL_C, Program, run } from "./program.ts";
 import { bytes, skip, testUnless, text } from "./util.ts";
 
 const test = testUnless({
   windows: {
     "websocket_server does not read a client that sends and does not take the echo":
       "there is no /proc to read another process's memory from",
+    "websocket_server shuts down at Ctrl-C, with its connections": NO_CTRL_C,
   },
 });
 
@@ -48,12 +49,19 @@ function connect(port: number): Socket {
   return socket;
 }
 
-/** Sends bytes in pieces, and gives all that comes back until the server ends the connection. */
+/**
+ * Sends bytes in pieces, and gives all that comes back until the server ends the connection. After a handshake it waits for
+ * the answer, as a client must (RFC 6455, section 4.1).
+ */
 function answersTo(port: number, request: string, piece = request.length): string {
   using socket = connect(port);
   const data = latin1.encode(request);
-  for (let at = 0; at < data.length; at += piece) socket.sendAll(data.subarray(at, at + piece));
+  const pause = request.startsWith(HANDSHAKE) ? HANDSHAKE.length : data.length;
   let answers = "";
+  for (const part of [data.subarray(0, pause), data.subarray(pause)]) {
+    for (let at = 0; at < part.length; at += piece) socket.sendAll(part.subarray(at, at + piece));
+    if (pause < data.length && answers === "") answers = latin1.decode(socket.recv(1000));
+  }
   for (let chunk; (chunk = socket.recv(65_536)).length > 0;) answers += latin1.decode(chunk);
   return answers;
 }
@@ -110,7 +118,8 @@ describeProgram("websocket_server", () => {
         /^HTTP\/1.1 400 Bad Request\r\n.*Missing handshake request header/s,
       ],
       ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1.1 200 OK\r\n.*<script>/s],
-      ["GET /".padEnd(10_000), /^$/],
+      ["POST / HTTP/1.1\r\n\r\n", /^$/],
+      ["GET /".padEnd(100_000), /^$/],
     ];
     for (const [request, answers] of cases) {
       assertMatch(answersTo(server.port, request), answers);
@@ -142,6 +151,15 @@ describeProgram("websocket_server", () => {
     let received = 0;
     for (let chunk; (chunk = client.recv(65_536)).length > 0;) received += chunk.length;
     assertEquals(received, Math.floor(sent / 100) * 96);
+  });
+
+  test("websocket_server shuts down at Ctrl-C, with its connections", async () => {
+    await using server = await websocketServer();
+    using socket = connect(server.port);
+    socket.send(bytes(HANDSHAKE));
+    assertEquals(text(socket.recv(1000)), ACCEPTED);
+    await interrupt(server);
+    assertEquals(socket.recv(1000).length, 0);
   });
 
   const title = "websocket_server talks to Chromium's WebSocket";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assert, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { bytes, isEmulated, skip, text } from "./util.ts";
@@ -61,7 +61,9 @@ export class Program implements AsyncDisposable {
 
   /** How it ends; what it prints until then, and has not been read, is not kept. */
   async ended(): Promise<{ code: number; signal: Deno.Signal | null }> {
+    const patience = setTimeout(() => this.#child.kill("SIGKILL"), 30_000);
     const { code, signal } = await this.#child.status;
+    clearTimeout(patience);
     return { code, signal };
   }
 
@@ -131,6 +133,19 @@ export async function echoed(connection: Deno.Conn, message: string): Promise<st
   const back = new Uint8Array(data.length);
   for (let received = 0; received < back.length;) received += (await connection.read(back.subarray(received)))!;
   return text(back);
+}
+
+/** Descriptors that a program opens when it first waits beside its event loop, which can be after it has answered. */
+export const OF_WAITING = 2;
+
+/** Why Ctrl-C is not tried on Windows. */
+export const NO_CTRL_C = "a test cannot press Ctrl-C there";
+
+/** Presses Ctrl-C, at which a program has to say that it shuts down, and to end well. */
+export async function interrupt(program: Program): Promise<void> {
+  program.kill("SIGINT");
+  await program.line(/^Server shutting down$/);
+  assertEquals(await program.ended(), { code: 0, signal: null });
 }
 
 /** Memory of a process that is its own, in bytes. */
