@@ -248,7 +248,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
    * @example A listener for signals beside a synchronous loop
-   * ```ts no-assert
+   * ```ts
    * import { DefaultSelector } from "@selectors/selectors";
    *
    * using selector = new DefaultSelector({ onSignal: "return" });
