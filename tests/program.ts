@@ -135,8 +135,11 @@ export async function echoed(connection: Deno.Conn, message: string): Promise<st
   return text(back);
 }
 
-/** Descriptors that a program opens when it first waits beside its event loop, which can be after it has answered. */
-export const OF_WAITING = 2;
+/**
+ * Descriptors that a program opens once it listens for a signal (Deno's own two) and first waits beside its event loop
+ * (two more), which can both be after it has said that it is ready.
+ */
+export const OF_WAITING = 4;
 
 /** Why Ctrl-C is not tried on Windows. */
 export const NO_CTRL_C = "a test cannot press Ctrl-C there";
