@@ -83,9 +83,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   // Whether it was called since the last wait, and how often in all.
   #isWoken = false;
   #wakeups = 0;
-  // Asynchronous waits that go on, and whether there has been one.
+  // Asynchronous waits that go on, and whether what they need has been made.
   #parked = 0;
-  #hasParked = false;
+  #isTenant = false;
 
   /**
    * Makes a selector with nothing registered.
@@ -281,6 +281,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * A loop in which there is always something ready lets Deno's event loop turn about once in a millisecond.
    *
+   * The first wait of an isolate takes two descriptors, which are given back when its selectors are closed.
+   *
    * There is no `unref()`: Deno waits for every call that runs on its pool. Where a wait should not keep the program
    * alive, end it by a signal of an `AbortController` when the rest is done.
    *
@@ -288,6 +290,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @param options What else ends the wait
    * @returns As for {@linkcode select}
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {OSError} EMFILE if too many descriptors are open for the first wait
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
    * @example Usage
@@ -310,6 +313,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
       const timeoutMs = timeout === 0 ? 0 : Math.max(timeoutToMs(timeout), 0);
       this.#checkOpen("select");
       signal?.throwIfAborted();
+      this.#prepare();
       if (isTurnOver()) return this.#selectLater(timeoutMs, signal);
       const ready = this.#look();
       if (this.#takeWakeup() || ready.length > 0 || timeoutMs === 0) return Promise.resolve(ready);
@@ -328,6 +332,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param options What ends the iteration
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {OSError} EMFILE if too many descriptors are open for the first wait
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
    * @example Usage
@@ -355,6 +360,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   ): AsyncIterableIterator<Ready<D, F>, undefined, undefined> & AsyncDisposable {
     const timeoutMs = Math.max(timeoutToMs(timeout), 0);
     this.#checkOpen("iterate over events");
+    this.#prepare();
     return new Iteration<Ready<D, F>>({
       look: () => {
         const ready = this.#look();
@@ -427,7 +433,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.#keys.clear();
     this.release();
     this.#waker?.close();
-    if (this.#hasParked) parking.leave();
+    if (this.#isTenant) parking.leave();
   }
 
   /**
@@ -516,6 +522,13 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return ready;
   }
 
+  /** Has made what asynchronous waits need, before the first of them: later there may be no descriptor left for it. */
+  #prepare(): void {
+    if (this.#isTenant) return;
+    parking.enter();
+    this.#isTenant = true;
+  }
+
   /** Waits asynchronously, from the next turn on. */
   async #selectLater(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
     const deadlineMs = performance.now() + timeoutMs;
@@ -529,8 +542,6 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** Waits asynchronously until there is something, where there was nothing a moment before. */
   #park(deadlineMs: number, signal?: AbortSignal, isLeft?: () => boolean): Promise<Ready<D, F>[]> {
-    if (!this.#hasParked) parking.enter();
-    this.#hasParked = true;
     this.#parked++;
     const wakeups = this.#wakeups;
     const { promise, resolve, reject } = Promise.withResolvers<Ready<D, F>[]>();

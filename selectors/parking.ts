@@ -76,8 +76,14 @@ let isRunning = false;
 let isBlocked = false;
 let isDisturbed = false;
 
-/** Says that a selector will have waits here, for which a descriptor or two are kept open. */
+/**
+ * Says that a selector will have waits here, for which two descriptors are kept open from now on: a server whose clients
+ * have taken all of them goes on waiting.
+ *
+ * @throws {OSError} EMFILE if too many are open already
+ */
 export function enter(): void {
+  waker ??= new Waker();
   tenants++;
 }
 
@@ -124,8 +130,7 @@ async function run(): Promise<void> {
 
 /** Waits, on another thread, until there is something to look at. */
 async function block(): Promise<void> {
-  waker ??= new Waker();
-  const wanted = new Map([[waker.fd, EVENT_READ]]);
+  const wanted = new Map([[waker!.fd, EVENT_READ]]);
   let deadlineMs = Infinity;
   for (const wait of waits) {
     wait.enlist((fd, events) => wanted.set(fd, (wanted.get(fd) ?? 0) | events));
@@ -139,7 +144,7 @@ async function block(): Promise<void> {
     if (count < 0) diagnose(set);
   } finally {
     isBlocked = false;
-    if (isDisturbed) waker.drain();
+    if (isDisturbed) waker!.drain();
   }
 }
 

@@ -27,7 +27,7 @@ import {
 import { os } from "../ffi/platform.ts";
 import type { Socket } from "../ffi/socket.ts";
 import { hasSignals, interrupted } from "./signals.ts";
-import { Cleanup, isEmulated, isWindows, leavingDescriptors, printedBy, skip, test } from "./util.ts";
+import { Cleanup, isEmulated, isWindows, leavingDescriptors, moduleOf, printedBy, skip, test, text } from "./util.ts";
 
 const MOD = import.meta.resolve("../mod.ts");
 const SOCKET = import.meta.resolve("../ffi/socket.ts");
@@ -127,6 +127,43 @@ describe("asynchronous waits", () => {
     assertGreaterOrEqual(seen, 49);
     assertLess(seen, 5_000);
   });
+
+  const title = "waits go on when there is no descriptor left, if one was begun before";
+  if (isWindows) skip(title, "there is no such limit");
+  else {
+    test(title, async () => {
+      const script = moduleOf(`
+        import { DefaultSelector } from ${JSON.stringify(MOD)};
+        import { close, pipe } from ${JSON.stringify(SOCKET)};
+        async function codeOf(wait) {
+          return await wait.then((ready) => ready.length, ({ code }) => code);
+        }
+        function exhaust() {
+          const fds = [];
+          try {
+            for (;;) fds.push(...pipe());
+          } catch {
+            return fds;
+          }
+        }
+        const one = new DefaultSelector();
+        const other = new DefaultSelector();
+        const crowd = exhaust();
+        const codes = [await codeOf(one.selectAsync(0.001))];
+        for (const fd of crowd) close(fd);
+        codes.push(await codeOf(one.selectAsync(0)));
+        exhaust();
+        for (const selector of [one, other]) codes.push(await codeOf(selector.selectAsync(0.001)));
+        console.log(codes.join());
+        Deno.exit();
+      `);
+      const { stdout, stderr } = await new Deno.Command("sh", {
+        args: ["-c", `ulimit -n 64; exec "$0" run --quiet --allow-all --no-lock "$1"`, Deno.execPath(), script],
+        stdin: "null",
+      }).output();
+      assertEquals([text(stdout), text(stderr)], ["EMFILE,0,0,0\n", ""]);
+    });
+  }
 
   test("a call that fails for one selector's closed descriptor disturbs no other selector", async () => {
     using cleanup = new Cleanup();
