@@ -313,9 +313,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
       const timeoutMs = timeout === 0 ? 0 : Math.max(timeoutToMs(timeout), 0);
       this.#checkOpen("select");
       signal?.throwIfAborted();
-      this.#prepare();
       if (isTurnOver()) return this.#selectLater(timeoutMs, signal);
-      const ready = this.#look();
+      const ready = this.#lookAside();
       if (this.#takeWakeup() || ready.length > 0 || timeoutMs === 0) return Promise.resolve(ready);
       return this.#park(performance.now() + timeoutMs, signal);
     } catch (error) {
@@ -332,7 +331,6 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param options What ends the iteration
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
-   * @throws {OSError} EMFILE if too many descriptors are open for the first wait
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
    * @example Usage
@@ -360,10 +358,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   ): AsyncIterableIterator<Ready<D, F>, undefined, undefined> & AsyncDisposable {
     const timeoutMs = Math.max(timeoutToMs(timeout), 0);
     this.#checkOpen("iterate over events");
-    this.#prepare();
     return new Iteration<Ready<D, F>>({
       look: () => {
-        const ready = this.#look();
+        const ready = this.#lookAside();
         this.#isWoken = false; // the iteration has nothing to give for it
         return ready;
       },
@@ -522,11 +519,19 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return ready;
   }
 
-  /** Has made what asynchronous waits need, before the first of them: later there may be no descriptor left for it. */
-  #prepare(): void {
-    if (this.#isTenant) return;
-    parking.enter();
-    this.#isTenant = true;
+  /**
+   * What is ready now, at the begin of an asynchronous wait.
+   *
+   * What such waits need is made at the first, since later there may be no descriptor left for it; and after the look,
+   * which has found those that were closed behind our back and whose numbers it takes.
+   */
+  #lookAside(): Ready<D, F>[] {
+    const ready = this.#look();
+    if (!this.#isTenant) {
+      parking.enter();
+      this.#isTenant = true;
+    }
+    return ready;
   }
 
   /** Waits asynchronously, from the next turn on. */
@@ -535,7 +540,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     await nextTurn();
     signal?.throwIfAborted();
     if (this.#closed) return [];
-    const ready = this.#look();
+    const ready = this.#lookAside();
     if (this.#takeWakeup() || ready.length > 0 || timeoutMs === 0) return ready;
     return this.#park(deadlineMs, signal);
   }
