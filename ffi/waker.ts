@@ -15,8 +15,8 @@ import * as sys from "./sys.ts";
  *
  * The number that is sent to outlives its socket in whoever was told it, and may be another's by then. To send nothing
  * does nothing to a stream, and fails where there is no socket, so that a late call harms nobody: an eventfd or a pipe
- * would write into what is not theirs. The kernels of the BSDs do not count an empty datagram as something to read
- * everywhere, hence a byte there.
+ * would write into what is not theirs. On other systems nobody has seen yet whether an empty datagram counts as something
+ * to read, above all for kqueue: there a byte is sent, and a late call may write it into a stranger's socket.
  */
 const CALL = new Uint8Array(({ linux: 0, android: 0, windows: 0 } as Partial<Record<Os, number>>)[os] ?? 1);
 
@@ -57,7 +57,8 @@ export class Waker {
  * Wakes the selector whose `wakeHandle` this is, from any Worker.
  *
  * It is sticky and coalesced: the wait that goes on, or else the next one, returns at once, with whatever is ready; any
- * number of calls before that count as one. A handle whose selector was closed wakes nobody.
+ * number of calls before that count as one. A handle whose selector was closed wakes nobody. On Linux, Android and Windows
+ * it does no harm either, if the number is another socket's by then; on other systems let no handle outlive its selector.
  *
  * @param handle What `selector.wakeHandle` gave, here or in another Worker
  * @throws {RangeError} if it is no number of a descriptor

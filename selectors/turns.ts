@@ -11,8 +11,8 @@ const TURN_MS = 1;
 const UNTIMED = 8;
 
 /**
- * How many turns are given at once. A turn brings what others do forward by a step, of which a fetch() has about a hundred;
- * so many turns cost 2 % of the time.
+ * How many turns are given at once. A turn brings what others do forward by a step, of which a fetch() has dozens; so many
+ * turns cost 2 % of the time.
  */
 const TURNS = 16;
 
