@@ -7,13 +7,11 @@
  */
 
 import { check, EIO, ENOENT, errnoCell, openWithErrno, OSError, result } from "./errno.ts";
-import { show } from "./arguments.ts";
+import { filenoOf, type FileObject, KeyError, show } from "./arguments.ts";
 import { checkOpen } from "./descriptor.ts";
-import { filenoOf, type FileObject, KeyError } from "./file_object.ts";
 import { type Functions, hasLibrary, lazySystem, os } from "./platform.ts";
 import { checkedMask, POLLFD, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "./poll.ts";
-import { isInterruption, retryInterrupted } from "./retry.ts";
-import { toIntMs } from "./timeout.ts";
+import { isInterruption, retryInterrupted, toIntMs } from "./timeout.ts";
 
 export { POLLNVAL };
 

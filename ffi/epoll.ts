@@ -5,11 +5,9 @@
  */
 
 import { check, ENOSYS, EPERM, errnoCell, lazyLibc, result } from "./errno.ts";
-import { show } from "./arguments.ts";
-import { filenoOf, type FileObject } from "./file_object.ts";
+import { filenoOf, type FileObject, show } from "./arguments.ts";
 import { type Arch, arch, os } from "./platform.ts";
-import { retryInterrupted } from "./retry.ts";
-import { type Timeout, timeoutToMs, Timespec, toIntMs } from "./timeout.ts";
+import { retryInterrupted, type Timeout, timeoutToMs, Timespec, toIntMs } from "./timeout.ts";
 
 /**
  * Gives the layout of an event:

@@ -6,11 +6,9 @@
  */
 
 import { check, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
-import { show } from "./arguments.ts";
-import { filenoOf, type FileObject } from "./file_object.ts";
+import { filenoOf, type FileObject, show } from "./arguments.ts";
 import { arch, lazySystem, type Os, os } from "./platform.ts";
-import { isInterruption } from "./retry.ts";
-import { type Timeout, timeoutToMs, Timespec } from "./timeout.ts";
+import { isInterruption, type Timeout, timeoutToMs, Timespec } from "./timeout.ts";
 
 /** Where the fields of a `struct kevent` are, in bytes. `flags` follows `filter`, and so tells how wide both are. */
 export interface KeventLayout {

@@ -58,7 +58,7 @@ export {
   EPOLLWRNORM,
 } from "./epoll.ts";
 export { OSError } from "./errno.ts";
-export { type FileObject, KeyError } from "./file_object.ts";
+export { type FileObject, KeyError } from "./arguments.ts";
 export {
   Kevent,
   KQ_EV_ADD,

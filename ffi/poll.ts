@@ -5,10 +5,8 @@
  */
 
 import { check, ENOENT, errnoCell, lazyLibc, OSError, result } from "./errno.ts";
-import { show } from "./arguments.ts";
-import { filenoOf, type FileObject, KeyError } from "./file_object.ts";
-import { retryInterrupted } from "./retry.ts";
-import { Timespec, toIntMs } from "./timeout.ts";
+import { filenoOf, type FileObject, KeyError, show } from "./arguments.ts";
+import { retryInterrupted, Timespec, toIntMs } from "./timeout.ts";
 
 /**
  * struct pollfd {

@@ -8,8 +8,17 @@
 
 import { errnoCell, lazyLibc, result } from "./errno.ts";
 import { lazy } from "./platform.ts";
-import { familyOf, SOCKADDR_STORAGE_SIZE } from "./sockaddr.ts";
-import { AF_UNIX, O_CLOEXEC, O_NONBLOCK, SO_PROTOCOL, SO_TYPE, SOCK_CLOEXEC, SOL_SOCKET } from "./socket_constants.ts";
+import {
+  AF_UNIX,
+  familyOf,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  SO_PROTOCOL,
+  SO_TYPE,
+  SOCK_CLOEXEC,
+  SOCKADDR_STORAGE_SIZE,
+  SOL_SOCKET,
+} from "./socket_constants.ts";
 
 /** The family of what {@linkcode socketpair} makes, if it is not told. */
 export const PAIR_FAMILY: number = AF_UNIX;

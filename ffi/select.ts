@@ -6,11 +6,9 @@
 
 import { checkOpen } from "./descriptor.ts";
 import { check, EAGAIN, EBADF, ENOTSOCK, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
-import { show } from "./arguments.ts";
-import { filenoOf, type FileObject } from "./file_object.ts";
+import { filenoOf, type FileObject, show } from "./arguments.ts";
 import { lazy, type Os, os } from "./platform.ts";
-import { retryInterrupted } from "./retry.ts";
-import { type Timeout, timeoutToMs, Timespec, Timeval } from "./timeout.ts";
+import { retryInterrupted, type Timeout, timeoutToMs, Timespec, Timeval } from "./timeout.ts";
 
 /** The name of pselect() where it has more than one: the plain one of macOS refuses descriptors above FD_SETSIZE. */
 const PSELECT: Readonly<Partial<Record<Os, string>>> = { darwin: "pselect$DARWIN_EXTSN", netbsd: "__pselect50" };

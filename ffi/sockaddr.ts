@@ -7,7 +7,7 @@
 import { lazyResolver } from "./errno.ts";
 import { show } from "./arguments.ts";
 import { type Os, os } from "./platform.ts";
-import { AF_INET, AF_INET6, AF_UNIX } from "./socket_constants.ts";
+import { AF_INET, AF_INET6, AF_UNIX, familyOf, hasLength } from "./socket_constants.ts";
 
 /** An IPv4 or IPv6 address, or a name that stands for one, and a port; the shape of a `Deno.NetAddr`. */
 export interface InetAddress {
@@ -37,8 +37,7 @@ export type Address = InetAddress | UnixAddress;
  * };                        // 16    uint32_t    sin6_scope_id; // +24
  *                                  };                           // 28
  *
- * Ports and addresses are in network byte order. The BSDs, macOS among them, have a length in the first byte (sin_len)
- * and the family in the second.
+ * Ports and addresses are in network byte order. Where there is a length, it is the first byte, and the family the second.
  */
 export function sockaddrOf(system: Os): { family: number; port: number; sun_path: number } {
   return { family: hasLength(system) ? 1 : 0, port: 2, sun_path: SUN_PATH[system] ?? 104 }; // 104 bytes: of the BSDs
@@ -51,32 +50,10 @@ export const SOCKADDR_IN6 = { size: 28, sin6_flowinfo: 4, sin6_addr: 8, sin6_sco
 /** Layout of a `sockaddr_un`. */
 export const SOCKADDR_UN = { sun_path: 2 };
 
-/** Tells whether a sockaddr of this system begins with its length. */
-function hasLength(system: Os): boolean {
-  return ["darwin", "freebsd", "netbsd", "aix"].includes(system);
-}
-
-/** How the first two bytes are read and written: a number of 16 bits, or a length and a number of 8 bits. */
-const header: {
-  getFamily(view: DataView): number;
-  setFamily(view: DataView, family: number): void;
-} = hasLength(os)
-  ? {
-    getFamily: (view) => view.getUint8(SOCKADDR.family),
-    setFamily(view, family) {
-      view.setUint8(0, view.byteLength);
-      view.setUint8(SOCKADDR.family, family);
-    },
-  }
-  : {
-    getFamily: (view) => view.getUint16(SOCKADDR.family, true),
-    setFamily: (view, family) => view.setUint16(SOCKADDR.family, family, true),
-  };
-
-/** The family of an address that C has written. */
-export function familyOf(sockaddr: Uint8Array<ArrayBuffer>): number {
-  return header.getFamily(new DataView(sockaddr.buffer, sockaddr.byteOffset));
-}
+/** Writes how an address begins, all of whose bytes are 0 before. */
+const setFamily: (sockaddr: Uint8Array, family: number) => void = hasLength(os)
+  ? (sockaddr, family) => sockaddr.set([sockaddr.length, family])
+  : (sockaddr, family) => sockaddr.set([family]);
 
 /** How many bytes `sun_path` has. */
 const SUN_PATH: Readonly<Partial<Record<Os, number>>> = {
@@ -90,9 +67,6 @@ const SUN_PATH: Readonly<Partial<Record<Os, number>>> = {
 
 /** Where family and port are here, and how many bytes a path can have. */
 export const SOCKADDR: { family: number; port: number; sun_path: number } = sockaddrOf(os);
-
-/** Room for any address, as `struct sockaddr_storage` has it. */
-export const SOCKADDR_STORAGE_SIZE = 128;
 
 const resolver = lazyResolver({
   inet_pton: {
@@ -175,7 +149,7 @@ export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
     throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has a zero within`);
   }
   const sockaddr = new Uint8Array(SOCKADDR_UN.sun_path + bytes.length);
-  header.setFamily(new DataView(sockaddr.buffer), AF_UNIX);
+  setFamily(sockaddr, AF_UNIX);
   sockaddr.set(bytes, SOCKADDR_UN.sun_path);
   return sockaddr;
 }
@@ -184,9 +158,8 @@ export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
 export function encodeNumeric(family: number, hostname: string, port: number): Uint8Array<ArrayBuffer> | null {
   const isInet6 = family === AF_INET6;
   const sockaddr = new Uint8Array(isInet6 ? SOCKADDR_IN6.size : SOCKADDR_IN.size);
-  const view = new DataView(sockaddr.buffer);
-  header.setFamily(view, family);
-  view.setUint16(SOCKADDR.port, port);
+  setFamily(sockaddr, family);
+  new DataView(sockaddr.buffer).setUint16(SOCKADDR.port, port);
   if (hostname === "") return sockaddr;
   const addr = sockaddr.subarray(isInet6 ? SOCKADDR_IN6.sin6_addr : SOCKADDR_IN.sin_addr);
   return resolver().inet_pton(family, cString(hostname), addr) === 1 ? sockaddr : null;
@@ -196,7 +169,7 @@ export function encodeNumeric(family: number, hostname: string, port: number): U
 export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number): Address {
   // C says the length that it wanted; of a path that fills the struct that may be one more than there is.
   const view = new DataView(sockaddr.buffer, sockaddr.byteOffset, Math.min(length, sockaddr.byteLength));
-  const family = length < SOCKADDR.port ? AF_UNIX : header.getFamily(view);
+  const family = length < SOCKADDR.port ? AF_UNIX : familyOf(sockaddr);
   if (family === AF_INET) {
     const at = SOCKADDR_IN.sin_addr;
     return {

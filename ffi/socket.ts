@@ -48,12 +48,11 @@
  */
 
 import { check, EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, errnoCode, OSError } from "./errno.ts";
-import { checkInt, show } from "./arguments.ts";
-import { filenoOf } from "./file_object.ts";
+import { checkInt, filenoOf, show } from "./arguments.ts";
 import { os } from "./platform.ts";
 import { resolve } from "./resolve.ts";
 import { select } from "./select.ts";
-import { type Address, checkAddress, decodeAddress, showAddress, SOCKADDR_STORAGE_SIZE } from "./sockaddr.ts";
+import { type Address, checkAddress, decodeAddress, showAddress } from "./sockaddr.ts";
 import * as sys from "./sys.ts";
 import {
   AF_INET,
@@ -62,6 +61,7 @@ import {
   SO_EXCLUSIVEADDRUSE,
   SO_REUSEADDR,
   SOCK_STREAM,
+  SOCKADDR_STORAGE_SIZE,
   SOL_SOCKET,
   SOMAXCONN,
 } from "./socket_constants.ts";

@@ -351,3 +351,19 @@ export const AI_CANONNAME: number = constants.AI_CANONNAME;
 export const AI_NUMERICHOST: number = constants.AI_NUMERICHOST;
 /** Flag of `getaddrinfo`: the port is a number. */
 export const AI_NUMERICSERV: number = constants.AI_NUMERICSERV;
+
+/** Room for any address, as `struct sockaddr_storage` has it. */
+export const SOCKADDR_STORAGE_SIZE = 128;
+
+/** Tells whether an address of this system begins with its length (sa_len), as of the BSDs, macOS among them. */
+export function hasLength(system: Os): boolean {
+  return ["darwin", "freebsd", "netbsd", "aix"].includes(system);
+}
+
+/** Where the family is: a byte, or, without a length, two, of which the second is 0 for every family. */
+const SA_FAMILY = hasLength(os) ? 1 : 0;
+
+/** The family of an address that C has written. */
+export function familyOf(sockaddr: Uint8Array): number {
+  return sockaddr[SA_FAMILY]!;
+}

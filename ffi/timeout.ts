@@ -1,10 +1,11 @@
 /**
- * How long to wait: from what a caller says to what the kernel is told.
+ * How long to wait: from what a caller says to what the kernel is told, and again when a signal came in between.
  *
  * @module
  */
 
 import { show } from "./arguments.ts";
+import { EAGAIN, EINTR } from "./errno.ts";
 
 /**
  * How long to wait: a number of seconds, `null` or `undefined` for ever, or a `Temporal` duration such as
@@ -93,5 +94,34 @@ export class Timeval {
     this.buffer[TIMEVAL.tv_sec / 4] = Math.floor(microseconds / 1e6);
     this.buffer[TIMEVAL.tv_usec / 4] = microseconds % 1e6;
     return this.buffer;
+  }
+}
+
+/**
+ * Tells whether the outcome of a system call that waits says that the call should be made again.
+ *
+ * EINTR is a signal's. EAGAIN the kernel gives for want of memory, and a garbage collection leaves it in errno (see "How
+ * errno is read" in errno.ts).
+ *
+ * @param outcome A count, or `-errno`
+ */
+export function isInterruption(outcome: number): boolean {
+  return outcome === -EINTR || outcome === -EAGAIN;
+}
+
+/**
+ * Waits, as Python's PEP 475 asks: again, if interrupted, for what is left of the time.
+ *
+ * Deno's JavaScript signal listeners run only after the wait is over.
+ *
+ * @param timeoutMs Milliseconds, `Infinity` for ever
+ * @param wait Waits for so many milliseconds and gives a count or `-errno`
+ * @returns The first outcome that is no interruption
+ */
+export function retryInterrupted(timeoutMs: number, wait: (timeoutMs: number) => number): number {
+  const deadline = performance.now() + timeoutMs;
+  for (let left = timeoutMs;; left = Math.max(deadline - performance.now(), 0)) {
+    const outcome = wait(left);
+    if (!isInterruption(outcome)) return outcome;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { check } from "./errno.ts";
-import { filenoOf } from "./file_object.ts";
+import { filenoOf } from "./arguments.ts";
 import { type Os, os } from "./platform.ts";
 import { SOCK_DGRAM } from "./socket_constants.ts";
 import * as sys from "./sys.ts";

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { show } from "../ffi/arguments.ts";
+import { filenoOf, type FileObject, KeyError, show } from "../ffi/arguments.ts";
 import { EBADF, EINTR, OSError } from "../ffi/errno.ts";
-import { filenoOf, type FileObject, KeyError } from "../ffi/file_object.ts";
 import { type Timeout, timeoutToMs } from "../ffi/timeout.ts";
 import { Waker } from "../ffi/waker.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";

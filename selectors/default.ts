@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FileObject } from "../ffi/file_object.ts";
+import type { FileObject } from "../ffi/arguments.ts";
 import { type Os, os } from "../ffi/platform.ts";
 import type { BaseSelector, SelectorOptions } from "./base.ts";
 import { DevpollSelector } from "./devpoll.ts";

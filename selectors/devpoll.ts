@@ -7,10 +7,10 @@
 import { checkOpen } from "../ffi/descriptor.ts";
 import { DevpollInstance, POLLNVAL } from "../ffi/devpoll.ts";
 import { check } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/file_object.ts";
-import { isInterruption } from "../ffi/retry.ts";
+import type { FileObject } from "../ffi/arguments.ts";
+import { isInterruption } from "../ffi/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
-import { eventsOf, flagsOf } from "./poll_like.ts";
+import { eventsOfFlags, flagsOf } from "./events.ts";
 
 /**
  * Waits with /dev/poll, whose cost grows with what is ready and not with what is registered.
@@ -86,7 +86,7 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
         this.foundClosed(fd);
         continue;
       }
-      const events = eventsOf(revents) & key.events;
+      const events = eventsOfFlags(revents) & key.events;
       if (events !== 0) ready[filled++] = [key, events];
     }
     if (filled === count) return ready;

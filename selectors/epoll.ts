@@ -6,10 +6,10 @@
 
 import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollInstance } from "../ffi/epoll.ts";
 import { check, EEXIST, EPERM, OSError } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/file_object.ts";
-import { isInterruption } from "../ffi/retry.ts";
+import type { FileObject } from "../ffi/arguments.ts";
+import { isInterruption } from "../ffi/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
-import { eventsOf, flagsOf } from "./poll_like.ts";
+import { eventsOfFlags, flagsOf } from "./events.ts";
 
 /**
  * Waits with epoll, whose cost grows with what is ready and not with what is registered.
@@ -100,7 +100,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     const fd = this.#epoll.fdAt(index);
     const key = this.keyOf(fd);
     if (key === undefined || this.#tags[fd] !== this.#epoll.tagAt(index)) return undefined;
-    return [key, eventsOf(this.#epoll.eventsAt(index)) & key.events];
+    return [key, eventsOfFlags(this.#epoll.eventsAt(index)) & key.events];
   }
 
   /** Every event of the last wait, which gave `count` of them. */

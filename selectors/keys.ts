@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FileObject } from "../ffi/file_object.ts";
+import type { FileObject } from "../ffi/arguments.ts";
 
 /** What a key asks of the selector that it belongs to. */
 export interface KeyOwner<D, F extends FileObject> {

@@ -11,12 +11,10 @@
 import { check, EBADF } from "../ffi/errno.ts";
 import { type Os, os } from "../ffi/platform.ts";
 import { PollSet } from "../ffi/poll.ts";
-import { isInterruption } from "../ffi/retry.ts";
+import { isInterruption } from "../ffi/timeout.ts";
 import { SelectSet } from "../ffi/select.ts";
 import { wake, Waker } from "../ffi/waker.ts";
-import { EVENT_READ } from "./events.ts";
-import { flagsOf } from "./poll_like.ts";
-import { setsOf } from "./select_like.ts";
+import { EVENT_READ, flagsOf, setsOf } from "./events.ts";
 
 /** Puts a descriptor into the set of the blocked call, for events of a selector. */
 export type Enlist = (fd: number, events: number) => void;

@@ -6,11 +6,11 @@
 
 import { checkOpen } from "../ffi/descriptor.ts";
 import { check } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/file_object.ts";
+import type { FileObject } from "../ffi/arguments.ts";
 import { POLLNVAL, PollSet } from "../ffi/poll.ts";
-import { isInterruption } from "../ffi/retry.ts";
+import { isInterruption } from "../ffi/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
-import { eventsOf, flagsOf } from "./poll_like.ts";
+import { eventsOfFlags, flagsOf } from "./events.ts";
 
 /**
  * Waits with poll(2), whose cost grows with the number of registrations.
@@ -75,7 +75,7 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
         continue;
       }
       const key = this.keyOf(set.fdAt(slot))!;
-      const events = eventsOf(revents) & key.events;
+      const events = eventsOfFlags(revents) & key.events;
       if (events !== 0) ready[filled++] = [key, events];
     }
     if (filled === count) return ready;

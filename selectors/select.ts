@@ -6,11 +6,11 @@
 
 import { checkOpen, isOpen } from "../ffi/descriptor.ts";
 import { check, EBADF } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/file_object.ts";
-import { isInterruption } from "../ffi/retry.ts";
+import type { FileObject } from "../ffi/arguments.ts";
+import { isInterruption } from "../ffi/timeout.ts";
 import { SelectSet } from "../ffi/select.ts";
 import { BaseSelector, type Ready } from "./base.ts";
-import { eventsOf, setsOf } from "./select_like.ts";
+import { eventsOfSets, setsOf } from "./events.ts";
 
 /**
  * Waits with select(2), whose cost grows with the greatest registered descriptor; on Windows with that of Winsock, whose
@@ -37,7 +37,7 @@ import { eventsOf, setsOf } from "./select_like.ts";
  */
 export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   readonly #set = new SelectSet();
-  readonly #entry = (fd: number, where: number): Ready<D, F> => [this.keyOf(fd)!, eventsOf(where)];
+  readonly #entry = (fd: number, where: number): Ready<D, F> => [this.keyOf(fd)!, eventsOfSets(where)];
 
   /** Adds the descriptor to the sets. */
   protected override watch(fd: number, events: number): void {

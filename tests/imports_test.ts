@@ -58,9 +58,9 @@ describe("imports", () => {
   });
 
   test("no selector imports the socket layer, nor a mechanism that is not its namesake", () => {
-    const shared = ["arguments", "errno", "file_object", "timeout", "retry", "descriptor", "platform", "waker"];
-    // What is like a mechanism has its masks, and the one blocked call of asynchronous waits is of the one or the other.
-    const others: Record<string, string[]> = { "select_like.ts": ["select"], "parking.ts": ["poll", "select"] };
+    const shared = ["arguments", "errno", "timeout", "descriptor", "platform", "waker"];
+    // What an event is has the masks of select(2), and the one blocked call of asynchronous waits is of the one or the other.
+    const others: Record<string, string[]> = { "events.ts": ["select"], "parking.ts": ["poll", "select"] };
     for (const [path, imported] of within("selectors")) {
       const name = path.slice("selectors/".length);
       for (const specifier of imported.filter((specifier) => specifier.startsWith("ffi/"))) {
