@@ -2,7 +2,7 @@
  * A chat for a thousand people in one thread, in which a slow one harms nobody.
  *
  * What someone says is queued for each of the others, as one array of bytes that all queues share, and sent as far as
- * each takes it. Who falls a mebibyte behind is put out. At Ctrl-C everybody is told.
+ * each takes it. Who falls a mebibyte behind is put out.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/chat-server 8001
@@ -19,55 +19,36 @@ type Guest = { socket: Socket; name: string; line: string; decoder: TextDecoder;
 
 const LONGEST_LINE = 4096;
 const MOST_UNSENT = 1 << 20;
-
 const buffer = new Uint8Array(64 * 1024);
-const encoder = new TextEncoder();
 const guests = new Set<Guest>();
-const farewells: string[] = []; // said a moment later than meant: to say one can put out more
 const selector = new DefaultSelector<Guest | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8001) });
 listener.setBlocking(false);
 selector.register(listener, EVENT_READ, null);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Chatting on port ${port}; try, in more than one terminal: nc 127.0.0.1 ${port}`);
-
-Deno.addSignalListener("SIGINT", () => {
-  console.log("Server shutting down");
-  say("* The chat is over");
-  for (const socket of [listener, ...[...guests].map((guest) => guest.socket)]) socket.close();
-  selector.close(); // ends the loop
-});
-
+Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: guest }, events] of selector) {
-  if (guest === null) accept();
-  else attempt(guest, events & EVENT_WRITE ? send : receive);
-  for (let farewell; (farewell = farewells.shift()) !== undefined;) say(farewell);
+  try {
+    if (guest === null) accept();
+    else if (events & EVENT_WRITE) send(guest);
+    else receive(guest);
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    if (guest !== null) leave(guest, `was lost (${error.code})`);
+    else selector.unregister(listener); // there is no descriptor for one more guest, until one leaves
+  }
 }
+console.log("Server shutting down"); // the end of the program closes what is open
 
 function accept(): void {
-  try {
-    const socket = listener.tryAccept()?.[0];
-    if (socket === undefined) return;
-    socket.setBlocking(false);
-    const guest = { socket, name: "", line: "", decoder: new TextDecoder(), unsent: [], size: 0 };
-    selector.register(socket, EVENT_READ, guest);
-    guests.add(guest);
-    tell(guest, encoder.encode("What is your name?\n"));
-  } catch (error) {
-    if (!(error instanceof OSError)) throw error;
-    console.log(error.message);
-    selector.unregister(listener); // there is no descriptor for one more guest, until one leaves
-  }
-}
-
-/** Does something that ends, where it fails, one guest's visit only. */
-function attempt(guest: Guest, action: (guest: Guest) => void): void {
-  try {
-    action(guest);
-  } catch (error) {
-    if (!(error instanceof OSError)) throw error;
-    leave(guest, `was lost (${error.code})`);
-  }
+  const socket = listener.tryAccept()?.[0];
+  if (socket === undefined) return;
+  socket.setBlocking(false);
+  const guest = { socket, name: "", line: "", decoder: new TextDecoder(), unsent: [], size: 0 };
+  selector.register(socket, EVENT_READ, guest);
+  guests.add(guest);
+  tell("What is your name?", [guest]);
 }
 
 function receive(guest: Guest): void {
@@ -78,39 +59,35 @@ function receive(guest: Guest): void {
   for (const line of lines) {
     const words = line.replaceAll(/\p{Cc}/gu, "").trim(); // no control of the others' terminals
     if (words === "") continue;
-    if (guest.name !== "") say(`${guest.name}: ${words}`, guest);
-    else say(`* ${guest.name = words.slice(0, 20)} is here, as one of ${guests.size}`);
+    if (guest.name !== "") tell(`${guest.name}: ${words}`, guests, guest);
+    else tell(`* ${guest.name = words.slice(0, 20)} is here, as one of ${guests.size}`, guests);
   }
   if (guest.line.length > LONGEST_LINE) leave(guest, "was put out: too long a line");
+  for (const guest of guests) if (guest.size > MOST_UNSENT) leave(guest, "was put out: too slow");
 }
 
-function say(words: string, speaker?: Guest): void {
-  const data = encoder.encode(`${words}\n`);
-  for (const guest of guests) if (guest !== speaker) tell(guest, data);
-}
-
-function tell(guest: Guest, data: Uint8Array): void {
-  guest.size += data.length;
-  if (guest.size > MOST_UNSENT) return leave(guest, "was put out: too slow");
-  if (guest.unsent.push(data) === 1) attempt(guest, send);
+function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void {
+  const data = new TextEncoder().encode(`${words}\n`);
+  for (const guest of listeners) {
+    if (guest === speaker) continue;
+    guest.size += data.length;
+    if (guest.unsent.push(data) === 1) selector.modify(guest.socket, EVENT_READ | EVENT_WRITE, guest);
+  }
 }
 
 function send(guest: Guest): void {
-  const { socket, unsent } = guest;
-  for (let data; (data = unsent.shift()) !== undefined;) {
-    const sent = socket.trySend(data) ?? 0;
+  for (let data; (data = guest.unsent.shift()) !== undefined;) {
+    const sent = guest.socket.trySend(data) ?? 0;
     guest.size -= sent;
-    if (sent === data.length) continue;
-    unsent.unshift(data.subarray(sent));
-    break;
+    if (sent < data.length) return void guest.unsent.unshift(data.subarray(sent));
   }
-  selector.modify(socket, unsent.length > 0 ? EVENT_READ | EVENT_WRITE : EVENT_READ, guest);
+  selector.modify(guest.socket, EVENT_READ, guest);
 }
 
 function leave(guest: Guest, how: string): void {
-  if (!guests.delete(guest)) return;
+  guests.delete(guest);
   selector.unregister(guest.socket);
   guest.socket.close();
   if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, null);
-  if (guest.name !== "") farewells.push(`* ${guest.name} ${how}`);
+  if (guest.name !== "") tell(`* ${guest.name} ${how}`, guests);
 }

@@ -23,12 +23,7 @@ const buffer = new Uint8Array(64 * 1024);
 const connections = new Map<Socket, Uint8Array>();
 const { selector, listener, log } = start();
 
-Deno.addSignalListener("SIGINT", () => {
-  console.log("Server shutting down");
-  for (const socket of [listener, ...connections.keys()]) socket.close();
-  selector.close(); // ends the loop
-});
-
+Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) {
   try {
     handle(socket, events);
@@ -40,6 +35,7 @@ for await (const [{ fileobj: socket, data: handle }, events] of selector) {
     else close(socket);
   }
 }
+console.log("Server shutting down"); // the end of the program closes what is open
 
 function accept(): void {
   const accepted = listener.tryAccept();

@@ -1,9 +1,9 @@
 /**
  * What asyncio does with `selectors`, in miniature: coroutines that wait for descriptors and for time, in one thread.
  *
- * A coroutine is a generator. It yields what it waits for, and the loop goes on with others until that has come. To
- * cancel a task is to throw at the place where it waits, as in asyncio, so that its `finally` blocks run. The program,
- * at the end, is an echo server that cancels who says nothing for ten seconds, and at Ctrl-C all.
+ * A coroutine is a generator. It yields what it waits for, and the loop goes on with others until that has come, or it is
+ * too late. To cancel a task is to end it where it waits, so that its `finally` blocks run; asyncio throws there instead.
+ * The program is an echo server that gives up who says nothing for ten seconds, and at Ctrl-C cancels all.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tasks 8003 10
@@ -15,102 +15,64 @@
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, OSError } from "../mod.ts";
 import { createServer, type Socket } from "../ffi/socket.ts";
 
-/** What a coroutine yields: how a task begins to wait, which gives how it ends to. */
-type Wait = (task: Task) => () => unknown;
-type Coroutine = Generator<Wait, void, void>;
+/** What a coroutine yields, until when it waits and for which file object, if any; it gets the events, 0 if too late. */
+type Wait = { untilMs: number; fileobj?: FileObject; events?: number };
+type Task = Generator<Wait, void, number>;
 
-const tasks = new Set<Task>();
-const ready = new Set<Task>();
-const sleeping = new Map<Task, number>(); // asyncio has a heap here
-using selector = new DefaultSelector<Task>(); // and here a task to read and one to write, where we have one
+const waits = new Map<Task, Wait>(); // of every task
+const ready = new Map<Task, number | null>(); // and what those are told for whom it has come; null is the end
+const selector = new DefaultSelector<Task>();
 
-function readable(fileobj: FileObject, event: number = EVENT_READ): Wait {
-  return (task) => {
-    selector.register(fileobj, event, task);
-    return () => selector.unregister(fileobj);
-  };
+const sleep = (seconds: number): Wait => ({ untilMs: performance.now() + seconds * 1000 });
+const readable = (fileobj: FileObject, seconds = Infinity) => ({ ...sleep(seconds), fileobj, events: EVENT_READ });
+const writable = (fileobj: FileObject, seconds = Infinity) => ({ ...sleep(seconds), fileobj, events: EVENT_WRITE });
+
+function spawn(task: Task): void {
+  waits.set(task, sleep(0));
 }
 
-const writable = (fileobj: FileObject) => readable(fileobj, EVENT_WRITE);
-
-function sleep(seconds: number): Wait {
-  return (task) => {
-    sleeping.set(task, performance.now() + seconds * 1000);
-    return () => sleeping.delete(task);
-  };
-}
-
-class Cancelled extends Error {}
-
-class Task {
-  readonly #coroutine: Coroutine;
-  #endWait: () => unknown = () => {};
-  #isCancelled = false;
-
-  constructor(coroutine: Coroutine) {
-    this.#coroutine = coroutine;
-    tasks.add(this);
-    ready.add(this);
-  }
-
-  cancel(): void {
-    this.#isCancelled = true;
-    ready.add(this);
-  }
-
-  /** Goes on with the coroutine until it waits for something else, or ends. */
-  step(): void {
-    this.#endWait();
-    this.#endWait = () => {};
-    const isCancelled = this.#isCancelled;
-    this.#isCancelled = false;
-    try {
-      const { done, value } = isCancelled ? this.#coroutine.throw(new Cancelled()) : this.#coroutine.next();
-      if (!done) return void (this.#endWait = value(this));
-    } catch (error) {
-      if (error instanceof OSError) console.log(`A task has failed: ${error.message}`);
-      else if (!(error instanceof Cancelled)) throw error;
-    }
-    tasks.delete(this);
-  }
+function wake(task: Task, outcome: number | null): void {
+  if (waits.has(task) && ready.get(task) !== null) ready.set(task, outcome);
 }
 
 /** Runs until no task is left. */
 async function run(): Promise<void> {
-  for (;;) {
-    for (const task of ready) { // and those that get ready meanwhile
+  while (waits.size > 0) {
+    const soonest = Math.min(...[...waits.values()].map(({ untilMs }) => untilMs)); // asyncio has a heap here
+    const timeout = (soonest - performance.now()) / 1000;
+    for (const [{ data: task }, events] of await selector.selectAsync(timeout)) wake(task, events);
+    for (const [task, { untilMs }] of waits) if (untilMs <= performance.now() && !ready.has(task)) wake(task, 0);
+    for (const [task, outcome] of ready) { // and who is woken meanwhile
       ready.delete(task);
-      task.step();
+      step(task, outcome);
     }
-    if (tasks.size === 0) return;
-    const soonest = Math.min(...sleeping.values());
-    for (const [{ data: task }] of await selector.selectAsync((soonest - performance.now()) / 1000)) ready.add(task);
-    for (const [task, until] of sleeping) if (until <= performance.now()) ready.add(task);
   }
 }
 
-/** Cancels the task that waits if it takes too long, as `asyncio.timeout` does. */
-function within(seconds: number, wait: Wait): Wait {
-  return (task) => {
-    const endWait = wait(task);
-    const watchdog = new Task(function* () {
-      yield sleep(seconds);
-      task.cancel();
-    }());
-    return () => {
-      watchdog.cancel();
-      endWait();
-    };
-  };
+/** Lets a task go on until it waits for something else, or ends. */
+function step(task: Task, outcome: number | null): void {
+  const { fileobj } = waits.get(task)!;
+  if (fileobj !== undefined) selector.unregister(fileobj);
+  waits.delete(task);
+  try {
+    const { done, value: wait } = outcome === null ? task.return() : task.next(outcome);
+    if (done) return;
+    if (wait.fileobj !== undefined) selector.register(wait.fileobj, wait.events!, task);
+    waits.set(task, wait);
+  } catch (error) {
+    task.return(); // where it was not the task itself that has failed, but to wait for what it wanted
+    if (!(error instanceof OSError)) throw error;
+    console.log(`A task has failed: ${error.message}`);
+  }
 }
 
 /** Starts a task for each connection. */
-function* acceptLoop(listener: Socket, serve: (socket: Socket) => Coroutine): Coroutine {
+function* acceptLoop(listener: Socket, serve: (socket: Socket) => Task): Task {
   for (;;) {
     yield readable(listener);
     try {
       const socket = listener.tryAccept()?.[0];
-      if (socket !== undefined) new Task(serve(socket));
+      if (socket !== undefined) spawn(serve(socket));
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
@@ -119,12 +81,11 @@ function* acceptLoop(listener: Socket, serve: (socket: Socket) => Coroutine): Co
   }
 }
 
-function* echo(socket: Socket): Coroutine {
+function* echo(socket: Socket): Task {
   const buffer = new Uint8Array(64 * 1024);
   try {
     socket.setBlocking(false);
-    for (;;) {
-      yield within(Number(patience), readable(socket));
+    while (yield readable(socket, Number(patience))) {
       const count = socket.tryRecvInto(buffer);
       if (count === 0) return;
       for (let rest = buffer.subarray(0, count ?? 0); rest.length > 0;) {
@@ -139,14 +100,14 @@ function* echo(socket: Socket): Coroutine {
 }
 
 const [port = "8003", patience = "10"] = Deno.args;
-using listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
+const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
 const { port: bound } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${bound}; try: nc 127.0.0.1 ${bound}`);
 Deno.addSignalListener("SIGINT", () => {
   console.log("Server shutting down");
-  for (const task of tasks) task.cancel();
+  for (const task of waits.keys()) wake(task, null);
   selector.wakeup();
 });
-new Task(acceptLoop(listener, echo));
+spawn(acceptLoop(listener, echo));
 await run();

@@ -18,27 +18,19 @@ import { createServer, getaddrinfo, SHUT_WR, SO_ERROR, SO_LINGER, Socket, SOL_SO
 /** One end of a proxied connection: `unsent` is what it is owed, `hasEnded` says that no more comes from it. */
 type Side = { socket: Socket; peer: Side; unsent: Uint8Array; isConnected: boolean; hasEnded: boolean };
 
-const NOTHING = new Uint8Array();
 /** SO_LINGER for "reset when closed": two integers; Windows, where they are shorter, finds both in the first. */
 const RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
-
 const [port = "8000", host = "127.0.0.1", targetPort = "65432"] = Deno.args;
 const [target] = getaddrinfo(host, targetPort);
 const buffer = new Uint8Array(64 * 1024);
 const sides = new Set<Side>();
 const selector = new DefaultSelector<Side | null, Socket>();
-using listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
+const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
 selector.register(listener, EVENT_READ, null);
 const { port: bound } = listener.getsockname() as { port: number };
 console.log(`Passing port ${bound} on to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
-
-Deno.addSignalListener("SIGINT", () => {
-  console.log("Server shutting down");
-  for (const side of sides) close(side, RESET);
-  selector.close(); // ends the loop
-});
-
+Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: side }, events] of selector) {
   try {
     if (side === null) accept();
@@ -50,19 +42,18 @@ for await (const [{ data: side }, events] of selector) {
     else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
   }
 }
+console.log("Server shutting down");
+for (const { socket } of sides) socket.setsockopt(SOL_SOCKET, SO_LINGER, RESET); // which the end of the program does
 
 function accept(): void {
-  const client = listener.tryAccept()?.[0];
+  using stack = new DisposableStack(); // closes the one socket where there is no descriptor for the other
+  const client = stack.use(listener.tryAccept()?.[0]);
   if (client === undefined) return;
-  const side = { socket: client, unsent: NOTHING, isConnected: true, hasEnded: false } as Side;
-  try {
-    side.peer = { ...side, socket: new Socket(target.family), peer: side, isConnected: false };
-  } catch (error) {
-    client.close();
-    throw error;
-  }
-  for (const { socket } of [side, side.peer]) socket.setBlocking(false);
+  const side = { socket: client, unsent: buffer.subarray(0, 0), isConnected: true, hasEnded: false } as Side;
+  side.peer = { ...side, socket: new Socket(target.family), peer: side, isConnected: false };
+  stack.move();
   sides.add(side).add(side.peer);
+  for (const { socket } of [side, side.peer]) socket.setBlocking(false);
   const code = side.peer.socket.connectEx(target.address);
   if (code === null || code === "EINPROGRESS") return watch(side.peer); // writable: it is connected, or has failed
   console.log(`connect: ${code}`);
@@ -71,38 +62,32 @@ function accept(): void {
 
 function turn(side: Side, events: number): void {
   const { socket, peer } = side;
-  if (!side.isConnected) {
-    const errno = socket.getsockopt(SOL_SOCKET, SO_ERROR);
-    if (errno !== 0) throw new OSError("connect", errno);
-    side.isConnected = true;
-  }
+  const errno = side.isConnected ? 0 : socket.getsockopt(SOL_SOCKET, SO_ERROR);
+  if (errno !== 0) throw new OSError("connect", errno);
+  side.isConnected = true;
   if (events & EVENT_WRITE) send(side, side.unsent);
   if (events & EVENT_READ) {
     const count = socket.tryRecvInto(buffer);
-    if (count !== 0) send(peer, buffer.subarray(0, count ?? 0));
-    else {
-      side.hasEnded = true;
-      peer.socket.shutdown(SHUT_WR); // nothing is owed to it, or this side would not have been read
-    }
+    side.hasEnded = count === 0;
+    if (side.hasEnded) peer.socket.shutdown(SHUT_WR); // nothing is owed to it, or this side would not have been read
+    else send(peer, buffer.subarray(0, count ?? 0));
   }
   if (side.hasEnded && peer.hasEnded) return close(side);
-  watch(side);
-  watch(peer);
+  for (const each of [side, peer]) watch(each);
 }
 
 function send(side: Side, data: Uint8Array): void {
-  const sent = data.length > 0 ? side.socket.trySend(data) ?? 0 : 0;
-  side.unsent = sent < data.length ? data.slice(sent) : NOTHING;
+  side.unsent = data.length > 0 ? data.slice(side.socket.trySend(data) ?? 0) : data;
 }
 
 /** Waits for what can be done with a side, which may be nothing. */
 function watch(side: Side): void {
-  const wantsRead = side.peer.isConnected && !side.hasEnded && side.peer.unsent.length === 0;
-  const wantsWrite = !side.isConnected || side.unsent.length > 0;
-  const events = (wantsRead ? EVENT_READ : 0) | (wantsWrite ? EVENT_WRITE : 0);
-  const isWatched = selector.getMap()!.has(side.socket);
-  if (events !== 0) selector[isWatched ? "modify" : "register"](side.socket, events, side);
-  else if (isWatched) selector.unregister(side.socket);
+  const { socket, peer, unsent, isConnected, hasEnded } = side;
+  const events = (peer.isConnected && !hasEnded && peer.unsent.length === 0 ? EVENT_READ : 0) |
+    (!isConnected || unsent.length > 0 ? EVENT_WRITE : 0);
+  const isWatched = selector.getMap()!.has(socket);
+  if (events !== 0) selector[isWatched ? "modify" : "register"](socket, events, side);
+  else if (isWatched) selector.unregister(socket);
 }
 
 function close(side: Side, linger?: Uint8Array): void {

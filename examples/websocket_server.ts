@@ -16,94 +16,71 @@ import websocket from "websocket-driver";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
 import { createServer, SHUT_WR, type Socket } from "../ffi/socket.ts";
 
-const PAGE = `<!doctype html><title>WebSocket</title><input autofocus><pre></pre><script>
+const PAGE = `HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n
+<!doctype html><title>WebSocket</title><input autofocus><pre></pre><script>
   const socket = new WebSocket(location.href.replace("http", "ws"));
   socket.onopen = () => socket.send("The socket is open");
   socket.onmessage = ({ data }) => document.querySelector("pre").textContent += data + "\\n";
   document.querySelector("input").onchange = ({ target }) => socket.send(target.value);
 </script>`;
-const HTTP = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n";
+
 const buffer = Buffer.alloc(64 * 1024);
-
-class Client {
-  readonly #socket: Socket;
-  readonly #driver = websocket.server({ maxLength: 1 << 20 });
-  #unsent: Buffer[] = [];
-  #isEnding = false;
-
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    const driver = this.#driver;
-    driver.io.on("data", (bytes: Buffer) => this.#unsent.push(bytes));
-    driver.messages.on("data", (message: string | Buffer) => driver.messages.write(message));
-    driver.on("close", () => this.#isEnding = true);
-    driver.on("connect", () => {
-      if (websocket.isWebSocket(driver)) return driver.start();
-      if (driver.method === "GET") this.#unsent.push(Buffer.from(HTTP + PAGE));
-      this.#isEnding = true;
-    });
-  }
-
-  /** Takes bytes, which may be a part of a message or many of them; called when nothing is left to send. */
-  receive(): void {
-    const count = this.#socket.tryRecvInto(buffer);
-    if (count === 0) return this.close();
-    if (count === null || this.#isEnding) return; // what comes after the closing handshake is dropped
-    this.#driver.io.write(Buffer.from(buffer.subarray(0, count))); // a copy: the driver keeps it
-    this.send();
-  }
-
-  /** Sends what can be sent; while some of it cannot, no further message is read. */
-  send(): void {
-    const data = Buffer.concat(this.#unsent);
-    const sent = data.length > 0 ? this.#socket.trySend(data) ?? 0 : 0;
-    this.#unsent = sent < data.length ? [data.subarray(sent)] : [];
-    selector.modify(this.#socket, sent < data.length ? EVENT_WRITE : EVENT_READ, this);
-    // Closing is the client's part: while it still sends, that would reset the connection, and lose what was sent.
-    if (this.#isEnding && sent === data.length) this.#socket.shutdown(SHUT_WR);
-  }
-
-  close(): void {
-    clients.delete(this);
-    selector.unregister(this.#socket);
-    this.#socket.close();
-    if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, null);
-  }
-}
-
-const clients = new Set<Client>();
-const selector = new DefaultSelector<Client | null, Socket>();
+const selector = new DefaultSelector<(events: number) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8002) });
 listener.setBlocking(false);
-selector.register(listener, EVENT_READ, null);
+selector.register(listener, EVENT_READ, accept);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: http://127.0.0.1:${port}/ in a browser`);
-
-Deno.addSignalListener("SIGINT", () => {
-  console.log("Server shutting down");
-  for (const client of clients) client.close();
-  listener.close();
-  selector.close(); // ends the loop
-});
-
-for await (const [{ data: client }, events] of selector) {
+Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
+for await (const [{ fileobj: socket, data: handle }, events] of selector) {
   try {
-    if (client === null) accept();
-    else if (events & EVENT_WRITE) client.send();
-    else client.receive();
+    handle(events);
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
-    if (client !== null) client.close();
+    if (socket !== listener) close(socket);
     else selector.unregister(listener); // there is no descriptor for one more client, until one ends
   }
 }
+console.log("Server shutting down"); // the end of the program closes what is open
 
 function accept(): void {
   const socket = listener.tryAccept()?.[0];
-  if (socket === undefined) return;
-  socket.setBlocking(false);
-  const client = new Client(socket);
-  clients.add(client);
-  selector.register(socket, EVENT_READ, client);
+  socket?.setBlocking(false);
+  if (socket !== undefined) selector.register(socket, EVENT_READ, serve(socket));
+}
+
+function close(socket: Socket): void {
+  selector.unregister(socket);
+  socket.close();
+  if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, accept);
+}
+
+/** Gives what is to be done when a client is ready. */
+function serve(socket: Socket): (events: number) => void {
+  const driver = websocket.server({ maxLength: 1 << 20 });
+  let unsent: Buffer[] = [];
+  let isEnding = false;
+  driver.io.on("data", (bytes: Buffer) => unsent.push(bytes));
+  driver.messages.on("data", (message: string | Buffer) => driver.messages.write(message));
+  driver.on("close", () => isEnding = true);
+  driver.on("connect", () => {
+    if (websocket.isWebSocket(driver)) return driver.start();
+    if (driver.method === "GET") unsent.push(Buffer.from(PAGE));
+    isEnding = true;
+  });
+  return function handle(events) {
+    if (events & EVENT_READ) { // nothing is left to send then
+      const count = socket.tryRecvInto(buffer);
+      if (count === 0) return close(socket);
+      if (count === null || isEnding) return; // what comes after the closing handshake is dropped
+      driver.io.write(Buffer.from(buffer.subarray(0, count))); // a copy: the driver keeps it
+    }
+    const data = Buffer.concat(unsent);
+    const sent = data.length > 0 ? socket.trySend(data) ?? 0 : 0;
+    unsent = sent < data.length ? [data.subarray(sent)] : [];
+    selector.modify(socket, sent < data.length ? EVENT_WRITE : EVENT_READ, handle);
+    // Closing is the client's part: while it still sends, that would reset the connection, and lose what was sent.
+    if (isEnding && sent === data.length) socket.shutdown(SHUT_WR);
+  };
 }
