@@ -5,7 +5,7 @@
  * Each connection is told which Worker serves it, and then sent back what it sends. At Ctrl-C each Worker is told to end.
  *
  * ```sh
- * deno run --allow-ffi --allow-read jsr:@selectors/selectors/examples/reuse-port 8006 4
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/reuse-port 8006 4
  * ```
  *
  * @module

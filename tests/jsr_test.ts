@@ -8,7 +8,11 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
 import { describeProgram, isThere, Program, ROOT, run } from "./program.ts";
-import { bytes, isWindows, skip, test, text } from "./util.ts";
+import { bytes, isWindows, skip, testUnless, text } from "./util.ts";
+
+const IN_WORKERS = "the server in Workers runs from it, and starts them from there too";
+
+const test = testUnless({ windows: { [IN_WORKERS]: "there is no SO_REUSEPORT" } });
 
 const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))) as {
   name: string;
@@ -48,6 +52,12 @@ function unfurled(path: string, content: Uint8Array<ArrayBuffer>): Uint8Array<Ar
       return specifier in imports ? ` from "${imports[specifier]}";` : line;
     }),
   );
+}
+
+/** What comes first. */
+async function received(connection: Deno.Conn): Promise<string> {
+  const buffer = new Uint8Array(1000);
+  return text(buffer.subarray(0, (await connection.read(buffer))!));
 }
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -93,8 +103,18 @@ class Registry implements AsyncDisposable {
 
   /** What a command needs in its environment to have the package from here. */
   get environment(): Record<string, string> {
-    const { port } = this.#server.addr;
-    return { JSR_URL: `http://127.0.0.1:${port}/`, DENO_DIR: join(this.directory, "cache"), NO_COLOR: "1" };
+    return { JSR_URL: `http://${this.host}/`, DENO_DIR: join(this.directory, "cache"), NO_COLOR: "1" };
+  }
+
+  /** The server's name, for a permission. */
+  get host(): string {
+    return `127.0.0.1:${this.#server.addr.port}`;
+  }
+
+  /** Starts one of the package's examples. */
+  program(example: string, flags: string[], ...args: string[]): Program {
+    const all = ["run", "--quiet", "--no-prompt", ...flags, `jsr:${name}/examples/${example}`, ...args];
+    return new Program(Deno.execPath(), all, { cwd: this.directory, env: this.environment });
   }
 
   /** Runs Deno in an empty directory. */
@@ -140,14 +160,21 @@ console.log(select([here], [], [], 0)[0].length);
 
   test("the echo server runs from it, and serves", async () => {
     await using registry = await Registry.start();
-    const specifier = `jsr:${name}/examples/echo-server`;
-    const args = ["run", "--quiet", "--no-prompt", "--allow-ffi", specifier, "--port", "0"];
-    await using program = new Program(Deno.execPath(), args, { cwd: registry.directory, env: registry.environment });
+    await using program = registry.program("echo-server", ["--allow-ffi"], "--port", "0");
     const [port] = await program.line(/^Listening on 127\.0\.0\.1 port (\d+); try: nc/);
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
     await connection.write(bytes("hello\n"));
-    const buffer = new Uint8Array(100);
-    assertEquals(text(buffer.subarray(0, (await connection.read(buffer))!)), "hello\n");
+    assertEquals(await received(connection), "hello\n");
+  });
+
+  test(IN_WORKERS, async () => {
+    await using registry = await Registry.start();
+    // From jsr.io every program may import, without a flag.
+    const flags = ["--allow-ffi", `--allow-import=${registry.host}`];
+    await using program = registry.program("reuse-port", flags, "0", "2");
+    const [port] = await program.line(/^2 workers listen on port (\d+); try/);
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    assertMatch(await received(connection), /^You are served by worker [12]\n$/);
   });
 
   test("every entry point is there, and passes the type check", async () => {
