@@ -38,7 +38,12 @@ export class Waker {
     check(sys.socketpair(sys.PAIR_FAMILY, SOCK_DGRAM, 0, pair), "socketpair");
     this.fd = pair[0]!;
     this.handle = pair[1]!;
-    for (const fd of pair) check(sys.setBlocking(fd, false), "setBlocking", fd);
+    try {
+      for (const fd of pair) check(sys.setBlocking(fd, false), "setBlocking", fd);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** Takes every call that has come, so that the end is no longer readable. */
