@@ -7,37 +7,28 @@
  * RangeError.
  */
 
-import {
-  assert,
-  assertEquals,
-  assertGreaterOrEqual,
-  assertLess,
-  assertNotStrictEquals,
-  assertThrows,
-} from "@std/assert";
+import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { closeSync, openSync } from "node:fs";
 import {
-  type FileObject,
   KeyError,
-  OSError,
   Poll,
   POLLERR,
   POLLHUP,
   POLLIN,
   POLLNVAL,
   POLLOUT,
-  POLLPRI,
   POLLRDHUP,
   POLLRDNORM,
   POLLWRNORM,
 } from "../ffi/mod.ts";
 import { PollSet } from "../ffi/poll.ts";
-import { AF_INET, close, MSG_OOB, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket.ts";
+import { close, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket.ts";
 import { O_NONBLOCK } from "../ffi/socket_constants.ts";
-import { EVENT_READ, EVENT_WRITE, PollSelector, type Ready } from "../mod.ts";
-import { interrupted } from "./signals.ts";
+import { EVENT_READ, EVENT_WRITE, PollSelector } from "../mod.ts";
+import { pollContract, sorted } from "./poll_contract.ts";
+import { counting, scanContract } from "./scan_contract.ts";
 import {
   bytes,
   Cleanup,
@@ -61,44 +52,9 @@ const BOTH = EVENT_READ | EVENT_WRITE;
 
 const O_RDWR = 2;
 
-/** What a Poll found, by descriptor. */
-function sorted(found: [number, number][]): [number, number][] {
-  return found.sort((a, b) => a[0] - b[0]);
-}
+pollContract({ name: "Poll", create: () => new Poll(), test });
 
 describe("Poll", () => {
-  test("poll() finds the readers and writers that are ready, among twelve pipes", () => {
-    using cleanup = new Cleanup();
-    const poll = new Poll();
-    const message = bytes(" This is a test.");
-    const writerOf = new Map<number, number>();
-    for (let count = 0; count < 12; count++) {
-      const [reader, writer] = cleanup.pipe();
-      poll.register(reader);
-      poll.modify(reader, POLLIN);
-      poll.register(writer, POLLOUT);
-      writerOf.set(reader, writer);
-    }
-    const matching = (flag: number) => poll.poll().filter(([, events]) => (events & flag) !== 0).map(([fd]) => fd);
-    for (let turn = 0; writerOf.size > 0; turn++) {
-      const writers = matching(POLLOUT);
-      assertEquals(writers.sort(), [...writerOf.values()].sort());
-      const writer = writers[turn * 7 % writers.length]!;
-      write(writer, message);
-      const readers = matching(POLLIN);
-      assertEquals(readers.map((reader) => writerOf.get(reader)), [writer]);
-      const reader = readers[0]!;
-      const buffer = new Uint8Array(100);
-      assertEquals(buffer.subarray(0, read(reader, buffer)), message);
-      cleanup.close(writer);
-      cleanup.close(reader);
-      poll.unregister(writer);
-      poll.unregister(reader);
-      writerOf.delete(reader);
-    }
-    assertEquals(poll.poll(0), []);
-  });
-
   test("register() takes the greatest number that a descriptor can have", () => {
     const poll = new Poll();
     const greatest = 2 ** 31 - 1;
@@ -106,24 +62,6 @@ describe("Poll", () => {
     assertEquals(poll.poll(), [[greatest, POLLNVAL]]);
     poll.unregister(greatest);
     assertEquals(poll.poll(0), []);
-  });
-
-  test("poll() gives POLLNVAL for a descriptor that is closed, and for one that was closed since", () => {
-    using cleanup = new Cleanup();
-    const [here] = cleanup.pair();
-    const fd = duplicate(cleanup, here.fileno(), 1500);
-    const poll = new Poll();
-    poll.register(fd, POLLOUT);
-    assertEquals(poll.poll(), [[fd, POLLOUT]]);
-    close(fd);
-    assertEquals(poll.poll(), [[fd, POLLNVAL]]);
-    assertEquals(poll.poll(), [[fd, POLLNVAL]]);
-    const other = new Poll();
-    other.register(fd, 0);
-    other.register(here, POLLOUT);
-    assertEquals(sorted(other.poll()), [[here.fileno(), POLLOUT], [fd, POLLNVAL]]);
-    other.unregister(fd);
-    assertEquals(other.poll(), [[here.fileno(), POLLOUT]]);
   });
 
   test("poll() gives a regular file as readable and writable", () => {
@@ -135,99 +73,6 @@ describe("Poll", () => {
     } finally {
       closeSync(fd);
     }
-  });
-
-  test("register(), modify() and unregister() throw TypeError for what is no file object", () => {
-    const poll = new Poll();
-    const almost = { fileno: () => "fileno" };
-    for (const nope of [poll, {}, almost, "1", null, undefined, 1.5, NaN, 1n]) {
-      assertThrows(() => poll.register(nope as never), TypeError, "as a file object");
-      assertThrows(() => poll.register(nope as never, 0), TypeError, "as a file object");
-      assertThrows(() => poll.modify(nope as never, 0), TypeError, "as a file object");
-      assertThrows(() => poll.unregister(nope as never), TypeError, "as a file object");
-    }
-    assertEquals(poll.poll(0), []);
-  });
-
-  test("register() throws RangeError for a number that no descriptor has", () => {
-    const poll = new Poll();
-    for (const fd of [-1, -10, 2 ** 31, 2 ** 32]) {
-      assertThrows(() => poll.register(fd), RangeError, String(fd));
-      assertThrows(() => poll.register({ fileno: () => fd }), RangeError, String(fd));
-    }
-    assertEquals(poll.poll(0), []);
-  });
-
-  test("unregister() throws KeyError if the descriptor is not registered", () => {
-    using cleanup = new Cleanup();
-    const [here] = cleanup.pair();
-    const poll = new Poll();
-    assertThrows(() => poll.unregister(3), KeyError, "fd 3");
-    poll.register(here);
-    poll.unregister(here.fileno());
-    assertThrows(() => poll.unregister(here), KeyError, `fd ${here.fileno()}`);
-  });
-
-  test("modify() throws ENOENT if the descriptor is not registered, and registers nothing", () => {
-    using cleanup = new Cleanup();
-    const [here] = cleanup.pair();
-    const poll = new Poll();
-    const error = assertThrows(() => poll.modify(here, POLLOUT), OSError, `fd ${here.fileno()}`);
-    assertEquals(error.code, "ENOENT");
-    assertEquals(poll.poll(0), []);
-  });
-
-  test("register() and modify() throw RangeError if the mask is no integer of 16 bits, and change nothing", () => {
-    using cleanup = new Cleanup();
-    const [here] = cleanup.pair();
-    const [other] = cleanup.pair();
-    const poll = new Poll();
-    poll.register(here, POLLOUT);
-    for (const mask of [-1, 0x1_0000, 2 ** 31, 2 ** 32, 2 ** 64, 1.5, NaN, Infinity, "1", null, 1n, true]) {
-      assertThrows(() => poll.register(here, mask as never), RangeError, "events");
-      assertThrows(() => poll.register(other, mask as never), RangeError, "events");
-      assertThrows(() => poll.modify(here, mask as never), RangeError, "events");
-    }
-    assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
-    poll.modify(here, 0xffff); // what is no flag is passed over, as by the kernel
-    assert(poll.poll().length === 1);
-  });
-
-  test("register() waits for reading, writing and urgent data if told nothing else", () => {
-    using cleanup = new Cleanup();
-    const [client, server] = cleanup.pair(AF_INET);
-    const poll = new Poll();
-    poll.register(server);
-    assertEquals(poll.poll(), [[server.fileno(), POLLOUT]]);
-    client.send(bytes("ping"));
-    client.send(bytes("!"), MSG_OOB);
-    const urgent = new Poll();
-    urgent.register(server, POLLPRI);
-    assertEquals(urgent.poll(SOON), [[server.fileno(), POLLPRI]]);
-    assertEquals(poll.poll(), [[server.fileno(), POLLIN | POLLPRI | POLLOUT]]);
-  });
-
-  test("register() of what is registered replaces the mask", () => {
-    using cleanup = new Cleanup();
-    const [here, there] = cleanup.pair();
-    there.send(bytes("ping"));
-    const poll = new Poll();
-    poll.register(here, POLLIN);
-    poll.register(here.fileno(), POLLOUT);
-    assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
-    poll.unregister(here);
-    assertEquals(poll.poll(0), []);
-  });
-
-  test("register() takes descriptors from file objects, by whatever name they go later", () => {
-    using cleanup = new Cleanup();
-    const [here] = cleanup.pair();
-    const poll = new Poll();
-    poll.register({ fileno: () => here.fileno() }, POLLIN);
-    poll.modify(here.fileno(), POLLOUT);
-    assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
-    poll.unregister(here);
-    assertEquals(poll.poll(0), []);
   });
 
   test("poll() gives only what was asked for, and what cannot be masked", () => {
@@ -255,16 +100,6 @@ describe("Poll", () => {
     cleanup.close(lonelyReader);
     assertEquals(flagsOf(lonelyWriter, 0), POLLERR);
     assertEquals(flagsOf(lonelyWriter, POLLOUT), POLLOUT | POLLERR);
-  });
-
-  test("poll() gives a new array each time, of each descriptor once", () => {
-    using cleanup = new Cleanup();
-    const pairs = Array.from({ length: 40 }, () => cleanup.pair());
-    const poll = new Poll();
-    for (const [here] of pairs) poll.register(here, POLLOUT);
-    const found = poll.poll();
-    assertEquals(sorted(found), sorted(pairs.map(([here]) => [here.fileno(), POLLOUT])));
-    assertNotStrictEquals(poll.poll(), found);
   });
 
   test("poll() waits for another process until the end of its output", async () => {
@@ -335,27 +170,6 @@ describe("Poll", () => {
       assertLess(elapsedMs(() => assertEquals(poll.poll(timeoutMs), [[here.fileno(), POLLOUT]])), SOON);
     }
   });
-
-  test("poll() throws RangeError for NaN and TypeError for what is no number", () => {
-    const poll = new Poll();
-    assertThrows(() => poll.poll(NaN), RangeError, "NaN");
-    for (const nope of ["1000", true, 1n, { milliseconds: 1 }]) {
-      assertThrows(() => poll.poll(nope as never), TypeError, "milliseconds or null");
-    }
-  });
-
-  test("poll() goes on waiting when signals interrupt it", async () => {
-    using cleanup = new Cleanup();
-    const [here] = cleanup.pair();
-    const poll = new Poll();
-    poll.register(here, POLLIN);
-    const signals = await interrupted(() => {
-      const elapsed = elapsedMs(() => assertEquals(poll.poll(100), []));
-      assertGreaterOrEqual(elapsed, 100);
-      assertLess(elapsed, 3000);
-    });
-    assert(signals > 0, "No signal came");
-  });
 });
 
 describe("PollSet", () => {
@@ -407,15 +221,7 @@ describe("PollSet", () => {
   });
 });
 
-/** A selector that counts how often it asks the system. */
-class CountingSelector extends PollSelector {
-  waits = 0;
-
-  protected override wait(timeoutMs: number): Ready<unknown, FileObject>[] | null {
-    this.waits++;
-    return super.wait(timeoutMs);
-  }
-}
+scanContract(PollSelector, test);
 
 describe("PollSelector", () => {
   test("unregister() in the middle, at the beginning and at the end keeps all others right", () => {
@@ -472,47 +278,10 @@ describe("PollSelector", () => {
     fc.assert(property, { seed: 1, numRuns: 100 });
   });
 
-  test("register() takes a regular file, which is always ready", () => {
-    const fd = openSync(import.meta.filename!, "r");
-    try {
-      using selector = new PollSelector();
-      selector.register(fd, BOTH);
-      assertEquals(readyFds(selector), [[fd, BOTH]]);
-    } finally {
-      closeSync(fd);
-    }
-  });
-
-  test("select() does not take urgent data for data", () => {
-    using cleanup = new Cleanup();
-    const [client, server] = cleanup.pair(AF_INET);
-    const urgent = new Poll();
-    urgent.register(server, POLLPRI);
-    using selector = new PollSelector();
-    selector.register(server, EVENT_READ);
-    client.send(bytes("!"), MSG_OOB);
-    urgent.poll(SOON);
-    assertEquals(readyFds(selector, 0), []);
-  });
-
-  test("select() asks twice, and no more, if a descriptor was closed, and once from then on", () => {
-    using cleanup = new Cleanup();
-    const [here, there] = cleanup.pair();
-    using selector = new CountingSelector();
-    selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
-    selector.register(here, EVENT_READ);
-    close(1500);
-    assertGreaterOrEqual(elapsedMs(() => assertEquals(readyFds(selector, 0.02), [])), 20);
-    assertEquals(selector.waits, 2);
-    there.send(bytes("ping"));
-    assertEquals(readyFds(selector), [[here.fileno(), EVENT_READ]]);
-    assertEquals(selector.waits, 3);
-  });
-
   test("select() reports what is ready beside a descriptor that was closed, by one question", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
-    using selector = new CountingSelector();
+    using selector = new (counting(PollSelector))();
     selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
     selector.register(here, EVENT_WRITE);
     close(1500);

@@ -22,7 +22,8 @@ import { type FileObject, OSError, select, type Timeout } from "../ffi/mod.ts";
 import { BitSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, SelectSet } from "../ffi/select.ts";
 import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket.ts";
 import { O_NONBLOCK } from "../ffi/socket_constants.ts";
-import { EVENT_READ, EVENT_WRITE, type Ready, SelectSelector } from "../mod.ts";
+import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
+import { scanContract } from "./scan_contract.ts";
 import { interrupted } from "./signals.ts";
 import { bytes, Cleanup, duplicate, elapsedMs, libc, readyFds, testUnless, text } from "./util.ts";
 
@@ -439,15 +440,7 @@ describe("SelectSet", () => {
   });
 });
 
-/** A selector that counts how often it asks the system. */
-class CountingSelector extends SelectSelector {
-  waits = 0;
-
-  protected override wait(timeoutMs: number): Ready<unknown, FileObject>[] | null {
-    this.waits++;
-    return super.wait(timeoutMs);
-  }
-}
+scanContract(SelectSelector, test);
 
 describe("SelectSelector", () => {
   test("select() reports descriptors beyond FD_SETSIZE beside small ones, for what each is ready", () => {
@@ -498,41 +491,6 @@ describe("SelectSelector", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), BOTH]]);
     selector.modify(here, EVENT_READ);
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
-  });
-
-  test("select() does not take urgent data for data", () => {
-    using cleanup = new Cleanup();
-    const [client, server] = cleanup.pair(AF_INET);
-    using selector = new SelectSelector();
-    selector.register(server, EVENT_READ);
-    client.send(bytes("!"), MSG_OOB);
-    select([], [], [server], SOON);
-    assertEquals(readyFds(selector, 0), []);
-  });
-
-  test("register() takes a regular file, which is always ready", () => {
-    const fd = openSync(import.meta.filename!, "r");
-    try {
-      using selector = new SelectSelector();
-      selector.register(fd, BOTH);
-      assertEquals(readyFds(selector), [[fd, BOTH]]);
-    } finally {
-      closeSync(fd);
-    }
-  });
-
-  test("select() asks twice, and no more, if a descriptor was closed, and once from then on", () => {
-    using cleanup = new Cleanup();
-    const [here, there] = cleanup.pair();
-    using selector = new CountingSelector();
-    selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
-    selector.register(here, EVENT_READ);
-    close(1500);
-    assertGreaterOrEqual(elapsedMs(() => assertEquals(readyFds(selector, 0.02), [])), 20);
-    assertEquals(selector.waits, 2);
-    there.send(bytes("ping"));
-    assertEquals(readyFds(selector), [[here.fileno(), EVENT_READ]]);
-    assertEquals(selector.waits, 3);
   });
 
   test("a descriptor that was closed works again once its number is open and it is registered anew", () => {

@@ -1,0 +1,222 @@
+/**
+ * What `Poll` and `Devpoll` have in common, as tests over either: CPython's `test_poll` and `test_devpoll`, where they say
+ * the same.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import {
+  type FileObject,
+  KeyError,
+  OSError,
+  POLLERR,
+  POLLHUP,
+  POLLIN,
+  POLLNVAL,
+  POLLOUT,
+  POLLPRI,
+} from "../ffi/mod.ts";
+import { AF_INET, close, MSG_OOB, read, write } from "../ffi/socket.ts";
+import { interrupted } from "./signals.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, type test as declare } from "./util.ts";
+
+/** Milliseconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
+const SOON = 5000;
+
+/** What both have. */
+interface Pollable {
+  register(fileobj: FileObject, eventmask?: number): void;
+  modify(fileobj: FileObject, eventmask: number): void;
+  unregister(fileobj: FileObject): void;
+  poll(timeoutMs?: number | null): [fd: number, flags: number][];
+}
+
+/** A class under test. */
+export interface PollContract {
+  /** Name of the class. */
+  name: string;
+  /** Makes an instance, which `cleanup` closes if need be. */
+  create(cleanup: Cleanup): Pollable;
+  /** Declares a test. */
+  test: typeof declare;
+}
+
+/** What was found, by descriptor. */
+export function sorted(found: [fd: number, flags: number][]): [fd: number, flags: number][] {
+  return found.sort(([one], [other]) => one - other);
+}
+
+/** Declares the tests for one class. */
+export function pollContract({ name, create, test: declare }: PollContract): void {
+  function test(title: string, body: (cleanup: Cleanup, poll: Pollable) => void | Promise<void>): void {
+    declare(title, async () => {
+      using cleanup = new Cleanup();
+      await body(cleanup, create(cleanup));
+    });
+  }
+
+  describe(`${name}: as every poll object`, () => {
+    test("poll() finds the readers and writers that are ready, among twelve pipes", (cleanup, poll) => {
+      const message = bytes(" This is a test.");
+      const writerOf = new Map<number, number>();
+      for (let count = 0; count < 12; count++) {
+        const [reader, writer] = cleanup.pipe();
+        poll.register(reader);
+        poll.modify(reader, POLLIN);
+        poll.register(writer, POLLOUT);
+        writerOf.set(reader, writer);
+      }
+      const matching = (flag: number) => poll.poll().filter(([, events]) => (events & flag) !== 0).map(([fd]) => fd);
+      for (let turn = 0; writerOf.size > 0; turn++) {
+        const writers = matching(POLLOUT);
+        assertEquals(writers.sort(), [...writerOf.values()].sort());
+        const writer = writers[turn * 7 % writers.length]!;
+        write(writer, message);
+        const readers = matching(POLLIN);
+        assertEquals(readers.map((reader) => writerOf.get(reader)), [writer]);
+        const reader = readers[0]!;
+        const buffer = new Uint8Array(100);
+        assertEquals(buffer.subarray(0, read(reader, buffer)), message);
+        cleanup.close(writer);
+        cleanup.close(reader);
+        poll.unregister(writer);
+        poll.unregister(reader);
+        writerOf.delete(reader);
+      }
+      assertEquals(poll.poll(0), []);
+    });
+
+    test("register(), modify() and unregister() throw TypeError for what is no file object", (_cleanup, poll) => {
+      const almost = { fileno: () => "fileno" };
+      for (const nope of [poll.poll, {}, almost, "1", null, undefined, 1.5, NaN, 1n]) {
+        assertThrows(() => poll.register(nope as never), TypeError, "as a file object");
+        assertThrows(() => poll.register(nope as never, 0), TypeError, "as a file object");
+        assertThrows(() => poll.modify(nope as never, 0), TypeError, "as a file object");
+        assertThrows(() => poll.unregister(nope as never), TypeError, "as a file object");
+      }
+      assertEquals(poll.poll(0), []);
+    });
+
+    test(
+      "register(), modify() and unregister() throw RangeError for a number that no descriptor has",
+      (_cleanup, poll) => {
+        for (const fd of [-1, -10, 2 ** 31, 2 ** 32]) {
+          assertThrows(() => poll.register(fd), RangeError, String(fd));
+          assertThrows(() => poll.modify(fd, POLLIN), RangeError, String(fd));
+          assertThrows(() => poll.unregister({ fileno: () => fd }), RangeError, String(fd));
+        }
+        assertEquals(poll.poll(0), []);
+      },
+    );
+
+    test("modify() throws ENOENT and unregister() KeyError if the descriptor is not registered", (cleanup, poll) => {
+      const [here] = cleanup.pair();
+      const error = assertThrows(() => poll.modify(here, POLLOUT), OSError, `fd ${here.fileno()}`);
+      assertEquals(error.code, "ENOENT");
+      assertThrows(() => poll.unregister(here), KeyError, `fd ${here.fileno()}`);
+      assertEquals(poll.poll(0), []);
+      poll.register(here);
+      poll.unregister(here.fileno());
+      assertThrows(() => poll.unregister(here), KeyError, `fd ${here.fileno()}`);
+      assertEquals(poll.poll(0), []);
+    });
+
+    test(
+      "register() and modify() throw RangeError if the mask is no integer of 16 bits, and change nothing",
+      (cleanup, poll) => {
+        const [here, there] = cleanup.pair();
+        poll.register(here, POLLOUT);
+        for (const mask of [-1, 0x1_0000, 2 ** 31, 2 ** 32, 2 ** 64, 1.5, NaN, Infinity, "1", null, 1n, true]) {
+          assertThrows(() => poll.register(here, mask as never), RangeError, "events");
+          assertThrows(() => poll.register(there, mask as never), RangeError, "events");
+          assertThrows(() => poll.modify(here, mask as never), RangeError, "events");
+        }
+        assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
+        poll.modify(here, 0xffff); // what is no flag is passed over, as by the kernel
+        assertEquals(poll.poll().length, 1);
+      },
+    );
+
+    test("register() waits for reading, writing and urgent data if told nothing else", (cleanup, poll) => {
+      const [client, server] = cleanup.pair(AF_INET);
+      const urgent = create(cleanup);
+      urgent.register(server, POLLPRI);
+      poll.register(server);
+      assertEquals(poll.poll(), [[server.fileno(), POLLOUT]]);
+      client.send(bytes("ping"));
+      client.send(bytes("!"), MSG_OOB);
+      assertEquals(urgent.poll(SOON), [[server.fileno(), POLLPRI]]);
+      assertEquals(poll.poll(), [[server.fileno(), POLLIN | POLLPRI | POLLOUT]]);
+    });
+
+    test(
+      "register() and modify() replace the mask of what is registered, by whatever name it goes",
+      (cleanup, poll) => {
+        const [here, there] = cleanup.pair();
+        const fd = here.fileno();
+        there.send(bytes("ping"));
+        poll.register({ fileno: () => fd }, POLLIN);
+        poll.register(here, POLLOUT);
+        assertEquals(poll.poll(), [[fd, POLLOUT]]);
+        poll.modify(fd, POLLIN);
+        assertEquals(poll.poll(), [[fd, POLLIN]]);
+        poll.unregister(here);
+        assertEquals(poll.poll(0), []);
+      },
+    );
+
+    test("poll() gives POLLNVAL for a descriptor that was closed, as long as it is registered", (cleanup, poll) => {
+      const [here] = cleanup.pair();
+      const fd = duplicate(cleanup, here.fileno(), 1500);
+      poll.register(fd, POLLIN);
+      poll.register(here, POLLOUT);
+      close(fd);
+      for (let round = 0; round < 2; round++) {
+        assertEquals(sorted(poll.poll()), [[here.fileno(), POLLOUT], [fd, POLLNVAL]]);
+      }
+      poll.unregister(fd);
+      assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
+    });
+
+    test("poll() gives hang-ups and errors, which nobody asked for", (cleanup, poll) => {
+      const [reader, writer] = cleanup.pipe();
+      const [lonelyReader, lonelyWriter] = cleanup.pipe();
+      poll.register(reader, 0);
+      poll.register(lonelyWriter, 0);
+      cleanup.close(writer);
+      cleanup.close(lonelyReader);
+      assertEquals(sorted(poll.poll()), sorted([[reader, POLLHUP], [lonelyWriter, POLLERR]]));
+    });
+
+    test("poll() gives a new array each time, of all that is ready, each descriptor once", (cleanup, poll) => {
+      const pairs = Array.from({ length: 150 }, () => cleanup.pair());
+      for (const [count, [here]] of pairs.entries()) {
+        poll.register(here, POLLOUT);
+        if (count % 10 === 0) assertEquals(poll.poll().length, count + 1);
+      }
+      const found = poll.poll();
+      assertEquals(sorted(found), sorted(pairs.map(([here]) => [here.fileno(), POLLOUT])));
+      assert(poll.poll() !== found);
+    });
+
+    test("poll() throws RangeError for NaN and TypeError for what is no number", (_cleanup, poll) => {
+      assertThrows(() => poll.poll(NaN), RangeError, "NaN");
+      for (const nope of ["1000", true, 1n, { milliseconds: 1 }]) {
+        assertThrows(() => poll.poll(nope as never), TypeError, "milliseconds or null");
+      }
+    });
+
+    test("poll() goes on waiting when signals interrupt it", async (cleanup, poll) => {
+      const [here] = cleanup.pair();
+      poll.register(here, POLLIN);
+      const signals = await interrupted(() => {
+        const elapsed = elapsedMs(() => assertEquals(poll.poll(100), []));
+        assertGreaterOrEqual(elapsed, 100);
+        assertLess(elapsed, 3000);
+      });
+      assert(signals > 0, "No signal came");
+    });
+  });
+}

@@ -1,0 +1,72 @@
+/**
+ * What `PollSelector` and `SelectSelector` have in common, since both hand the kernel a list each time.
+ *
+ * @module
+ */
+
+import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { closeSync, openSync } from "node:fs";
+import { type FileObject, select } from "../ffi/mod.ts";
+import { AF_INET, close, MSG_OOB } from "../ffi/socket.ts";
+import { EVENT_READ, EVENT_WRITE, type PollSelector, type Ready, type SelectSelector } from "../mod.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, readyFds, type test as declare } from "./util.ts";
+
+const BOTH = EVENT_READ | EVENT_WRITE;
+
+/** Seconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
+const SOON = 5;
+
+type ScanningSelector = typeof PollSelector | typeof SelectSelector;
+
+/** Gives a class of selectors that count how often they ask the system. */
+export function counting(Selector: ScanningSelector) {
+  return class extends (Selector as typeof PollSelector) {
+    waits = 0;
+
+    protected override wait(timeoutMs: number): Ready<unknown, FileObject>[] | null {
+      this.waits++;
+      return super.wait(timeoutMs);
+    }
+  };
+}
+
+/** Declares the tests for one selector class. */
+export function scanContract(Selector: ScanningSelector, test: typeof declare): void {
+  describe(`${Selector.name}: as every selector that scans`, () => {
+    test("register() takes a regular file, which is always ready", () => {
+      const fd = openSync(import.meta.filename!, "r");
+      try {
+        using selector = new Selector();
+        selector.register(fd, BOTH);
+        assertEquals(readyFds(selector), [[fd, BOTH]]);
+      } finally {
+        closeSync(fd);
+      }
+    });
+
+    test("select() does not take urgent data for data", () => {
+      using cleanup = new Cleanup();
+      const [client, server] = cleanup.pair(AF_INET);
+      using selector = new Selector();
+      selector.register(server, EVENT_READ);
+      client.send(bytes("!"), MSG_OOB);
+      assertEquals(select([], [], [server], SOON)[2], [server]);
+      assertEquals(readyFds(selector, 0), []);
+    });
+
+    test("select() asks twice, and no more, if a descriptor was closed, and once from then on", () => {
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      using selector = new (counting(Selector))();
+      selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
+      selector.register(here, EVENT_READ);
+      close(1500);
+      assertGreaterOrEqual(elapsedMs(() => assertEquals(readyFds(selector, 0.02), [])), 20);
+      assertEquals(selector.waits, 2);
+      there.send(bytes("ping"));
+      assertEquals(readyFds(selector), [[here.fileno(), EVENT_READ]]);
+      assertEquals(selector.waits, 3);
+    });
+  });
+}
