@@ -35,8 +35,9 @@ for await (const [{ data: guest }, events] of selector) {
     else receive(guest);
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
     if (guest !== null) leave(guest, `was lost (${error.code})`);
-    else selector.unregister(listener); // there is no descriptor for one more guest, until one leaves
+    else pause();
   }
 }
 console.log("Server shutting down"); // the end of the program closes what is open
@@ -48,7 +49,7 @@ function accept(): void {
   const guest = { socket, name: "", line: "", decoder: new TextDecoder(), unsent: [], size: 0 };
   selector.register(socket, EVENT_READ, guest);
   guests.add(guest);
-  tell("What is your name?", [guest]);
+  tell("What is your name?\n", [guest]);
 }
 
 function receive(guest: Guest): void {
@@ -56,18 +57,20 @@ function receive(guest: Guest): void {
   if (count === 0) return leave(guest, "left");
   const lines = (guest.line + guest.decoder.decode(buffer.subarray(0, count ?? 0), { stream: true })).split("\n");
   guest.line = lines.pop()!;
+  let said = ""; // and told at once: each telling takes a system call for each guest
   for (const line of lines) {
     const words = line.replaceAll(/\p{Cc}/gu, "").trim(); // no control of the others' terminals
     if (words === "") continue;
-    if (guest.name !== "") tell(`${guest.name}: ${words}`, guests, guest);
-    else tell(`* ${guest.name = words.slice(0, 20)} is here, as one of ${guests.size}`, guests);
+    if (guest.name !== "") said += `${guest.name}: ${words}\n`;
+    else tell(`* ${guest.name = words.slice(0, 20)} is here, as one of ${guests.size}\n`, guests);
   }
+  if (said !== "") tell(said, guests, guest);
   if (guest.line.length > LONGEST_LINE) leave(guest, "was put out: too long a line");
   for (const guest of guests) if (guest.size > MOST_UNSENT) leave(guest, "was put out: too slow");
 }
 
 function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void {
-  const data = new TextEncoder().encode(`${words}\n`);
+  const data = new TextEncoder().encode(words);
   for (const guest of listeners) {
     if (guest === speaker) continue;
     guest.size += data.length;
@@ -88,6 +91,11 @@ function leave(guest: Guest, how: string): void {
   guests.delete(guest);
   selector.unregister(guest.socket);
   guest.socket.close();
-  if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, null);
-  if (guest.name !== "") tell(`* ${guest.name} ${how}`, guests);
+  if (guest.name !== "") tell(`* ${guest.name} ${how}\n`, guests);
+}
+
+/** Accepts nothing for a second: there is no descriptor for one more guest. */
+function pause(): void {
+  selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, null), 1000));
 }

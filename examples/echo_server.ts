@@ -74,7 +74,7 @@ function close(connection: Socket): void {
 /** Lets connections wait in the listener's queue for a second, where there is no descriptor for one more. */
 function pause(): void {
   selector.unregister(listener);
-  setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), 1000);
+  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), 1000));
 }
 
 function start() {

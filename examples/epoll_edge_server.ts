@@ -32,8 +32,11 @@ epoll.register(listener, EPOLLIN);
 const connections = new Map<number, Connection>();
 const busy = new Set<number>(); // who may have more to give, of which no edge will tell
 const buffer = new Uint8Array(64 * 1024);
+let isFull = false;
 for (;;) {
-  for (const [fd] of epoll.poll(busy.size > 0 ? 0 : null)) busy.add(fd);
+  for (const [fd] of epoll.poll(busy.size > 0 ? 0 : isFull ? 1 : null)) busy.add(fd);
+  if (isFull) epoll.modify(listener, EPOLLIN);
+  isFull = false;
   const fds = [...busy];
   busy.clear();
   for (const fd of fds) {
@@ -44,8 +47,12 @@ for (;;) {
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
-      if (connection !== undefined) close(connection.socket);
-      else epoll.modify(listener, 0); // there is no descriptor for one more connection, until one ends
+      if (connection !== undefined) {
+        close(connection.socket);
+      } else { // there is no descriptor for one more connection
+        isFull = true;
+        epoll.modify(listener, 0);
+      }
     }
   }
 }
@@ -82,5 +89,4 @@ function close(socket: Socket): void {
   connections.delete(socket.fileno());
   epoll.unregister(socket);
   socket.close();
-  epoll.modify(listener, EPOLLIN);
 }

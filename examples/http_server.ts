@@ -13,9 +13,10 @@
 
 import { Buffer } from "node:buffer";
 import { HTTPParser } from "http-parser-js";
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
 import { createServer, SHUT_WR, type Socket } from "../ffi/socket.ts";
 
+const MOST_UNPARSED = 128 * 1024;
 const buffer = Buffer.alloc(64 * 1024);
 const selector = new DefaultSelector<(events: number) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8080) });
@@ -28,10 +29,9 @@ for await (const [{ fileobj: socket, data: handle }, events] of selector) {
   try {
     handle(events);
   } catch (error) {
-    if (!(error instanceof OSError)) throw error;
-    console.log(error.message);
+    console.log((error as Error).message); // of the system or of the parser: it concerns one connection only
     if (socket !== listener) close(socket);
-    else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
+    else pause();
   }
 }
 console.log("Server shutting down"); // the end of the program closes what is open
@@ -45,7 +45,12 @@ function accept(): void {
 function close(socket: Socket): void {
   selector.unregister(socket);
   socket.close();
-  if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, accept);
+}
+
+/** Accepts nothing for a second: there is no descriptor for one more connection. */
+function pause(): void {
+  selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), 1000));
 }
 
 /** Gives what is to be done when a connection is ready. */
@@ -54,17 +59,29 @@ function serve(socket: Socket): (events: number) => void {
   let request = { method: "", url: "", length: 0, isLast: true };
   let isEnding = false;
   let answers = "";
+  let unparsed = 0; // bytes that are neither of a body nor the end of a request, which the parser keeps
   let unsent: Uint8Array = buffer.subarray(0, 0);
   parser[HTTPParser.kOnHeadersComplete] = ({ method, url, headers, shouldKeepAlive, upgrade }) => {
     request = { method: HTTPParser.methods[method]!, url, length: 0, isLast: !shouldKeepAlive || upgrade };
-    const all = (name: string) => headers.filter((_, at) => headers[at - 1]?.toLowerCase() === name && at % 2 === 1);
-    if (all("expect").length > 0) answers += "HTTP/1.1 100 Continue\r\n\r\n";
-    if (!all("content-length").every((length) => /^\d+$/.test(length))) refuse("Invalid Content-Length");
-    return Number(isEnding); // no body is taken then: of a negative length, the parser would go back
+    for (let at = 0, lengths = 0; at < headers.length; at += 2) {
+      const line = `${headers[at]}: ${headers[at + 1]}`;
+      if (/^expect:/i.test(line) && !isEnding) answers += "HTTP/1.1 100 Continue\r\n\r\n";
+      if (!/^(content-length|transfer-encoding):/i.test(line)) continue;
+      const isClear = /^(content-length: \d+|transfer-encoding: chunked)$/i.test(line);
+      if (!isClear || ++lengths > 1) refuse("Invalid length of the body");
+    }
+    return Number(isEnding); // if so, no body is taken
   };
-  parser[HTTPParser.kOnBody] = (_chunk, _offset, length) => request.length += length;
-  parser[HTTPParser.kOnMessageComplete] = () =>
+  parser[HTTPParser.kOnBody] = (_chunk, _offset, length) => {
+    if (length < 0) throw new Error("Invalid chunk"); // the parser would go back, and round for ever
+    request.length += length;
+    unparsed = 0;
+  };
+  parser[HTTPParser.kOnMessageComplete] = () => {
     answer("200 OK", `${request.method} ${request.url} with ${request.length} bytes\n`);
+    request.method = ""; // what is wrong from here on is wrong with another
+    unparsed = 0;
+  };
 
   function answer(status: string, body: string): void {
     if (isEnding) return;
@@ -86,6 +103,7 @@ function serve(socket: Socket): (events: number) => void {
       if (count === null || isEnding) return; // what comes after the last request is dropped
       const outcome = parser.execute(buffer, 0, count);
       if (outcome instanceof Error) refuse(outcome.message);
+      if ((unparsed += count) > MOST_UNPARSED) refuse("Too long");
       unsent = Buffer.from(answers);
       answers = "";
     }

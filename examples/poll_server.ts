@@ -24,9 +24,12 @@ const poll = new Poll();
 poll.register(listener, POLLIN);
 const connections = new Map<number, { socket: Socket; unsent: Uint8Array }>();
 const buffer = new Uint8Array(64 * 1024);
+let isFull = false;
 for (;;) {
-  const ready = poll.poll(TIMEOUT_MS);
-  if (ready.length === 0) console.log(`Nothing for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
+  const ready = poll.poll(isFull ? 1000 : TIMEOUT_MS);
+  poll.modify(listener, POLLIN);
+  if (ready.length === 0 && !isFull) console.log(`Nothing for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
+  isFull = false;
   for (const [fd, events] of ready) {
     try {
       if (fd === listener.fileno()) accept();
@@ -35,8 +38,12 @@ for (;;) {
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
-      if (fd !== listener.fileno()) close(fd);
-      else poll.modify(listener, 0); // there is no descriptor for one more connection, until one ends
+      if (fd !== listener.fileno()) {
+        close(fd);
+      } else { // there is no descriptor for one more connection
+        isFull = true;
+        poll.modify(listener, 0);
+      }
     }
   }
 }
@@ -72,5 +79,4 @@ function close(fd: number): void {
   poll.unregister(fd);
   connections.get(fd)!.socket.close();
   connections.delete(fd);
-  poll.modify(listener, POLLIN);
 }

@@ -3,6 +3,7 @@
  * that the kernel deals the connections out (Linux, FreeBSD).
  *
  * Each connection is told which Worker serves it, and then sent back what it sends. At Ctrl-C each Worker is told to end.
+ * A file of one's own disk takes `--allow-read` too, with which the Workers read it.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/reuse-port 8006 4
@@ -60,7 +61,7 @@ async function serve({ fd, name }: { fd: number; name: string }): Promise<void> 
       if (!(error instanceof OSError)) throw error;
       console.log(`${name}: ${error.message}`);
       if (socket !== listener) close(socket);
-      else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
+      else pause();
     }
   }
 
@@ -86,6 +87,11 @@ async function serve({ fd, name }: { fd: number; name: string }): Promise<void> 
   function close(connection: Socket): void {
     selector.unregister(connection);
     connection.close();
-    if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, new Uint8Array());
+  }
+
+  /** Accepts nothing for a second: there is no descriptor for one more connection, to whichever Worker. */
+  function pause(): void {
+    selector.unregister(listener);
+    Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, greeting), 1000));
   }
 }

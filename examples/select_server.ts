@@ -25,7 +25,8 @@ const inputs = new Set([listener]);
 const outputs = new Map<Socket, Uint8Array>(); // with what is owed to each
 const buffer = new Uint8Array(64 * 1024);
 for (;;) {
-  const [readable, writable] = select(inputs, outputs.keys(), []);
+  const [readable, writable] = select(inputs, outputs.keys(), [], inputs.has(listener) ? null : 1);
+  inputs.add(listener);
   for (const socket of readable) attempt(socket, socket === listener ? accept : receive);
   for (const socket of writable) attempt(socket, send);
 }
@@ -37,7 +38,7 @@ function attempt(socket: Socket, action: (socket: Socket) => void): void {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
     if (socket !== listener) close(socket);
-    else inputs.delete(listener); // there is no descriptor for one more connection, until one ends
+    else inputs.delete(listener); // for this time: there is no descriptor for one more connection
   }
 }
 
@@ -71,5 +72,4 @@ function close(connection: Socket): void {
   inputs.delete(connection);
   outputs.delete(connection);
   connection.close();
-  inputs.add(listener);
 }

@@ -44,5 +44,7 @@ for await (const [{ fileobj: listener }] of selector) {
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
+    // There may be no descriptor for one more connection.
+    if (error.syscall === "accept") await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

@@ -3,7 +3,7 @@
  *
  * A coroutine is a generator. It yields what it waits for, and the loop goes on with others until that has come, or it is
  * too late. To cancel a task is to end it where it waits, so that its `finally` blocks run; asyncio throws there instead.
- * The program is an echo server that gives up who says nothing for ten seconds, and at Ctrl-C cancels all.
+ * The program is an echo server that gives up who says or takes nothing for ten seconds, and at Ctrl-C cancels all.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tasks 8003 10
@@ -27,10 +27,6 @@ const sleep = (seconds: number): Wait => ({ untilMs: performance.now() + seconds
 const readable = (fileobj: FileObject, seconds = Infinity) => ({ ...sleep(seconds), fileobj, events: EVENT_READ });
 const writable = (fileobj: FileObject, seconds = Infinity) => ({ ...sleep(seconds), fileobj, events: EVENT_WRITE });
 
-function spawn(task: Task): void {
-  waits.set(task, sleep(0));
-}
-
 function wake(task: Task, outcome: number | null): void {
   if (waits.has(task) && ready.get(task) !== null) ready.set(task, outcome);
 }
@@ -38,7 +34,8 @@ function wake(task: Task, outcome: number | null): void {
 /** Runs until no task is left. */
 async function run(): Promise<void> {
   while (waits.size > 0) {
-    const soonest = Math.min(...[...waits.values()].map(({ untilMs }) => untilMs)); // asyncio has a heap here
+    let soonest = Infinity;
+    for (const { untilMs } of waits.values()) soonest = Math.min(soonest, untilMs); // asyncio has a heap here
     const timeout = (soonest - performance.now()) / 1000;
     for (const [{ data: task }, events] of await selector.selectAsync(timeout)) wake(task, events);
     for (const [task, { untilMs }] of waits) if (untilMs <= performance.now() && !ready.has(task)) wake(task, 0);
@@ -49,9 +46,9 @@ async function run(): Promise<void> {
   }
 }
 
-/** Lets a task go on until it waits for something else, or ends. */
-function step(task: Task, outcome: number | null): void {
-  const { fileobj } = waits.get(task)!;
+/** Lets a task, which may be a new one, go on until it waits for something, or ends. */
+function step(task: Task, outcome: number | null = 0): void {
+  const fileobj = waits.get(task)?.fileobj;
   if (fileobj !== undefined) selector.unregister(fileobj);
   waits.delete(task);
   try {
@@ -60,7 +57,7 @@ function step(task: Task, outcome: number | null): void {
     if (wait.fileobj !== undefined) selector.register(wait.fileobj, wait.events!, task);
     waits.set(task, wait);
   } catch (error) {
-    task.return(); // where it was not the task itself that has failed, but to wait for what it wanted
+    task.return(); // if it was the registration that has failed, the task has yet to end
     if (!(error instanceof OSError)) throw error;
     console.log(`A task has failed: ${error.message}`);
   }
@@ -72,7 +69,7 @@ function* acceptLoop(listener: Socket, serve: (socket: Socket) => Task): Task {
     yield readable(listener);
     try {
       const socket = listener.tryAccept()?.[0];
-      if (socket !== undefined) spawn(serve(socket));
+      if (socket !== undefined) step(serve(socket));
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
@@ -90,7 +87,7 @@ function* echo(socket: Socket): Task {
       if (count === 0) return;
       for (let rest = buffer.subarray(0, count ?? 0); rest.length > 0;) {
         rest = rest.subarray(socket.trySend(rest) ?? 0);
-        if (rest.length > 0) yield writable(socket);
+        if (rest.length > 0 && !(yield writable(socket, Number(patience)))) return;
       }
     }
   } finally {
@@ -109,5 +106,5 @@ Deno.addSignalListener("SIGINT", () => {
   for (const task of waits.keys()) wake(task, null);
   selector.wakeup();
 });
-spawn(acceptLoop(listener, echo));
+step(acceptLoop(listener, echo));
 await run();

@@ -2,8 +2,9 @@
  * A TCP proxy: takes connections, makes one to the target for each, and copies both ways.
  *
  * At most one buffer waits in each direction: while one side does not take what it is owed, the other is not read. The
- * end of one direction is passed on while the other goes on. A reset is passed on too, and a target that cannot be
- * connected to resets its client at once; so does Ctrl-C, lest what it cuts off look complete.
+ * end of one direction is passed on while the other goes on. A reset is passed on too, once that side is read or written
+ * again, and a target that cannot be connected to resets its client at once; so does Ctrl-C, lest what it cuts off look
+ * complete.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tcp-proxy 8000 example.com 80
@@ -38,26 +39,27 @@ for await (const [{ data: side }, events] of selector) {
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
-    if (side !== null) close(side, RESET);
-    else selector.unregister(listener); // there is no descriptor for one more connection, until one ends
+    if (side !== null) abort(side);
+    else pause();
   }
 }
 console.log("Server shutting down");
-for (const { socket } of sides) socket.setsockopt(SOL_SOCKET, SO_LINGER, RESET); // which the end of the program does
+for (const side of sides) abort(side);
 
 function accept(): void {
-  using stack = new DisposableStack(); // closes the one socket where there is no descriptor for the other
-  const client = stack.use(listener.tryAccept()?.[0]);
+  using stack = new DisposableStack(); // closes the socket that is made first, lest the client find no descriptor for it
+  const socket = stack.use(new Socket(target.family));
+  const client = listener.tryAccept()?.[0];
   if (client === undefined) return;
   const side = { socket: client, unsent: buffer.subarray(0, 0), isConnected: true, hasEnded: false } as Side;
-  side.peer = { ...side, socket: new Socket(target.family), peer: side, isConnected: false };
+  side.peer = { ...side, socket, peer: side, isConnected: false };
   stack.move();
   sides.add(side).add(side.peer);
   for (const { socket } of [side, side.peer]) socket.setBlocking(false);
   const code = side.peer.socket.connectEx(target.address);
   if (code === null || code === "EINPROGRESS") return watch(side.peer); // writable: it is connected, or has failed
   console.log(`connect: ${code}`);
-  close(side, RESET);
+  abort(side);
 }
 
 function turn(side: Side, events: number): void {
@@ -90,12 +92,26 @@ function watch(side: Side): void {
   else if (isWatched) selector.unregister(socket);
 }
 
-function close(side: Side, linger?: Uint8Array): void {
+function close(side: Side): void {
   for (const { socket, peer } of [side, side.peer]) {
     sides.delete(peer);
-    if (selector.getMap()!.has(socket)) selector.unregister(socket);
-    if (linger !== undefined) socket.setsockopt(SOL_SOCKET, SO_LINGER, linger);
+    if (selector.getMap()?.has(socket)) selector.unregister(socket);
     socket.close();
   }
-  if (!selector.getMap()!.has(listener)) selector.register(listener, EVENT_READ, null);
+}
+
+/** Closes both sides by a reset. */
+function abort(side: Side): void {
+  for (const { socket } of [side, side.peer]) {
+    try {
+      socket.setsockopt(SOL_SOCKET, SO_LINGER, RESET);
+    } catch { /* macOS has no option for what its peer has reset */ }
+  }
+  close(side);
+}
+
+/** Accepts nothing for a second: there is no descriptor for one more connection. */
+function pause(): void {
+  selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, null), 1000));
 }

@@ -96,6 +96,18 @@ describeProgram("chat_server", () => {
     assertEquals(ann.line(), "* Bob was lost (ECONNRESET)");
   });
 
+  test("chat_server passes on thousands of lines at once, in a moment", async () => {
+    await using server = await chatServer();
+    using ann = new Guest(server, "Ann");
+    const others = Array.from({ length: 50 }, (_, index) => new Guest(server, `guest${index}`));
+    ann.socket.sendAll(bytes("a\n".repeat(30_000)));
+    const start = performance.now();
+    ann.say("the end");
+    for (const other of others) other.until("Ann: the end");
+    assertLess(performance.now() - start, 10_000);
+    for (const other of others) other[Symbol.dispose]();
+  });
+
   testUnless({ windows: { [AT_CTRL_C]: NO_CTRL_C } })(AT_CTRL_C, async () => {
     await using server = await chatServer();
     using ann = new Guest(server, "Ann");

@@ -89,8 +89,21 @@ describeProgram("http_server", () => {
         answer("GET / with 0 bytes\n", "close"),
       ],
       ["hello\r\n\r\n", answer("Parse Error\n", "close", "400 Bad Request")],
-      ["GET / HTTP/1.1\r\nContent-Length: -18\r\n\r\n", /^HTTP\/1.1 400 .*\n\nInvalid Content-Length\n$/s],
+      ["GET / HTTP/1.1\r\nContent-Length: -18\r\n\r\n", /^HTTP\/1.1 400 .*\n\nInvalid length of the body\n$/s],
       ["POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n", /^HTTP\/1.1 400 /],
+      ["POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],
+      ["POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],
+      // Of a negative length, the parser would go back, and round for ever.
+      ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nX", ""],
+      [
+        `POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n${"0".repeat(200_000)}`,
+        /^HTTP\/1.1 400 .*\n\nToo long\n$/s,
+      ],
+      ["HEAD / HTTP/1.1\r\n\r\nwhat\r\n\r\n", /^HTTP\/1.1 200 .*\n\nHTTP\/1.1 400 .*\n\nParse Error\n$/s],
+      [
+        "GET / HTTP/1.1\r\nConnection: close\r\n\r\nPOST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+        answer("GET / with 0 bytes\n", "close"),
+      ],
       [`GET / HTTP/1.1\r\nX: ${"x".repeat(200_000)}`, /^HTTP\/1.1 400 /],
       ["GET / HTTP/1.1\r\n", ""],
       ["", ""],

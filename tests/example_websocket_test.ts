@@ -119,6 +119,9 @@ describeProgram("websocket_server", () => {
       ],
       ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1.1 200 OK\r\n.*<script>/s],
       ["POST / HTTP/1.1\r\n\r\n", /^$/],
+      // Of a negative length, the driver's parser would go back, and round for ever.
+      ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nX", /^$/],
+      ["GET / HTTP/1.1\r\nContent-Length: -40\r\n\r\nX", /^$/],
       ["GET /".padEnd(100_000), /^$/],
     ];
     for (const [request, answers] of cases) {
@@ -126,6 +129,14 @@ describeProgram("websocket_server", () => {
       witness.send(latin1.encode(frame(1, "hello")));
       assertEquals(latin1.decode(witness.recv(100)), "\x81\x05hello");
     }
+  });
+
+  test("websocket_server ends with who sends a message before the handshake is answered, and with nobody else", async () => {
+    await using server = await websocketServer();
+    using hasty = connect(server.port);
+    hasty.send(latin1.encode(HANDSHAKE + frame(1, "hello")));
+    await server.line(/^Cannot read properties/); // the driver's words
+    assertEquals(await talk(server.address, ["hello"]), ["hello", 3000, "enough", true]);
   });
 
   test("websocket_server does not read a client that sends and does not take the echo", async () => {

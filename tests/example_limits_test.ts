@@ -1,0 +1,88 @@
+/**
+ * The servers where there is no descriptor for one more connection, and none of theirs is open whose end could give one.
+ *
+ * @module
+ */
+
+import { assert } from "@std/assert";
+import { join } from "@std/path";
+import { describeProgram, descriptorsOf, EXAMPLES, isThere, Program, run, until } from "./program.ts";
+import { bytes, skip, test } from "./util.ts";
+
+const SERVERS = [
+  "chat_server",
+  "echo_server",
+  "epoll_edge_server",
+  "http_server",
+  "poll_server",
+  "reuse_port",
+  "select_server",
+  "tasks",
+  "tcp_proxy",
+  "websocket_server",
+];
+
+const hasPrlimit = await isThere("prlimit", "--version");
+
+function start(server: string, target: number): Program {
+  const args: Record<string, string[]> = {
+    echo_server: ["--port", "0"],
+    reuse_port: ["0", "1"],
+    tcp_proxy: ["0", "127.0.0.1", String(target)],
+  };
+  const flags = ["run", "--no-prompt", "--allow-ffi", "--allow-read"];
+  return new Program(Deno.execPath(), [...flags, join(EXAMPLES, `${server}.ts`), ...args[server] ?? ["0"]]);
+}
+
+/** Connects, says something that each of the servers has an answer to, and waits for the begin of it. */
+async function ask(port: number): Promise<Deno.TcpConn> {
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+  await connection.write(bytes("GET / HTTP/1.0\r\n\r\n"));
+  assert(await connection.read(new Uint8Array(1)) === 1);
+  return connection;
+}
+
+async function limit(program: Program, descriptors: number): Promise<void> {
+  const { code, error } = await run("prlimit", `--pid=${program.pid}`, `--nofile=${descriptors}:`);
+  assert(code === 0, error);
+}
+
+/** The least number that is no descriptor of a program: where that is the limit, it can open nothing. */
+function leastFree(program: Program): number {
+  const fds = new Set([...Deno.readDirSync(`/proc/${program.pid}/fd`)].map(({ name }) => Number(name)));
+  let free = 0;
+  while (fds.has(free)) free++;
+  return free;
+}
+
+describeProgram("a server that has no descriptor left", () => {
+  for (const server of SERVERS) {
+    const title = `${server} accepts again when it can, and does not spin until then`;
+    if (!hasPrlimit) {
+      skip(title, "there is no prlimit");
+      continue;
+    }
+    test(title, async () => {
+      using target = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      const answering = (async () => {
+        for await (const connection of target) await connection.readable.pipeTo(connection.writable);
+      })();
+      await using program = start(server, target.addr.port);
+      const [port] = await program.line(/.*(?:port|127\.0\.0\.1) (\d+)/);
+      const first = await ask(Number(port)); // what the program needs beside connections, it has from then on
+      const idle = descriptorsOf(program.pid) - (server === "tcp_proxy" ? 2 : 1);
+      first.close();
+      await until(() => descriptorsOf(program.pid) === idle);
+      await limit(program, leastFree(program));
+      const asking = ask(Number(port));
+      await program.line(/Too many open files \(EMFILE\)$/);
+      const before = performance.now();
+      await program.line(/Too many open files \(EMFILE\)$/);
+      assert(performance.now() - before > 500, "It has tried again at once");
+      await limit(program, 1024);
+      (await asking).close();
+      target.close();
+      await answering.catch(() => {});
+    });
+  }
+});
