@@ -325,8 +325,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Gives what gets ready, entry by entry, until the selector is closed, nothing is ready for the time that is allowed, or
    * the iteration is left.
    *
-   * An entry is not given if what was done for an earlier one has unregistered, modified or closed its file object. In
-   * all else it is {@linkcode selectAsync} in a loop.
+   * An entry is not given if what was done for an earlier one has unregistered or closed its file object, registered it
+   * again, or modified it so that it does not wait for this any more; one that was modified otherwise comes with its new
+   * key. In all else it is {@linkcode selectAsync} in a loop.
    *
    * @param options What ends the iteration
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
@@ -357,15 +358,30 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   ): AsyncIterableIterator<Ready<D, F>, undefined, undefined> & AsyncDisposable {
     const timeoutMs = Math.max(timeoutToMs(timeout), 0);
     this.#checkOpen("iterate over events");
+    let turn = 0; // that of the registrations when the last batch was looked for
     return new Iteration<Ready<D, F>>({
       look: () => {
+        turn = this.#keys.turn;
         const ready = this.#lookAside();
         this.#isWoken = false; // the iteration has nothing to give for it
         return ready;
       },
-      wait: (deadlineMs, isLeft) => this.#park(deadlineMs, signal, isLeft),
+      wait: (deadlineMs, isLeft) =>
+        this.#park(deadlineMs, signal, () => {
+          turn = this.#keys.turn;
+          return isLeft();
+        }),
       disturb: () => this.disturbWaits(),
-      isCurrent: ([key]) => this.#keys.get(key.fd) === key && isStill(key),
+      current: (entry) => {
+        const [key, events] = entry;
+        const now = this.#keys.get(key.fd);
+        if (now === undefined || !isStill(now)) return undefined;
+        if (now === key) return entry;
+        // It was modified, if it was not registered again. What it still waits for is given: who modifies others all the
+        // time would otherwise keep them from their turn for ever.
+        const wanted = this.#keys.isOfBefore(key.fd, turn) ? events & now.events : 0;
+        return wanted === 0 ? undefined : [now, wanted];
+      },
       isOver: () => {
         signal?.throwIfAborted();
         return this.#closed;

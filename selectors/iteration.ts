@@ -14,8 +14,8 @@ export interface Source<Entry> {
   wait(deadlineMs: number, isLeft: () => boolean): Promise<Entry[]>;
   /** Has the second argument of every wait asked. */
   disturb(): void;
-  /** Tells whether an entry still means what it meant when it was found ready. */
-  isCurrent(entry: Entry): boolean;
+  /** Gives what an entry of the last batch means by now; undefined if nothing. */
+  current(entry: Entry): Entry | undefined;
   /** Tells whether there will be no more entries; throws if that is by an abort. */
   isOver(): boolean;
 }
@@ -81,8 +81,8 @@ export class Iteration<Entry> implements AsyncIterableIterator<Entry, undefined,
 
   #takeFromBatch(): Entry | undefined {
     while (this.#place < this.#batch.length) {
-      const entry = this.#batch[this.#place++]!;
-      if (this.#source.isCurrent(entry)) return entry;
+      const entry = this.#source.current(this.#batch[this.#place++]!);
+      if (entry !== undefined) return entry;
     }
     return undefined;
   }

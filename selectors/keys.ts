@@ -126,6 +126,16 @@ export class KeyTable<D, F extends FileObject> {
     return this.#size;
   }
 
+  /** How many were ever registered. */
+  get turn(): number {
+    return this.#turn;
+  }
+
+  /** Tells whether the one that is registered for a descriptor was so when {@linkcode turn} had this value. */
+  isOfBefore(fd: number, turn: number): boolean {
+    return this.#turns[fd]! < turn;
+  }
+
   get inOrder(): ReadonlyMap<number, SelectorKey<D, F>> {
     return this.#inOrder ??= new Map(this.#sorted().map((key) => [key.fd, key]));
   }

@@ -337,6 +337,26 @@ export function asyncContract({ name, create, skips = {} }: AsyncContract): void
       });
     }
 
+    test(
+      "an entry of what an earlier handler has modified has the new key, and what it still waits for",
+      async (selector, cleanup) => {
+        const sockets = [...cleanup.pair(), ...cleanup.pair()];
+        for (const [index, socket] of sockets.entries()) {
+          sockets[index ^ 1]!.send(bytes("x"));
+          selector.register(socket, BOTH);
+        }
+        const given = new Map<number, number>();
+        for await (const [key, events] of selector) {
+          assertStrictEquals(selector.getKey(key.fd), key);
+          given.set(key.fd, events);
+          if (given.size === sockets.length) break;
+          // Each time anew: nobody is kept from their turn by it.
+          for (const socket of sockets) selector.modify(socket, EVENT_READ, {});
+        }
+        assertEquals([...given.values()].sort(), [EVENT_READ, EVENT_READ, EVENT_READ, BOTH]);
+      },
+    );
+
     test("an entry is not given if its file object was registered again", async (selector, cleanup) => {
       const sockets = cleanup.pair();
       for (const socket of sockets) selector.register(socket, EVENT_WRITE);
