@@ -97,9 +97,10 @@
  * **No more descriptors.** `EMFILE` from `accept` means that this process may have no more; the connection stays in the
  * queue, and the listener ready, so that a loop that only goes on spins. Unregister the listener for a second, as the
  * examples do: to wait for the end of a connection is not enough where none is open. `ulimit -n` shows the limit and, up to
- * what `ulimit -Hn` shows, raises it for a shell and what is started from it. Beyond that: `LimitNOFILE=` in a systemd unit, `--ulimit nofile=` of `docker run`,
- * `/etc/security/limits.conf` for a login. `ENFILE` is the same of the whole system: `sysctl fs.file-max`. `ENOSPC` or
- * `ENOMEM` from `register` is a limit of the kernel's for epoll: `sysctl fs.epoll.max_user_watches`.
+ * what `ulimit -Hn` shows, raises it for a shell and what is started from it. Beyond that: `LimitNOFILE=` in a systemd unit,
+ * `--ulimit nofile=` of `docker run`, `/etc/security/limits.conf` for a login. `ENFILE` is the same of the whole system:
+ * `sysctl fs.file-max`. `ENOSPC` or `ENOMEM` from `register` is a limit of the kernel's for epoll:
+ * `sysctl fs.epoll.max_user_watches`.
  *
  * **A peer that is gone, and does not say so.** Who pulls the plug sends nothing. Set `SO_KEEPALIVE`, or a timeout of yours.
  *

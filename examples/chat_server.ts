@@ -19,8 +19,9 @@ type Guest = { socket: Socket; name: string; line: string; decoder: TextDecoder;
 
 const LONGEST_LINE = 4096;
 const MOST_UNSENT = 1 << 20;
-const buffer = new Uint8Array(64 * 1024);
+const buffer = new Uint8Array(16 * 1024);
 const guests = new Set<Guest>();
+const farewells: string[] = []; // told a moment later: to tell one can make somebody leave
 const selector = new DefaultSelector<Guest | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8001) });
 listener.setBlocking(false);
@@ -29,18 +30,24 @@ const { port } = listener.getsockname() as { port: number };
 console.log(`Chatting on port ${port}; try, in more than one terminal: nc 127.0.0.1 ${port}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: guest }, events] of selector) {
+  attempt(guest, events);
+  for (let words; (words = farewells.shift()) !== undefined;) tell(words, guests);
+}
+console.log("Server shutting down"); // the end of the program closes what is open
+
+/** Does what there is to do. Where it fails, it ends one guest's visit, and no other's. */
+function attempt(guest: Guest | null, events: number): void {
   try {
-    if (guest === null) accept();
-    else if (events & EVENT_WRITE) send(guest);
-    else receive(guest);
+    if (guest === null) return accept();
+    if (events & EVENT_WRITE) send(guest);
+    if (events & EVENT_READ) receive(guest); // also then: the others may never stop
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
-    if (guest !== null) leave(guest, `was lost (${error.code})`);
-    else pause();
+    if (guest === null) pause();
+    else leave(guest, `was lost (${error.code})`);
   }
 }
-console.log("Server shutting down"); // the end of the program closes what is open
 
 function accept(): void {
   const socket = listener.tryAccept()?.[0];
@@ -66,7 +73,6 @@ function receive(guest: Guest): void {
   }
   if (said !== "") tell(said, guests, guest);
   if (guest.line.length > LONGEST_LINE) leave(guest, "was put out: too long a line");
-  for (const guest of guests) if (guest.size > MOST_UNSENT) leave(guest, "was put out: too slow");
 }
 
 function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void {
@@ -74,24 +80,28 @@ function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void 
   for (const guest of listeners) {
     if (guest === speaker) continue;
     guest.size += data.length;
-    if (guest.unsent.push(data) === 1) selector.modify(guest.socket, EVENT_READ | EVENT_WRITE, guest);
+    if (guest.unsent.push(data) === 1) attempt(guest, EVENT_WRITE);
+    if (guest.size > MOST_UNSENT) leave(guest, "was put out: too slow");
   }
 }
 
 function send(guest: Guest): void {
-  for (let data; (data = guest.unsent.shift()) !== undefined;) {
-    const sent = guest.socket.trySend(data) ?? 0;
+  const { socket, unsent } = guest;
+  for (let data; (data = unsent.shift()) !== undefined;) {
+    const sent = socket.trySend(data) ?? 0;
     guest.size -= sent;
-    if (sent < data.length) return void guest.unsent.unshift(data.subarray(sent));
+    if (sent === data.length) continue;
+    unsent.unshift(data.subarray(sent));
+    break;
   }
-  selector.modify(guest.socket, EVENT_READ, guest);
+  selector.modify(socket, unsent.length > 0 ? EVENT_READ | EVENT_WRITE : EVENT_READ, guest);
 }
 
 function leave(guest: Guest, how: string): void {
-  guests.delete(guest);
+  if (!guests.delete(guest)) return;
   selector.unregister(guest.socket);
   guest.socket.close();
-  if (guest.name !== "") tell(`* ${guest.name} ${how}\n`, guests);
+  if (guest.name !== "") farewells.push(`* ${guest.name} ${how}\n`);
 }
 
 /** Accepts nothing for a second: there is no descriptor for one more guest. */

@@ -32,11 +32,14 @@ epoll.register(listener, EPOLLIN);
 const connections = new Map<number, Connection>();
 const busy = new Set<number>(); // who may have more to give, of which no edge will tell
 const buffer = new Uint8Array(64 * 1024);
-let isFull = false;
+let pauseEndMs = Infinity; // nothing is accepted until then, if there is such a time
 for (;;) {
-  for (const [fd] of epoll.poll(busy.size > 0 ? 0 : isFull ? 1 : null)) busy.add(fd);
-  if (isFull) epoll.modify(listener, EPOLLIN);
-  isFull = false;
+  const pauseMs = Math.max(pauseEndMs - performance.now(), 0);
+  for (const [fd] of epoll.poll(busy.size > 0 ? 0 : pauseMs / 1000)) busy.add(fd);
+  if (pauseMs === 0) {
+    pauseEndMs = Infinity;
+    epoll.modify(listener, EPOLLIN);
+  }
   const fds = [...busy];
   busy.clear();
   for (const fd of fds) {
@@ -50,7 +53,7 @@ for (;;) {
       if (connection !== undefined) {
         close(connection.socket);
       } else { // there is no descriptor for one more connection
-        isFull = true;
+        pauseEndMs = performance.now() + 1000;
         epoll.modify(listener, 0);
       }
     }

@@ -1,8 +1,9 @@
 /**
  * An HTTP/1.1 server on bare sockets, in one thread: connections that are kept, requests in a pipeline, bodies in chunks.
  *
- * The bytes are parsed by `http-parser-js`. Who does not take the answers is not read. There are no timeouts: on the
- * open network this belongs behind a server that has some.
+ * The bytes are parsed by `http-parser-js`, which is lenient. Who does not take the answers is not read. There are no
+ * timeouts: on the open network this belongs behind a server that has some, and that makes requests of its own from those
+ * that it gets.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/http-server 8080
@@ -63,7 +64,8 @@ function serve(socket: Socket): (events: number) => void {
   let unsent: Uint8Array = buffer.subarray(0, 0);
   parser[HTTPParser.kOnHeadersComplete] = ({ method, url, headers, shouldKeepAlive, upgrade }) => {
     request = { method: HTTPParser.methods[method]!, url, length: 0, isLast: !shouldKeepAlive || upgrade };
-    for (let at = 0, lengths = 0; at < headers.length; at += 2) {
+    let lengths = 0;
+    for (let at = 0; at < headers.length; at += 2) {
       const line = `${headers[at]}: ${headers[at + 1]}`;
       if (/^expect:/i.test(line) && !isEnding) answers += "HTTP/1.1 100 Continue\r\n\r\n";
       if (!/^(content-length|transfer-encoding):/i.test(line)) continue;

@@ -24,12 +24,14 @@ const poll = new Poll();
 poll.register(listener, POLLIN);
 const connections = new Map<number, { socket: Socket; unsent: Uint8Array }>();
 const buffer = new Uint8Array(64 * 1024);
-let isFull = false;
+let pauseEndMs = 0; // until then nothing is accepted
 for (;;) {
-  const ready = poll.poll(isFull ? 1000 : TIMEOUT_MS);
-  poll.modify(listener, POLLIN);
-  if (ready.length === 0 && !isFull) console.log(`Nothing for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
-  isFull = false;
+  const pauseMs = pauseEndMs - performance.now();
+  if (pauseMs <= 0) poll.modify(listener, POLLIN);
+  const ready = poll.poll(pauseMs > 0 ? pauseMs : TIMEOUT_MS);
+  if (ready.length === 0 && pauseMs <= 0) {
+    console.log(`Nothing for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
+  }
   for (const [fd, events] of ready) {
     try {
       if (fd === listener.fileno()) accept();
@@ -41,7 +43,7 @@ for (;;) {
       if (fd !== listener.fileno()) {
         close(fd);
       } else { // there is no descriptor for one more connection
-        isFull = true;
+        pauseEndMs = performance.now() + 1000;
         poll.modify(listener, 0);
       }
     }

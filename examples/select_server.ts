@@ -24,9 +24,11 @@ console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 const inputs = new Set([listener]);
 const outputs = new Map<Socket, Uint8Array>(); // with what is owed to each
 const buffer = new Uint8Array(64 * 1024);
+let pauseEndMs = 0; // until then nothing is accepted
 for (;;) {
-  const [readable, writable] = select(inputs, outputs.keys(), [], inputs.has(listener) ? null : 1);
-  inputs.add(listener);
+  const pauseMs = pauseEndMs - performance.now();
+  if (pauseMs <= 0) inputs.add(listener);
+  const [readable, writable] = select(inputs, outputs.keys(), [], pauseMs > 0 ? pauseMs / 1000 : null);
   for (const socket of readable) attempt(socket, socket === listener ? accept : receive);
   for (const socket of writable) attempt(socket, send);
 }
@@ -37,8 +39,9 @@ function attempt(socket: Socket, action: (socket: Socket) => void): void {
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
-    if (socket !== listener) close(socket);
-    else inputs.delete(listener); // for this time: there is no descriptor for one more connection
+    if (socket !== listener) return close(socket);
+    inputs.delete(listener); // there is no descriptor for one more connection
+    pauseEndMs = performance.now() + 1000;
   }
 }
 

@@ -43,13 +43,14 @@ Deno.exit(); // a line that is waited for would keep the program alive
 
 /** Tells whoever connects how many were there before; by the way in which the selector calls. */
 function greet(): void {
-  const accepted = listener.tryAccept();
-  if (accepted === null) return;
-  using connection = accepted[0];
   try {
-    connection.trySend(new TextEncoder().encode(`You are visitor ${++visitors}, after ${ticks} ticks\n`));
+    using connection = listener.tryAccept()?.[0];
+    connection?.trySend(new TextEncoder().encode(`You are visitor ${++visitors}, after ${ticks} ticks\n`));
   } catch (error) {
-    if (!(error instanceof OSError)) throw error; // gone already
+    if (!(error instanceof OSError)) throw error;
+    if (error.syscall !== "accept") return; // gone already
+    selector.unregister(listener); // for a second: there is no descriptor for one more connection
+    Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, greet), 1000));
   }
 }
 

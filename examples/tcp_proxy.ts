@@ -47,17 +47,18 @@ console.log("Server shutting down");
 for (const side of sides) abort(side);
 
 function accept(): void {
-  using stack = new DisposableStack(); // closes the socket that is made first, lest the client find no descriptor for it
+  using stack = new DisposableStack(); // what fails closes both; and the client stays in the queue while there is no descriptor for two
   const socket = stack.use(new Socket(target.family));
-  const client = listener.tryAccept()?.[0];
+  const client = stack.use(listener.tryAccept()?.[0]);
   if (client === undefined) return;
   const side = { socket: client, unsent: buffer.subarray(0, 0), isConnected: true, hasEnded: false } as Side;
   side.peer = { ...side, socket, peer: side, isConnected: false };
-  stack.move();
-  sides.add(side).add(side.peer);
   for (const { socket } of [side, side.peer]) socket.setBlocking(false);
-  const code = side.peer.socket.connectEx(target.address);
-  if (code === null || code === "EINPROGRESS") return watch(side.peer); // writable: it is connected, or has failed
+  const code = socket.connectEx(target.address);
+  if (code === null || code === "EINPROGRESS") watch(side.peer); // writable: it is connected, or has failed
+  sides.add(side).add(side.peer);
+  stack.move();
+  if (selector.getMap()!.has(socket)) return;
   console.log(`connect: ${code}`);
   abort(side);
 }

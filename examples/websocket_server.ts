@@ -83,7 +83,7 @@ function serve(socket: Socket): (events: number) => void {
       if (count === 0) return close(socket);
       if (count === null || isEnding) return; // what comes after the closing handshake is dropped
       const data = Buffer.from(buffer.subarray(0, count)); // a copy: the driver keeps it
-      if (!isOpen) handshake += data.toString("latin1");
+      if (!isOpen) handshake += data.toString("ascii"); // as the driver reads it
       // No handshake has a body; of a negative length, the driver's parser would go back, and round for ever.
       if (!isOpen && (/\n(content-length|transfer-encoding)/i.test(handshake) || handshake.length > 65_536)) {
         isEnding = true;

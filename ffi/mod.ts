@@ -37,6 +37,7 @@
  * @module
  */
 
+export { type FileObject, KeyError } from "./arguments.ts";
 export { Devpoll } from "./devpoll.ts";
 export {
   Epoll,
@@ -58,7 +59,6 @@ export {
   EPOLLWRNORM,
 } from "./epoll.ts";
 export { OSError } from "./errno.ts";
-export { type FileObject, KeyError } from "./arguments.ts";
 export {
   Kevent,
   KQ_EV_ADD,

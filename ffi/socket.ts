@@ -47,7 +47,7 @@
  * @module
  */
 
-import { check, EAGAIN, ECONNABORTED, EINPROGRESS, EINTR, errnoCode, OSError } from "./errno.ts";
+import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "./errno.ts";
 import { checkInt, filenoOf, show } from "./arguments.ts";
 import { os } from "./platform.ts";
 import { resolve } from "./resolve.ts";
@@ -448,7 +448,8 @@ export class Socket implements Disposable {
     const fd = this.detach();
     if (fd === -1) return;
     const outcome = sys.close(fd);
-    if (outcome !== -EINTR) check(outcome, "close", fd); // after an interruption it is closed all the same
+    // After an interruption it is closed all the same, and after a reset by the peer, of which FreeBSD tells here.
+    if (outcome !== -EINTR && outcome !== -ECONNRESET) check(outcome, "close", fd);
   }
 
   /** Gives the descriptor away, for example to `new net.Socket({ fd })` of `node:net`; this socket counts as closed. */

@@ -11,8 +11,8 @@
 import { check, EBADF } from "../ffi/errno.ts";
 import { type Os, os } from "../ffi/platform.ts";
 import { PollSet } from "../ffi/poll.ts";
-import { isInterruption } from "../ffi/timeout.ts";
 import { SelectSet } from "../ffi/select.ts";
+import { isInterruption } from "../ffi/timeout.ts";
 import { wake, Waker } from "../ffi/waker.ts";
 import { EVENT_READ, flagsOf, setsOf } from "./events.ts";
 

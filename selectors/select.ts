@@ -7,8 +7,8 @@
 import { checkOpen, isOpen } from "../ffi/descriptor.ts";
 import { check, EBADF } from "../ffi/errno.ts";
 import type { FileObject } from "../ffi/arguments.ts";
-import { isInterruption } from "../ffi/timeout.ts";
 import { SelectSet } from "../ffi/select.ts";
+import { isInterruption } from "../ffi/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
 import { eventsOfSets, setsOf } from "./events.ts";
 

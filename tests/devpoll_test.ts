@@ -143,6 +143,16 @@ describe("Devpoll", () => {
     assertEquals(libc!.fcntl(devpoll.fileno(), F_GETFD), FD_CLOEXEC);
   });
 
+  test("what is no file object, or no descriptor's number, never reaches the device", () => {
+    using devpoll = new Devpoll();
+    for (const nope of [{}, "1", null, 1.5, -1, 2 ** 31] as never[]) {
+      assertThrows(() => devpoll.register(nope));
+      assertThrows(() => devpoll.modify(nope, POLLIN));
+      assertThrows(() => devpoll.unregister(nope));
+    }
+    assertEquals(log.writes, []);
+  });
+
   test("the device is given every bit of a mask, and those of reading, writing and urgent data if there is none", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals, assertGreaterOrEqual } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
 import { describeProgram, echoed, interrupt, isThere, NO_CTRL_C, Program, run } from "./program.ts";
 import { bytes, RESET_ON_CLOSE, skip, testUnless } from "./util.ts";
@@ -79,6 +79,16 @@ describeProgram("tasks", () => {
     rude.close();
     await server.line(/^A task has failed: \w+ fd \d+: .*\((ECONNRESET|EPIPE)\)$/);
     assertEquals(await echoed(witness, "and again"), "and again");
+  });
+
+  test("tasks gives up who sends and takes nothing", async () => {
+    await using server = await echoServer(0.5);
+    using client = await connect(server);
+    const sending = (async () => {
+      for (const data = new Uint8Array(1 << 20);;) await client.write(data);
+    })();
+    await server.line(/^A connection ends$/);
+    await assertRejects(() => sending);
   });
 
   test(AT_CTRL_C, async () => {
