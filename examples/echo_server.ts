@@ -41,9 +41,14 @@ function accept(): void {
   const accepted = listener.tryAccept();
   if (accepted === null) return;
   const [connection, address] = accepted;
+  try {
+    connection.setBlocking(false);
+    selector.register(connection, EVENT_READ, echo);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
   connections.set(connection, NOTHING);
-  connection.setBlocking(false);
-  selector.register(connection, EVENT_READ, echo);
   log(`fd ${connection.fileno()}: accepted`, address);
 }
 

@@ -69,8 +69,7 @@ export async function leavingDescriptors(body: () => void | Promise<void>): Prom
 
 /** Declares a test that cannot run here, and says why. */
 export function skip(name: string, reason: string): void {
-  // The only way to skip: whoever calls it gives the reason, which stands in the name and so in what is printed.
-  it.skip(`${name} (skipped: ${reason})`, () => {});
+  it.skip(`${name} (skipped: ${reason})`, () => {}); // the one way to skip: each caller gives the reason, to be printed
 }
 
 /** Names of tests, and why they cannot run. */
