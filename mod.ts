@@ -125,8 +125,8 @@
  * @module
  */
 
-export { OSError } from "./ffi/errno.ts";
-export { wake } from "./ffi/waker.ts";
+export { OSError } from "./ffi/os/errno.ts";
+export { wake } from "./ffi/os/waker.ts";
 export {
   BaseSelector,
   type DataArgument,

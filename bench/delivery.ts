@@ -11,7 +11,7 @@
 
 import { parseArgs } from "node:util";
 import { EpollSelector, EVENT_READ } from "../mod.ts";
-import { createServer, type InetAddress, Socket } from "../ffi/socket.ts";
+import { createServer, type InetAddress, Socket } from "../ffi/socket/mod.ts";
 import { nowNs } from "./clock.ts";
 import { machine } from "./programs.ts";
 import { printTable } from "./report.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { write } from "../ffi/socket.ts";
+import { write } from "../ffi/socket/mod.ts";
 import { nowNs } from "./clock.ts";
 
 /** So long after the word the other side sleeps. */

@@ -7,7 +7,7 @@
  */
 
 import { EpollSelector, EVENT_READ } from "../mod.ts";
-import { createServer, type InetAddress, type Socket } from "../ffi/socket.ts";
+import { createServer, type InetAddress, type Socket } from "../ffi/socket/mod.ts";
 
 const selector = new EpollSelector<(socket: Socket) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: 0 });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { check, errnoCell, lazyLibc, result } from "../ffi/errno.ts";
+import { check, errnoCell, lazyLibc, result } from "../ffi/os/errno.ts";
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;

@@ -12,7 +12,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, type Socket } from "../ffi/socket.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 /** Someone who is connected: what they have typed of an unfinished line, and what they have not yet taken. */
 type Guest = { socket: Socket; name: string; line: string; decoder: TextDecoder; unsent: Uint8Array[]; size: number };

@@ -10,7 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { getaddrinfo, type InetAddress, Socket } from "../ffi/socket.ts";
+import { getaddrinfo, type InetAddress, Socket } from "../ffi/socket/mod.ts";
 
 try {
   run();

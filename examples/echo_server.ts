@@ -13,7 +13,7 @@
 
 import { parseArgs } from "node:util";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, getaddrinfo, type InetAddress, type Socket } from "../ffi/socket.ts";
+import { createServer, getaddrinfo, type InetAddress, type Socket } from "../ffi/socket/mod.ts";
 
 type Handler = (socket: Socket, events: number) => void;
 

@@ -14,8 +14,8 @@
  * @module
  */
 
-import { Epoll, EPOLLET, EPOLLIN, EPOLLOUT, OSError } from "../ffi/mod.ts";
-import { createServer, type Socket } from "../ffi/socket.ts";
+import { Epoll, EPOLLET, EPOLLIN, EPOLLOUT, OSError } from "../ffi/select/mod.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 type Connection = { socket: Socket; unsent: Uint8Array };
 

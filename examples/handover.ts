@@ -14,7 +14,7 @@
 import { createServer as createHttpServer } from "node:http";
 import { Socket as NodeSocket } from "node:net";
 import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { createServer, type Socket } from "../ffi/socket.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 const server = createHttpServer((request, response) => {
   // Deno 2.9 ends a connection that it was handed once it has answered, and should not promise to keep it.

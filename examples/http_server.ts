@@ -15,7 +15,7 @@
 import { Buffer } from "node:buffer";
 import { HTTPParser } from "http-parser-js";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { createServer, SHUT_WR, type Socket } from "../ffi/socket.ts";
+import { createServer, SHUT_WR, type Socket } from "../ffi/socket/mod.ts";
 
 const MOST_UNPARSED = 128 * 1024;
 const buffer = Buffer.alloc(64 * 1024);

@@ -11,8 +11,8 @@
  * @module
  */
 
-import { OSError, Poll, POLLIN, POLLOUT } from "../ffi/mod.ts";
-import { createServer, type Socket } from "../ffi/socket.ts";
+import { OSError, Poll, POLLIN, POLLOUT } from "../ffi/select/mod.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10001) });
 listener.setBlocking(false);

@@ -13,7 +13,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { SO_REUSEPORT, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { SO_REUSEPORT, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 
 if ("WorkerGlobalScope" in globalThis) {
   addEventListener("message", (event) => serve((event as MessageEvent).data), { once: true });

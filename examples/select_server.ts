@@ -13,8 +13,8 @@
  * @module
  */
 
-import { OSError, select } from "../ffi/mod.ts";
-import { createServer, type Socket } from "../ffi/socket.ts";
+import { OSError, select } from "../ffi/select/mod.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10000) });
 listener.setBlocking(false);

@@ -13,7 +13,7 @@
 
 import { constants, openSync } from "node:fs";
 import { EVENT_READ, EVENT_WRITE, OSError, SelectSelector } from "../mod.ts";
-import { read, write } from "../ffi/socket.ts";
+import { read, write } from "../ffi/socket/mod.ts";
 
 const STDIN = 0;
 const [path] = Deno.args;

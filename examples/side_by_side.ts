@@ -12,7 +12,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { createServer, type InetAddress } from "../ffi/socket.ts";
+import { createServer, type InetAddress } from "../ffi/socket/mod.ts";
 
 let ticks = 0;
 let visitors = 0;

@@ -15,7 +15,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { Socket } from "../ffi/socket.ts";
+import { Socket } from "../ffi/socket/mod.ts";
 
 const FIRST = 3;
 const count = Deno.env.get("LISTEN_PID") === String(Deno.pid) ? Number(Deno.env.get("LISTEN_FDS")) : 0;

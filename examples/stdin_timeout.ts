@@ -11,8 +11,8 @@
  * @module
  */
 
-import { select } from "../ffi/mod.ts";
-import { read } from "../ffi/socket.ts";
+import { select } from "../ffi/select/mod.ts";
+import { read } from "../ffi/socket/mod.ts";
 
 const STDIN = 0;
 const SECONDS = 5;

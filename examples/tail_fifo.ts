@@ -11,7 +11,7 @@
 
 import { openSync } from "node:fs";
 import { EVENT_READ, SelectSelector } from "../mod.ts";
-import { read } from "../ffi/socket.ts";
+import { read } from "../ffi/socket/mod.ts";
 
 /** A pipe, and what has come of a line that has not ended. */
 type Pipe = { path: string; decoder: TextDecoder; line: string };

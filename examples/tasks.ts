@@ -13,7 +13,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, OSError } from "../mod.ts";
-import { createServer, type Socket } from "../ffi/socket.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 /** What a coroutine yields, until when it waits and for which file object, if any; it gets the events, 0 if too late. */
 type Wait = { untilMs: number; fileobj?: FileObject; events?: number };

@@ -14,7 +14,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, getaddrinfo, SHUT_WR, SO_ERROR, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { createServer, getaddrinfo, SHUT_WR, SO_ERROR, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 
 /** One end of a proxied connection: `unsent` is what it is owed, `hasEnded` says that no more comes from it. */
 type Side = { socket: Socket; peer: Side; unsent: Uint8Array; isConnected: boolean; hasEnded: boolean };

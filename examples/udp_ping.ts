@@ -15,7 +15,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { AF_INET, getaddrinfo, SOCK_DGRAM, Socket } from "../ffi/socket.ts";
+import { AF_INET, getaddrinfo, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
 
 const SECONDS = 1;
 const [host = "serve", port = "9007", count = "4"] = Deno.args;

@@ -16,7 +16,7 @@
 import { Buffer } from "node:buffer";
 import websocket from "websocket-driver";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { createServer, SHUT_WR, type Socket } from "../ffi/socket.ts";
+import { createServer, SHUT_WR, type Socket } from "../ffi/socket/mod.ts";
 
 const PAGE = `HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n
 <!doctype html><title>WebSocket</title><input autofocus><pre></pre><script>

@@ -4,15 +4,15 @@
  * @module
  */
 
-import { filenoOf, type FileObject, KeyError, show } from "../ffi/arguments.ts";
-import { EBADF, EINTR, OSError } from "../ffi/errno.ts";
-import { type Timeout, timeoutToMs } from "../ffi/timeout.ts";
-import { Waker } from "../ffi/waker.ts";
+import { filenoOf, type FileObject, KeyError, show } from "../ffi/os/arguments.ts";
+import { EBADF, EINTR, OSError } from "../ffi/os/errno.ts";
+import { type Timeout, timeoutToMs } from "../ffi/os/timeout.ts";
+import { Waker } from "../ffi/os/waker.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
-import { Iteration } from "./iteration.ts";
+import { Iteration } from "./waits/iteration.ts";
 import { filenoOrNone, KeyTable, SelectorKey, SelectorMap } from "./keys.ts";
-import * as parking from "./parking.ts";
-import { isTurnOver, nextTurn } from "./turns.ts";
+import * as parking from "./waits/parking.ts";
+import { isTurnOver, nextTurn } from "./waits/turns.ts";
 
 export { EVENT_READ, EVENT_WRITE, type FileObject, KeyError, SelectorKey, SelectorMap, type Timeout };
 

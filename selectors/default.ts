@@ -4,8 +4,8 @@
  * @module
  */
 
-import type { FileObject } from "../ffi/arguments.ts";
-import { type Os, os } from "../ffi/platform.ts";
+import type { FileObject } from "../ffi/os/arguments.ts";
+import { type Os, os } from "../ffi/os/platform.ts";
 import type { BaseSelector, SelectorOptions } from "./base.ts";
 import { DevpollSelector } from "./devpoll.ts";
 import { EpollSelector } from "./epoll.ts";

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { checkOpen } from "../ffi/descriptor.ts";
-import { DevpollInstance, POLLNVAL } from "../ffi/devpoll.ts";
-import { check } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/arguments.ts";
-import { isInterruption } from "../ffi/timeout.ts";
+import { checkOpen } from "../ffi/os/descriptor.ts";
+import { DevpollInstance, POLLNVAL } from "../ffi/os/devpoll.ts";
+import { check } from "../ffi/os/errno.ts";
+import type { FileObject } from "../ffi/os/arguments.ts";
+import { isInterruption } from "../ffi/os/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
 import { eventsOfFlags, flagsOf } from "./events.ts";
 

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollInstance } from "../ffi/epoll.ts";
-import { check, EEXIST, EPERM, OSError } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/arguments.ts";
-import { isInterruption } from "../ffi/timeout.ts";
+import { EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollInstance } from "../ffi/os/epoll.ts";
+import { check, EEXIST, EPERM, OSError } from "../ffi/os/errno.ts";
+import type { FileObject } from "../ffi/os/arguments.ts";
+import { isInterruption } from "../ffi/os/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
 import { eventsOfFlags, flagsOf } from "./events.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { IN_READ, IN_WRITABLE } from "../ffi/select.ts";
+import { IN_READ, IN_WRITABLE } from "../ffi/os/select.ts";
 
 /** The file object can be read without blocking: data, a connection to accept, end of file, or an error. */
 export const EVENT_READ = 1;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FileObject } from "../ffi/arguments.ts";
+import type { FileObject } from "../ffi/os/arguments.ts";
 
 /** What a key asks of the selector that it belongs to. */
 export interface KeyOwner<D, F extends FileObject> {

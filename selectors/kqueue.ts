@@ -4,10 +4,10 @@
  * @module
  */
 
-import { check, EPERM, errnoCode, OSError } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/arguments.ts";
-import { KQ_EV_ADD, KQ_EV_DELETE, KqueueInstance } from "../ffi/kqueue.ts";
-import { isInterruption } from "../ffi/timeout.ts";
+import { check, EPERM, errnoCode, OSError } from "../ffi/os/errno.ts";
+import type { FileObject } from "../ffi/os/arguments.ts";
+import { KQ_EV_ADD, KQ_EV_DELETE, KqueueInstance } from "../ffi/os/kqueue.ts";
+import { isInterruption } from "../ffi/os/timeout.ts";
 import { BaseSelector, EVENT_READ, EVENT_WRITE, type Ready } from "./base.ts";
 
 /** What kevent() says of kinds that it does not know, on one system or another. */

@@ -4,11 +4,11 @@
  * @module
  */
 
-import { checkOpen } from "../ffi/descriptor.ts";
-import { check } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/arguments.ts";
-import { POLLNVAL, PollSet } from "../ffi/poll.ts";
-import { isInterruption } from "../ffi/timeout.ts";
+import { checkOpen } from "../ffi/os/descriptor.ts";
+import { check } from "../ffi/os/errno.ts";
+import type { FileObject } from "../ffi/os/arguments.ts";
+import { POLLNVAL, PollSet } from "../ffi/os/poll.ts";
+import { isInterruption } from "../ffi/os/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
 import { eventsOfFlags, flagsOf } from "./events.ts";
 

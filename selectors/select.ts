@@ -4,11 +4,11 @@
  * @module
  */
 
-import { checkOpen, isOpen } from "../ffi/descriptor.ts";
-import { check, EBADF } from "../ffi/errno.ts";
-import type { FileObject } from "../ffi/arguments.ts";
-import { SelectSet } from "../ffi/select.ts";
-import { isInterruption } from "../ffi/timeout.ts";
+import { checkOpen, isOpen } from "../ffi/os/descriptor.ts";
+import { check, EBADF } from "../ffi/os/errno.ts";
+import type { FileObject } from "../ffi/os/arguments.ts";
+import { SelectSet } from "../ffi/os/select.ts";
+import { isInterruption } from "../ffi/os/timeout.ts";
 import { BaseSelector, type Ready } from "./base.ts";
 import { eventsOfSets, setsOf } from "./events.ts";
 

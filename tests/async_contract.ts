@@ -18,7 +18,7 @@ import {
 } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { type BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, wake } from "../mod.ts";
-import type { Socket } from "../ffi/socket.ts";
+import type { Socket } from "../ffi/socket/mod.ts";
 import { bytes, Cleanup, skip, test as testDescriptors } from "./util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;

@@ -24,13 +24,13 @@ import {
   SelectSelector,
   wake,
 } from "../mod.ts";
-import { os } from "../ffi/platform.ts";
-import type { Socket } from "../ffi/socket.ts";
+import { os } from "../ffi/os/platform.ts";
+import type { Socket } from "../ffi/socket/mod.ts";
 import { hasSignals, interrupted } from "./signals.ts";
 import { Cleanup, isEmulated, isWindows, leavingDescriptors, moduleOf, printedBy, skip, test, text } from "./util.ts";
 
 const MOD = import.meta.resolve("../mod.ts");
-const SOCKET = import.meta.resolve("../ffi/socket.ts");
+const SOCKET = import.meta.resolve("../ffi/socket/mod.ts");
 
 const unixSelectors = os === "linux" ? { EpollSelector, PollSelector, SelectSelector } : { SelectSelector };
 

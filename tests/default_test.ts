@@ -2,8 +2,8 @@
 
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { Devpoll } from "../ffi/mod.ts";
-import { type Os, os } from "../ffi/platform.ts";
+import { Devpoll } from "../ffi/select/mod.ts";
+import { type Os, os } from "../ffi/os/platform.ts";
 import { BaseSelector, DefaultSelector, DevpollSelector } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
 import { skip, test } from "./util.ts";

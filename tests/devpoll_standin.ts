@@ -258,5 +258,5 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   return reported.length;
 }
 
-/** The functions, by the names that `ffi/devpoll.ts` opens them with. */
+/** The functions, by the names that `ffi/os/devpoll.ts` opens them with. */
 export const functions = { open, write, ioctl, memmove, close };

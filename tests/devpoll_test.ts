@@ -8,10 +8,10 @@
 
 import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { Devpoll, type FileObject, KeyError, OSError, POLLIN, POLLOUT, POLLPRI } from "../ffi/mod.ts";
-import * as ffi from "../ffi/devpoll.ts";
-import { os, standIn } from "../ffi/platform.ts";
-import { close, read } from "../ffi/socket.ts";
+import { Devpoll, type FileObject, KeyError, OSError, POLLIN, POLLOUT, POLLPRI } from "../ffi/select/mod.ts";
+import * as ffi from "../ffi/os/devpoll.ts";
+import { os, standIn } from "../ffi/os/platform.ts";
+import { close, read } from "../ffi/socket/mod.ts";
 import { DevpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
 import { pollContract } from "./poll_contract.ts";
 import {

@@ -43,9 +43,9 @@ import {
   Poll,
   POLLIN,
   select,
-} from "../ffi/mod.ts";
-import { os } from "../ffi/platform.ts";
-import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket, write } from "../ffi/socket.ts";
+} from "../ffi/select/mod.ts";
+import { os } from "../ffi/os/platform.ts";
+import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
 import { EpollSelector, EVENT_READ, EVENT_WRITE, KeyError, PollSelector, type Ready, SelectSelector } from "../mod.ts";
 import { interrupted } from "./signals.ts";
 import { bytes, Cleanup, duplicate, elapsedMs, libc, readyFds, skip, test as declare, text } from "./util.ts";

@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { check, EAGAIN, EBADF, EINPROGRESS, EINTR, errnoCode, OSError, result } from "../ffi/errno.ts";
-import { os } from "../ffi/platform.ts";
-import { AF_UNIX, close, Socket } from "../ffi/socket.ts";
+import { check, EAGAIN, EBADF, EINPROGRESS, EINTR, errnoCode, OSError, result } from "../ffi/os/errno.ts";
+import { os } from "../ffi/os/platform.ts";
+import { AF_UNIX, close, Socket } from "../ffi/socket/mod.ts";
 import { OSError as OSErrorOfMod } from "../mod.ts";
-import { OSError as OSErrorOfSelect } from "../ffi/mod.ts";
-import { OSError as OSErrorOfSocket } from "../ffi/socket.ts";
-import * as sys from "../ffi/sys.ts";
+import { OSError as OSErrorOfSelect } from "../ffi/select/mod.ts";
+import { OSError as OSErrorOfSocket } from "../ffi/socket/mod.ts";
+import * as sys from "../ffi/os/sys.ts";
 import { isWindows, moduleOf, printedBy, skip, testUnless } from "./util.ts";
 
 const NO_UNIX = "it is told by the errors of Unix";
@@ -159,7 +159,7 @@ describe("errno", () => {
   test("errno is right from the first call on, while V8 still compiles what makes it", async () => {
     // It was wrong in one process of fifteen when a function was entered between the call and the reading.
     const source = `
-      import { close } from ${JSON.stringify(import.meta.resolve("../ffi/sys.ts"))};
+      import { close } from ${JSON.stringify(import.meta.resolve("../ffi/os/sys.ts"))};
       const wrong = [];
       const kept = new Array(4096);
       for (let i = 0; i < 20_000; i++) {
@@ -190,7 +190,7 @@ describe("errno", () => {
 
   test("errno is right on each of two threads that fail differently at the same time", async () => {
     const header = `
-      import { AF_UNIX, Socket } from ${JSON.stringify(new URL("../ffi/socket.ts", import.meta.url).href)};
+      import { AF_UNIX, Socket } from ${JSON.stringify(new URL("../ffi/socket/mod.ts", import.meta.url).href)};
       ${countWrong}
       const socket = new Socket(AF_UNIX);
     `;

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
-import { SO_LINGER, SO_RCVBUF, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { SO_LINGER, SO_RCVBUF, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import { describeProgram, interrupt, memoryOf, NO_CTRL_C, Program } from "./program.ts";
 import { bytes, descriptorLimit, isEmulated, isWindows, RESET_ON_CLOSE, test, testUnless, text } from "./util.ts";
 

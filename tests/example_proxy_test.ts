@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
-import { createServer, type InetAddress, OSError, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { createServer, type InetAddress, OSError, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import {
   describeProgram,
   descriptorsOf,

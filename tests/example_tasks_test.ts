@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
-import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import { describeProgram, echoed, interrupt, isThere, NO_CTRL_C, Program, run } from "./program.ts";
 import { bytes, RESET_ON_CLOSE, skip, testUnless } from "./util.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
-import { SHUT_WR, Socket } from "../ffi/socket.ts";
+import { SHUT_WR, Socket } from "../ffi/socket/mod.ts";
 import { describeProgram, interrupt, isThere, memoryOf, NO_CTRL_C, Program, run } from "./program.ts";
 import { bytes, skip, testUnless, text } from "./util.ts";
 

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { AF_INET, AF_INET6, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket.ts";
+import { AF_INET, AF_INET6, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import {
   deno,
   descriptorsOf,

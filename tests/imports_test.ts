@@ -21,7 +21,9 @@ for (const path of ["mod.ts", ...filesOf("ffi"), ...filesOf("selectors"), ...fil
 }
 
 function filesOf(directory: string): string[] {
-  return [...Deno.readDirSync(join(ROOT, directory))].map(({ name }) => `${directory}/${name}`).sort();
+  return [...Deno.readDirSync(join(ROOT, directory))].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesOf(`${directory}/${name}`) : [`${directory}/${name}`]
+  ).sort();
 }
 
 function importsOf(path: string, source: string): string[] {
@@ -57,17 +59,24 @@ describe("imports", () => {
     }
   });
 
-  test("no selector imports the socket layer, nor a mechanism that is not its namesake", () => {
-    const shared = ["arguments", "errno", "timeout", "descriptor", "platform", "waker"];
-    // What an event is has the masks of select(2), and the one blocked call of asynchronous waits is of the one or the other.
-    const others: Record<string, string[]> = { "events.ts": ["select"], "parking.ts": ["poll", "select"] };
+  test("ffi/os/ imports no door, and no door another one", () => {
+    const allowed: Record<string, RegExp> = {
+      os: /^ffi\/os\//,
+      select: /^ffi\/(os|select)\//,
+      socket: /^ffi\/(os|socket)\//,
+    };
+    for (const [path, imported] of within("ffi")) {
+      const room = allowed[path.split("/")[1]!]!;
+      assertEquals(imported.filter((specifier) => !room.test(specifier)), [], path);
+    }
+  });
+
+  test("selectors/ imports itself and ffi/os/ only, and no descriptors or sockets of the system", () => {
     for (const [path, imported] of within("selectors")) {
-      const name = path.slice("selectors/".length);
-      for (const specifier of imported.filter((specifier) => specifier.startsWith("ffi/"))) {
-        const isAllowed = specifier === `ffi/${name}` ||
-          [...shared, ...others[name] ?? []].some((file) => specifier === `ffi/${file}.ts`);
-        assert(isAllowed, `${path} imports ${specifier}`);
-      }
+      const strange = imported.filter((specifier) =>
+        !/^(selectors|ffi\/os)\//.test(specifier) || /\/(sys|posix|winsock)\.ts$/.test(specifier)
+      );
+      assertEquals(strange, [], path);
     }
   });
 
@@ -93,10 +102,10 @@ describe("imports", () => {
     for (const path of imports.keys()) walk(path, []);
   });
 
-  test("ffi/platform.ts alone reads Deno.build and opens libraries", () => {
+  test("ffi/os/platform.ts alone reads Deno.build and opens libraries", () => {
     for (const [path, source] of sources) {
       const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
-      if (path !== "ffi/platform.ts") assert(!/Deno\.(build|dlopen)\b/.test(code), path);
+      if (path !== "ffi/os/platform.ts") assert(!/Deno\.(build|dlopen)\b/.test(code), path);
     }
   });
 });

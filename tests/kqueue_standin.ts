@@ -12,7 +12,7 @@
  */
 
 import { assert } from "@std/assert";
-import { arch, os, standIn } from "../ffi/platform.ts";
+import { arch, os, standIn } from "../ffi/os/platform.ts";
 
 /** A system that can be stood in for. */
 export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";

@@ -43,11 +43,11 @@ import {
   KQ_NOTE_TRIGGER,
   Kqueue,
   OSError,
-} from "../ffi/mod.ts";
-import * as constants from "../ffi/kqueue.ts";
-import { KQUEUE_SYSTEMS, KqueueInstance } from "../ffi/kqueue.ts";
-import { os, standIn } from "../ffi/platform.ts";
-import { AF_INET, close } from "../ffi/socket.ts";
+} from "../ffi/select/mod.ts";
+import * as constants from "../ffi/os/kqueue.ts";
+import { KQUEUE_SYSTEMS, KqueueInstance } from "../ffi/os/kqueue.ts";
+import { os, standIn } from "../ffi/os/platform.ts";
+import { AF_INET, close } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
 import { type KqueueStandIn, kqueueStandIn, type StandInSystem } from "./kqueue_standin.ts";

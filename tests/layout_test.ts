@@ -6,12 +6,12 @@
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
-import * as epoll from "../ffi/epoll.ts";
-import { errnoCode, errnoOn, OSError } from "../ffi/errno.ts";
-import { arch, type Os, os } from "../ffi/platform.ts";
-import * as poll from "../ffi/poll.ts";
-import { ADDRINFO, addrinfoOf } from "../ffi/resolve.ts";
-import { IN_READ, IN_WRITE, SelectSet } from "../ffi/select.ts";
+import * as epoll from "../ffi/os/epoll.ts";
+import { errnoCode, errnoOn, OSError } from "../ffi/os/errno.ts";
+import { arch, type Os, os } from "../ffi/os/platform.ts";
+import * as poll from "../ffi/os/poll.ts";
+import { ADDRINFO, addrinfoOf } from "../ffi/socket/resolve.ts";
+import { IN_READ, IN_WRITE, SelectSet } from "../ffi/os/select.ts";
 import {
   decodeAddress,
   encodeNumeric,
@@ -21,10 +21,10 @@ import {
   SOCKADDR_IN6,
   SOCKADDR_UN,
   sockaddrOf,
-} from "../ffi/sockaddr.ts";
-import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR, SHUT_WR } from "../ffi/socket.ts";
-import * as constants from "../ffi/socket_constants.ts";
-import { Timespec } from "../ffi/timeout.ts";
+} from "../ffi/socket/sockaddr.ts";
+import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR, SHUT_WR } from "../ffi/socket/mod.ts";
+import * as constants from "../ffi/os/socket_constants.ts";
+import { Timespec } from "../ffi/os/timeout.ts";
 import { bytes, Cleanup, libc, skip, test as declare, testUnless } from "./util.ts";
 
 const testOfBits = testUnless({

@@ -5,8 +5,16 @@
 
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { Kevent, KQ_EV_ADD, KQ_EV_CLEAR, KQ_FILTER_READ, KQ_FILTER_USER, KQ_NOTE_TRIGGER, Kqueue } from "../ffi/mod.ts";
-import { os } from "../ffi/platform.ts";
+import {
+  Kevent,
+  KQ_EV_ADD,
+  KQ_EV_CLEAR,
+  KQ_FILTER_READ,
+  KQ_FILTER_USER,
+  KQ_NOTE_TRIGGER,
+  Kqueue,
+} from "../ffi/select/mod.ts";
+import { os } from "../ffi/os/platform.ts";
 import { EVENT_READ, EVENT_WRITE, type FileObject, KqueueSelector } from "../mod.ts";
 import { asyncContract } from "./async_contract.ts";
 import { asynchronously, selectorContract } from "./selector_contract.ts";

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { arch, os } from "../ffi/platform.ts";
+import { arch, os } from "../ffi/os/platform.ts";
 import { isWindows, skip, testUnless } from "./util.ts";
 
 const test = testUnless({
@@ -14,7 +14,9 @@ const test = testUnless({
   },
 });
 
-const MODULES = ["../mod.ts", "../ffi/mod.ts", "../ffi/socket.ts"].map((path) => new URL(path, import.meta.url).href);
+const MODULES = ["../mod.ts", "../ffi/select/mod.ts", "../ffi/socket/mod.ts"].map((path) =>
+  new URL(path, import.meta.url).href
+);
 const [SELECTORS, SELECT, SOCKET] = MODULES.map((href) => JSON.stringify(href));
 
 /** Names from `ffi/platform.ts` that a permission can be for. */
@@ -127,7 +129,7 @@ function isFile(path: string): boolean {
 }
 
 describe("permissions", () => {
-  test("importing mod.ts, ffi/mod.ts and ffi/socket.ts needs no permission", async () => {
+  test("importing mod.ts, ffi/select/mod.ts and ffi/socket/mod.ts needs no permission", async () => {
     const source = `
       import { DefaultSelector } from ${SELECTORS};
       import { select } from ${SELECT};

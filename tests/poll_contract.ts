@@ -17,8 +17,8 @@ import {
   POLLNVAL,
   POLLOUT,
   POLLPRI,
-} from "../ffi/mod.ts";
-import { AF_INET, close, MSG_OOB, read, write } from "../ffi/socket.ts";
+} from "../ffi/select/mod.ts";
+import { AF_INET, close, MSG_OOB, read, write } from "../ffi/socket/mod.ts";
 import { interrupted } from "./signals.ts";
 import { bytes, Cleanup, duplicate, elapsedMs, type test as declare } from "./util.ts";
 

@@ -22,10 +22,10 @@ import {
   POLLRDHUP,
   POLLRDNORM,
   POLLWRNORM,
-} from "../ffi/mod.ts";
-import { PollSet } from "../ffi/poll.ts";
-import { close, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket.ts";
-import { O_NONBLOCK } from "../ffi/socket_constants.ts";
+} from "../ffi/select/mod.ts";
+import { PollSet } from "../ffi/os/poll.ts";
+import { close, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
+import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, PollSelector } from "../mod.ts";
 import { pollContract, sorted } from "./poll_contract.ts";
 import { counting, scanContract } from "./scan_contract.ts";

@@ -7,7 +7,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
-import { AF_INET, Socket } from "../ffi/socket.ts";
+import { AF_INET, Socket } from "../ffi/socket/mod.ts";
 import { bytes, isEmulated, test, text } from "./util.ts";
 
 const ROOT = join(import.meta.dirname!, "..");

@@ -7,8 +7,8 @@
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { closeSync, openSync } from "node:fs";
-import { type FileObject, select } from "../ffi/mod.ts";
-import { AF_INET, close, MSG_OOB } from "../ffi/socket.ts";
+import { type FileObject, select } from "../ffi/select/mod.ts";
+import { AF_INET, close, MSG_OOB } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, type PollSelector, type Ready, type SelectSelector } from "../mod.ts";
 import { bytes, Cleanup, duplicate, elapsedMs, readyFds, type test as declare } from "./util.ts";
 

@@ -18,10 +18,10 @@ import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { closeSync, openSync } from "node:fs";
-import { type FileObject, OSError, select, type Timeout } from "../ffi/mod.ts";
-import { BitSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, SelectSet } from "../ffi/select.ts";
-import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket.ts";
-import { O_NONBLOCK } from "../ffi/socket_constants.ts";
+import { type FileObject, OSError, select, type Timeout } from "../ffi/select/mod.ts";
+import { BitSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, SelectSet } from "../ffi/os/select.ts";
+import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket/mod.ts";
+import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
 import { scanContract } from "./scan_contract.ts";
 import { interrupted } from "./signals.ts";
@@ -75,7 +75,7 @@ describe("select()", () => {
   test("select() throws EBADF for a closed descriptor that is greater than any the process has ever opened", () => {
     // In a new process: the kernel passes over numbers beyond its table of descriptors, which never shrinks.
     const script = `
-      import { select } from ${JSON.stringify(import.meta.resolve("../ffi/mod.ts"))};
+      import { select } from ${JSON.stringify(import.meta.resolve("../ffi/select/mod.ts"))};
       for (const fd of [100, 255, 256, 500, 1000, 1023, 1024, 4000, 2 ** 30, 2 ** 31 - 1]) {
         try {
           console.log(fd, select([fd], [], [], 0));

@@ -44,7 +44,7 @@ import {
   socketpair,
   SOL_SOCKET,
   write,
-} from "../ffi/socket.ts";
+} from "../ffi/socket/mod.ts";
 import { interrupted } from "./signals.ts";
 import {
   BROKEN_CODES,

@@ -15,10 +15,10 @@ import {
 import { describe } from "@std/testing/bdd";
 import { once } from "node:events";
 import net from "node:net";
-import { errnoCode } from "../ffi/errno.ts";
-import { arch, os } from "../ffi/platform.ts";
-import { inSteps } from "../ffi/posix.ts";
-import { select } from "../ffi/select.ts";
+import { errnoCode } from "../ffi/os/errno.ts";
+import { arch, os } from "../ffi/os/platform.ts";
+import { inSteps } from "../ffi/os/posix.ts";
+import { select } from "../ffi/os/select.ts";
 import {
   type Address,
   AF_INET,
@@ -69,7 +69,7 @@ import {
   SOL_SOCKET,
   TCP_NODELAY,
   write,
-} from "../ffi/socket.ts";
+} from "../ffi/socket/mod.ts";
 import {
   BROKEN_CODES,
   bytes,
@@ -171,7 +171,7 @@ function hasInet6(): boolean {
 }
 
 /** Where other programs import the module from. */
-const SOCKET = JSON.stringify(new URL("../ffi/socket.ts", import.meta.url).href);
+const SOCKET = JSON.stringify(new URL("../ffi/socket/mod.ts", import.meta.url).href);
 
 /** Address of this machine on which a new socket may be bound, for each family. */
 const LOOPBACK: Readonly<Record<number, string>> = { [AF_INET]: "127.0.0.1", [AF_INET6]: "::1" };

@@ -8,11 +8,11 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { it } from "@std/testing/bdd";
 import type { BaseSelector, FileObject } from "../mod.ts";
-import { EpollInstance } from "../ffi/epoll.ts";
-import { arch, os } from "../ffi/platform.ts";
-import { isOpen } from "../ffi/descriptor.ts";
-import { AF_INET, close, pipe, Socket, socketpair } from "../ffi/socket.ts";
-import { PAIR_FAMILY } from "../ffi/sys.ts";
+import { EpollInstance } from "../ffi/os/epoll.ts";
+import { arch, os } from "../ffi/os/platform.ts";
+import { isOpen } from "../ffi/os/descriptor.ts";
+import { AF_INET, close, pipe, Socket, socketpair } from "../ffi/socket/mod.ts";
+import { PAIR_FAMILY } from "../ffi/os/sys.ts";
 
 /** Whether descriptors are sockets only, and what a Unix has beside them is not there. */
 export const isWindows: boolean = os === "windows";

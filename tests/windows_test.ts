@@ -14,8 +14,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { EAGAIN, EBADF, EOPNOTSUPP, errnoCode } from "../ffi/errno.ts";
-import { CountedSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, select } from "../ffi/select.ts";
+import { EAGAIN, EBADF, EOPNOTSUPP, errnoCode } from "../ffi/os/errno.ts";
+import { CountedSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, select } from "../ffi/os/select.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -38,9 +38,9 @@ import {
   socketpair,
   SOL_SOCKET,
   write,
-} from "../ffi/socket.ts";
-import * as winsock from "../ffi/winsock.ts";
-import { Timeval } from "../ffi/timeout.ts";
+} from "../ffi/socket/mod.ts";
+import * as winsock from "../ffi/os/winsock.ts";
+import { Timeval } from "../ffi/os/timeout.ts";
 import { EpollSelector, EVENT_READ, EVENT_WRITE, PollSelector, SelectSelector } from "../mod.ts";
 import { bytes, Cleanup, elapsedMs, isWindows, readyFds, RESET_ON_CLOSE, skip, test as declare, text } from "./util.ts";
 
@@ -89,7 +89,7 @@ async function fakeWinsock(cleanup: Cleanup): Promise<FakeWinsock> {
   cleanup.defer(() => Object.assign(Deno, { dlopen }));
   cleanup.defer(() => Object.assign(fake, { calls: [], results: {}, writes: {} }));
   Object.assign(Deno, { dlopen: () => ({ symbols }) });
-  return { ...fake, module: await import("../ffi/winsock.ts?fake") };
+  return { ...fake, module: await import("../ffi/os/winsock.ts?fake") };
 }
 
 function bytesOf(view: ArrayBufferView): Uint8Array {

@@ -47,13 +47,13 @@
  * @module
  */
 
-import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "./errno.ts";
-import { checkInt, filenoOf, show } from "./arguments.ts";
-import { os } from "./platform.ts";
+import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "../os/errno.ts";
+import { checkInt, filenoOf, show } from "../os/arguments.ts";
+import { os } from "../os/platform.ts";
 import { resolve } from "./resolve.ts";
-import { select } from "./select.ts";
+import { select } from "../os/select.ts";
 import { type Address, checkAddress, decodeAddress, showAddress } from "./sockaddr.ts";
-import * as sys from "./sys.ts";
+import * as sys from "../os/sys.ts";
 import {
   AF_INET,
   AF_UNIX,
@@ -64,7 +64,7 @@ import {
   SOCKADDR_STORAGE_SIZE,
   SOL_SOCKET,
   SOMAXCONN,
-} from "./socket_constants.ts";
+} from "../os/socket_constants.ts";
 
 export { OSError };
 export { type AddressHints, type AddressInfo, getaddrinfo } from "./resolve.ts";
@@ -123,7 +123,7 @@ export {
   TCP_KEEPIDLE,
   TCP_KEEPINTVL,
   TCP_NODELAY,
-} from "./socket_constants.ts";
+} from "../os/socket_constants.ts";
 
 /** Shut down the half that receives. */
 export const SHUT_RD = 0;

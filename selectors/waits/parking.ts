@@ -8,13 +8,13 @@
  * @module
  */
 
-import { check, EBADF } from "../ffi/errno.ts";
-import { type Os, os } from "../ffi/platform.ts";
-import { PollSet } from "../ffi/poll.ts";
-import { SelectSet } from "../ffi/select.ts";
-import { isInterruption } from "../ffi/timeout.ts";
-import { wake, Waker } from "../ffi/waker.ts";
-import { EVENT_READ, flagsOf, setsOf } from "./events.ts";
+import { check, EBADF } from "../../ffi/os/errno.ts";
+import { type Os, os } from "../../ffi/os/platform.ts";
+import { PollSet } from "../../ffi/os/poll.ts";
+import { SelectSet } from "../../ffi/os/select.ts";
+import { isInterruption } from "../../ffi/os/timeout.ts";
+import { wake, Waker } from "../../ffi/os/waker.ts";
+import { EVENT_READ, flagsOf, setsOf } from "../events.ts";
 
 /** Puts a descriptor into the set of the blocked call, for events of a selector. */
 export type Enlist = (fd: number, events: number) => void;

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { errnoCell, errnoCode, lazyResolver, OSError, result } from "./errno.ts";
-import { checkInt, show } from "./arguments.ts";
-import { lazy, openLibrary, type Os, os } from "./platform.ts";
+import { errnoCell, errnoCode, lazyResolver, OSError, result } from "../os/errno.ts";
+import { checkInt, show } from "../os/arguments.ts";
+import { lazy, openLibrary, type Os, os } from "../os/platform.ts";
 import {
   type Address,
   checkPort,
@@ -19,7 +19,7 @@ import {
   showAddress,
   SOCKADDR,
 } from "./sockaddr.ts";
-import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "./socket_constants.ts";
+import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "../os/socket_constants.ts";
 
 /** Which numbers and which layout of getaddrinfo() a system has: glibc's alone are other than those of the BSDs. */
 function kindOf(system: Os): "linux" | "windows" | "bsd" {

@@ -37,8 +37,8 @@
  * @module
  */
 
-export { type FileObject, KeyError } from "./arguments.ts";
-export { Devpoll } from "./devpoll.ts";
+export { type FileObject, KeyError } from "../os/arguments.ts";
+export { Devpoll } from "../os/devpoll.ts";
 export {
   Epoll,
   EPOLL_CLOEXEC,
@@ -57,8 +57,8 @@ export {
   EPOLLWAKEUP,
   EPOLLWRBAND,
   EPOLLWRNORM,
-} from "./epoll.ts";
-export { OSError } from "./errno.ts";
+} from "../os/epoll.ts";
+export { OSError } from "../os/errno.ts";
 export {
   Kevent,
   KQ_EV_ADD,
@@ -109,7 +109,7 @@ export {
   KQ_NOTE_TRIGGER,
   KQ_NOTE_WRITE,
   Kqueue,
-} from "./kqueue.ts";
+} from "../os/kqueue.ts";
 export {
   Poll,
   POLLERR,
@@ -124,6 +124,6 @@ export {
   POLLRDNORM,
   POLLWRBAND,
   POLLWRNORM,
-} from "./poll.ts";
-export { select } from "./select.ts";
-export { type Timeout } from "./timeout.ts";
+} from "../os/poll.ts";
+export { select } from "../os/select.ts";
+export { type Timeout } from "../os/timeout.ts";

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { lazyResolver } from "./errno.ts";
-import { show } from "./arguments.ts";
-import { type Os, os } from "./platform.ts";
-import { AF_INET, AF_INET6, AF_UNIX, familyOf, hasLength } from "./socket_constants.ts";
+import { lazyResolver } from "../os/errno.ts";
+import { show } from "../os/arguments.ts";
+import { type Os, os } from "../os/platform.ts";
+import { AF_INET, AF_INET6, AF_UNIX, familyOf, hasLength } from "../os/socket_constants.ts";
 
 /** An IPv4 or IPv6 address, or a name that stands for one, and a port; the shape of a `Deno.NetAddr`. */
 export interface InetAddress {
