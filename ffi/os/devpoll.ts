@@ -11,7 +11,7 @@ import { filenoOf, type FileObject, KeyError, show } from "./arguments.ts";
 import { checkOpen } from "./descriptor.ts";
 import { type Functions, hasLibrary, lazySystem, os } from "./platform.ts";
 import { checkedMask, POLLFD, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "./poll.ts";
-import { isInterruption, retryInterrupted, toIntMs } from "./timeout.ts";
+import { isInterruption, retryUntil, toIntMs } from "./timeout.ts";
 
 export { POLLNVAL };
 
@@ -315,7 +315,7 @@ export class Devpoll implements Disposable {
       throw new RangeError(`Cannot wait for ${show(timeoutMs)} milliseconds: use a number from -1 to ${INT_MAX}`);
     }
     const wanted = this.#registered.size;
-    const count = retryInterrupted(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.wait(ms, wanted));
+    const count = retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.wait(ms, wanted));
     check(count, "ioctl", instance.fd);
     return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.reventsAt(index)]);
   }

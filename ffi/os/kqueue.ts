@@ -8,7 +8,15 @@
 import { check, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
 import { filenoOf, type FileObject, show } from "./arguments.ts";
 import { arch, lazySystem, type Os, os } from "./platform.ts";
-import { isInterruption, type Timeout, timeoutToMs, Timespec } from "./timeout.ts";
+import {
+  deadlineAfter,
+  isInterruption,
+  leftUntil,
+  monotonicMs,
+  type Timeout,
+  timeoutToMs,
+  Timespec,
+} from "./timeout.ts";
 
 /** Where the fields of a `struct kevent` are, in bytes. `flags` follows `filter`, and so tells how wide both are. */
 export interface KeventLayout {
@@ -406,9 +414,6 @@ const COUNTS = [0n, 1n, 2n] as const;
 /** A `struct timespec` of no time. */
 const NO_TIME = new Int32Array(4);
 
-/** From here on a wait is for ever: macOS takes no more than 100,000,000 seconds. */
-const FOREVER_MS = 100_000_000 * 1000;
-
 /** A kqueue descriptor and its event buffer, with numbers in and out: a negative result is `-errno`. */
 export class KqueueInstance {
   /** Number of the kqueue descriptor. */
@@ -546,7 +551,7 @@ export class KqueueInstance {
    * @param timeoutMs Milliseconds, rounded up to nanoseconds
    */
   wait(timeoutMs: number): number {
-    const timeout = timeoutMs === 0 ? NO_TIME : timeoutMs >= FOREVER_MS ? null : this.#timespec.set(timeoutMs);
+    const timeout = timeoutMs === 0 ? NO_TIME : timeoutMs === Infinity ? null : this.#timespec.set(timeoutMs);
     return result(
       this.#functions.keventAt(this.fd, null, 0n, this.#address, this.#roomCount, timeout),
       errnoCell[0]!,
@@ -578,7 +583,7 @@ export class KqueueInstance {
    */
   control(changes: Uint8Array<ArrayBuffer>, events: Uint8Array<ArrayBuffer>, timeoutMs: number): number {
     const { size } = this.system.kevent;
-    const timeout = timeoutMs >= FOREVER_MS ? null : this.#timespec.set(timeoutMs);
+    const timeout = timeoutMs === Infinity ? null : this.#timespec.set(timeoutMs);
     const [changeCount, eventCount] = [BigInt(changes.length / size), BigInt(events.length / size)];
     return result(
       this.#functions.kevent(this.fd, changes, changeCount, events, eventCount, timeout),
@@ -805,12 +810,13 @@ export class Kqueue implements Disposable {
     const timeoutMs = timeoutToMs(timeout);
     if (timeoutMs < 0) throw new RangeError(`Cannot wait for ${show(timeout)}: the timeout must not be negative`);
     const events = new Uint8Array(maxEvents * kevent.size);
-    const deadline = performance.now() + timeoutMs;
+    const deadlineMs = deadlineAfter(timeoutMs);
     let changes = encode(kevents, kevent);
-    for (let left = timeoutMs;; left = Math.max(deadline - performance.now(), 0)) {
-      const count = instance.control(changes, events, left);
-      if (!isInterruption(count)) return decode(events, check(count, "kevent", instance.fd), kevent);
-      changes = new Uint8Array(0); // they have been made: "all changes contained in the changelist have been applied"
+    for (let leftMs = timeoutMs;; leftMs = leftUntil(deadlineMs)) {
+      const count = instance.control(changes, events, leftMs);
+      const isOver = count !== 0 || maxEvents === 0 || leftMs === 0 || monotonicMs() >= deadlineMs;
+      if (isOver && !isInterruption(count)) return decode(events, check(count, "kevent", instance.fd), kevent);
+      changes = new Uint8Array(0); // kevent(2): "all changes contained in the changelist have been applied"
     }
   }
 

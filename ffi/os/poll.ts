@@ -6,7 +6,7 @@
 
 import { check, ENOENT, errnoCell, lazyLibc, OSError, result } from "./errno.ts";
 import { filenoOf, type FileObject, KeyError, show } from "./arguments.ts";
-import { retryInterrupted, Timespec, toIntMs } from "./timeout.ts";
+import { retryUntil, Timespec, toIntMs } from "./timeout.ts";
 
 /**
  * struct pollfd {
@@ -157,6 +157,13 @@ export class PollSet {
     return asidePpoll().ppoll(this.#pollfds, this.#nfds, this.#timespec.set(timeoutMs), null);
   }
 
+  /** Returns the descriptors that the last wait has named. */
+  named(): number[] {
+    const fds: number[] = [];
+    for (let slot = 0; slot < this.#size; slot++) if (this.reventsAt(slot) !== 0) fds.push(this.fdAt(slot));
+    return fds;
+  }
+
   /** The descriptor in a slot. */
   fdAt(slot: number): number {
     const fd = this.#pollfds[slot * STRIDE + FD]!;
@@ -257,7 +264,7 @@ export class Poll {
     }
     if (timeoutMs !== timeoutMs) throw new RangeError("Cannot wait for NaN milliseconds");
     const set = this.#set;
-    let left = check(retryInterrupted(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => set.wait(ms)), "poll");
+    let left = check(retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => set.wait(ms)), "poll");
     const ready: [fd: number, events: number][] = [];
     for (let slot = 0; left > 0; slot++) {
       const revents = set.reventsAt(slot);

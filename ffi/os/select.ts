@@ -5,10 +5,10 @@
  */
 
 import { checkOpen } from "./descriptor.ts";
-import { check, EAGAIN, EBADF, ENOTSOCK, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
+import { check, EBADF, ENOTSOCK, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
 import { filenoOf, type FileObject, show } from "./arguments.ts";
 import { lazy, type Os, os } from "./platform.ts";
-import { retryInterrupted, type Timeout, timeoutToMs, Timespec, Timeval } from "./timeout.ts";
+import { retryUntil, type Timeout, timeoutToMs, Timespec, Timeval } from "./timeout.ts";
 
 /** The name of pselect() where it has more than one: the plain one of macOS refuses descriptors above FD_SETSIZE. */
 const PSELECT: Readonly<Partial<Record<Os, string>>> = { darwin: "pselect$DARWIN_EXTSN", netbsd: "__pselect50" };
@@ -316,16 +316,6 @@ export class CountedSelectSet implements SelectSet {
 
   wait(timeoutMs: number): number {
     const count = this.#wait(timeoutMs);
-    this.#where.clear();
-    if (count > 0) {
-      for (const [index, set] of this.#ready.entries()) {
-        for (let at = 0; at < set.size; at++) {
-          this.#where.set(set.at(at), (this.#where.get(set.at(at)) ?? 0) | (1 << index));
-        }
-      }
-    }
-    // The clock of a wait is coarser than the program's, and may be over a little early: who waits looks at his own.
-    if (count === 0 && timeoutMs > 0) return -EAGAIN;
     // What is no socket is as good as closed.
     return count === -ENOTSOCK ? -EBADF : count;
   }
@@ -338,6 +328,7 @@ export class CountedSelectSet implements SelectSet {
 
   /** Copies of the three sets, for the system to overwrite. */
   #load(): [Loaded, Loaded, Loaded] {
+    this.#where.clear();
     const [read, write, except] = this.#ready;
     return [read.load(this.#wanted[0]), write.load(this.#wanted[1]), except.load(this.#wanted[2])];
   }
@@ -354,12 +345,23 @@ export class CountedSelectSet implements SelectSet {
     return result(select(0, reads, writes, excepts, timeval), WSAGetLastError());
   }
 
-  ready<T>(_count: number, make: (fd: number, where: number) => T): T[] {
-    return Array.from(this.#where, ([fd, where]) => make(fd, where));
+  ready<T>(count: number, make: (fd: number, where: number) => T): T[] {
+    return count === 0 ? [] : Array.from(this.#byFd(), ([fd, where]) => make(fd, where));
   }
 
   isReady(fd: number, where: number): boolean {
-    return ((this.#where.get(fd) ?? 0) & where) !== 0;
+    return ((this.#byFd().get(fd) ?? 0) & where) !== 0;
+  }
+
+  /** The sets that the last wait has overwritten, by descriptor. */
+  #byFd(): ReadonlyMap<number, number> {
+    if (this.#where.size > 0) return this.#where;
+    for (const [index, set] of this.#ready.entries()) {
+      for (let at = 0; at < set.size; at++) {
+        this.#where.set(set.at(at), (this.#where.get(set.at(at)) ?? 0) | (1 << index));
+      }
+    }
+    return this.#where;
   }
 }
 
@@ -421,7 +423,7 @@ export function select<R extends FileObject, W extends FileObject, X extends Fil
   if (where.size > 0) checkOpen([...where.keys()].reduce((one, other) => Math.max(one, other)), "select");
   const set = new SelectSet();
   for (const [fd, bits] of where) set.set(fd, bits);
-  check(retryInterrupted(timeoutMs, (ms) => set.wait(ms)), "select");
+  check(retryUntil(timeoutMs, (ms) => set.wait(ms)), "select");
   const ready = lists.map((list, index) => list.filter((_, at) => set.isReady(fds[index]![at]!, 1 << index)));
   return ready as unknown as [R[], W[], X[]];
 }

@@ -13,11 +13,30 @@ import { EAGAIN, EINTR } from "./errno.ts";
  */
 export type Timeout = number | null | Temporal.DurationLike;
 
-/** The longest that a C `int` of milliseconds can say, 24.8 days. */
+/** The longest wait in a C `int` of milliseconds: 24.8 days. */
 const MAX_INT_MS = 0x7fff_ffff;
 
-/** The longest that is written into a timespec: 68 years. */
-const MAX_SECONDS = 0x7fff_ffff;
+/** The longest wait in a timespec or timeval, 3.2 years: macOS rejects a longer one. */
+const MAX_SECONDS = 100_000_000;
+
+/**
+ * Returns milliseconds of a clock that never steps, unlike the wall clock.
+ *
+ * Bound when the module loads, so that fake timers in user tests do not affect it.
+ */
+export const monotonicMs: () => number = performance.now.bind(performance);
+
+/** Returns the time at which a wait of `timeoutMs` milliseconds from now ends; no clock is read for 0 and `Infinity`. */
+export function deadlineAfter(timeoutMs: number): number {
+  if (timeoutMs <= 0) return -Infinity;
+  return timeoutMs === Infinity ? Infinity : monotonicMs() + timeoutMs;
+}
+
+/** Returns the milliseconds left until a deadline, at least 0. */
+export function leftUntil(deadlineMs: number): number {
+  if (deadlineMs === -Infinity) return 0;
+  return deadlineMs === Infinity ? Infinity : Math.max(deadlineMs - monotonicMs(), 0);
+}
 
 /**
  * Gives a timeout in milliseconds: `Infinity` for ever, negative if the caller gave less than nothing.
@@ -41,7 +60,7 @@ function durationToMs(duration: Temporal.DurationLike): number {
   throw new RangeError(`Cannot wait for ${exact}: use days, hours and less, whose lengths depend on no calendar`);
 }
 
-/** Rounds up to what a C `int` of milliseconds can say: -1 for ever, and never less than was asked. */
+/** Rounds up to whole milliseconds in a C `int`: -1 waits for ever, and a longer wait than 24.8 days has to be repeated. */
 export function toIntMs(timeoutMs: number): number {
   if (timeoutMs === Infinity) return -1;
   return Math.min(Math.ceil(timeoutMs), MAX_INT_MS) | 0; // -0 is no int
@@ -62,11 +81,15 @@ export class Timespec {
 
   /** Writes a finite number of milliseconds, rounded up to whole nanoseconds, and gives the bytes. */
   set(timeoutMs: number): Int32Array<ArrayBuffer> {
-    let seconds = Math.min(Math.floor(timeoutMs / 1000), MAX_SECONDS);
+    let seconds = Math.floor(timeoutMs / 1000);
     let nanoseconds = Math.min(Math.ceil((timeoutMs - seconds * 1000) * 1e6), 1e9);
     if (nanoseconds === 1e9) {
-      nanoseconds = seconds < MAX_SECONDS ? 0 : 999_999_999;
-      seconds = Math.min(seconds + 1, MAX_SECONDS);
+      nanoseconds = 0;
+      seconds++;
+    }
+    if (seconds >= MAX_SECONDS) {
+      nanoseconds = 0;
+      seconds = MAX_SECONDS;
     }
     // The upper halves stay 0: neither number needs more than 31 bits, and both architectures are little-endian.
     this.buffer[TIMESPEC.tv_sec / 4] = seconds;
@@ -110,18 +133,20 @@ export function isInterruption(outcome: number): boolean {
 }
 
 /**
- * Waits, as Python's PEP 475 asks: again, if interrupted, for what is left of the time.
+ * Repeats a system call until it finds something or the time is over.
  *
- * Deno's JavaScript signal listeners run only after the wait is over.
+ * A signal may interrupt the call (Python's PEP 475), its longest timeout may be shorter than `timeoutMs`, and some clocks
+ * return early. Deno's signal listeners run only after the wait.
  *
  * @param timeoutMs Milliseconds, `Infinity` for ever
- * @param wait Waits for so many milliseconds and gives a count or `-errno`
- * @returns The first outcome that is no interruption
+ * @param wait Waits up to the given milliseconds and returns a count or `-errno`
+ * @returns The count, or the first `-errno` that is not an interruption
  */
-export function retryInterrupted(timeoutMs: number, wait: (timeoutMs: number) => number): number {
-  const deadline = performance.now() + timeoutMs;
-  for (let left = timeoutMs;; left = Math.max(deadline - performance.now(), 0)) {
-    const outcome = wait(left);
-    if (!isInterruption(outcome)) return outcome;
+export function retryUntil(timeoutMs: number, wait: (timeoutMs: number) => number): number {
+  const deadlineMs = deadlineAfter(timeoutMs);
+  for (let leftMs = timeoutMs;; leftMs = leftUntil(deadlineMs)) {
+    const outcome = wait(leftMs);
+    if (isInterruption(outcome)) continue;
+    if (outcome !== 0 || leftMs === 0 || monotonicMs() >= deadlineMs) return outcome;
   }
 }

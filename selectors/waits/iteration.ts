@@ -4,6 +4,7 @@
  * @module
  */
 
+import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
 
 /** Where an iteration gets its entries from. */
@@ -99,12 +100,12 @@ export class Iteration<Entry> implements AsyncIterableIterator<Entry, undefined,
 
   async #wait(): Promise<IteratorResult<Entry, undefined>> {
     try {
-      const deadlineMs = performance.now() + this.#timeoutMs;
+      const deadlineMs = deadlineAfter(this.#timeoutMs);
       for (;;) {
         if (isTurnOver()) await nextTurn();
         const entry = this.#take();
         if (entry !== undefined) return { value: entry, done: false };
-        if (this.#hasEnded || this.#source.isOver() || performance.now() >= deadlineMs) break;
+        if (this.#hasEnded || this.#source.isOver() || monotonicMs() >= deadlineMs) break;
         this.#refill(await this.#source.wait(deadlineMs, this.#isLeft));
       }
     } catch (error) {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { monotonicMs } from "../../ffi/os/timeout.ts";
+
 /** How long a turn may be, in milliseconds: timers, I/O and signals of others wait for so long. */
 const TURN_MS = 1;
 
@@ -16,8 +18,8 @@ const UNTIMED = 8;
  */
 const TURNS = 16;
 
-// Not a method of Date at the time of a call: a test of somebody's may have put a false clock there.
-const now = Date.now;
+// Captured at load time, so that fake timers in user tests do not affect it.
+const setImmediate = globalThis.setImmediate;
 
 // When the turn was first asked for, or -1 if it was not yet.
 let startMs = -1;
@@ -32,9 +34,9 @@ let giving: Promise<void> | null = null;
 export function isTurnOver(): boolean {
   if (--untimed > 0) return false;
   if (startMs === -1) {
-    startMs = now();
+    startMs = monotonicMs();
     setImmediate(begin);
-  } else if (now() - startMs >= TURN_MS) {
+  } else if (monotonicMs() - startMs >= TURN_MS) {
     return true;
   }
   untimed = UNTIMED;
