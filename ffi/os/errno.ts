@@ -173,6 +173,10 @@ export const ENOSYS: number = errnoOf("ENOSYS");
 export const ECONNABORTED: number = errnoOf("ECONNABORTED");
 /** Number of "connection reset by peer". */
 export const ECONNRESET: number = errnoOf("ECONNRESET");
+/** Number of "cannot allocate memory". */
+export const ENOMEM: number = errnoOf("ENOMEM");
+/** Number of "no buffer space available". */
+export const ENOBUFS: number = errnoOf("ENOBUFS");
 /** Number of "operation now in progress". */
 export const EINPROGRESS: number = errnoOf("EINPROGRESS");
 

@@ -1,43 +1,55 @@
 /**
- * What ends a wait from outside: a pair of sockets, one end of which is waited for, while the other is sent to.
+ * Wakes a waiting selector: the selector watches one end of a socket pair, and {@linkcode wake} sends to the other.
+ *
+ * ## Why a pair is never closed
+ *
+ * A handle outlives its selector in every Worker that was told it. If the descriptor behind it were closed, the system
+ * would give its number to another file, and a late `wake()` would reach a stranger: an empty datagram ends a
+ * SOCK_SEQPACKET connection, and a byte damages a stream. So {@linkcode lendWaker} keeps each pair for the next selector,
+ * and gives every lending a serial number, which is part of the handle and the content of each datagram. A datagram
+ * with an earlier serial comes from a handle whose selector is closed, and wakes nobody.
  *
  * @module
  */
 
-import { check } from "./errno.ts";
-import { filenoOf } from "./arguments.ts";
-import { type Os, os } from "./platform.ts";
+import { show } from "./arguments.ts";
+import { check, EAGAIN, EINTR, ENOBUFS, ENOMEM, OSError } from "./errno.ts";
 import { SOCK_DGRAM } from "./socket_constants.ts";
 import * as sys from "./sys.ts";
 
-/**
- * What is sent: a datagram with nothing in it.
- *
- * The number that is sent to outlives its socket in whoever was told it, and may be another's by then. To send nothing
- * does nothing to a stream, and fails where there is no socket, so that a late call harms nobody: an eventfd or a pipe
- * would write into what is not theirs. On other systems nobody has seen yet whether an empty datagram counts as something
- * to read, above all for kqueue: there a byte is sent, and a late call may write it into a stranger's socket.
- */
-const CALL = new Uint8Array(({ linux: 0, android: 0, windows: 0 } as Partial<Record<Os, number>>)[os] ?? 1);
+/** A handle is a serial number times this, plus a descriptor. */
+const SERIAL_UNIT = 2 ** 31;
 
-/** Greater than the queue of a Unix socket: what is left in a longer one wakes once more, and harms nobody. */
+/** Serial numbers go round here, since a handle has to be a safe integer. */
+const MAX_SERIAL = 2 ** 21;
+
+/** Longer than the queue of a Unix socket. A longer queue wakes the selector once more, which is harmless. */
 const MAX_CALLS = 1024;
 
-const space = new Uint8Array(1);
+/** The shortest queue of datagrams on any system: from here on a queue may have been full and have refused a call. */
+const MIN_QUEUE = 8;
 
-/** A pair of sockets for waking. */
+/** Calls of send() until a lack of memory is reported. */
+const MAX_TRIES = 100;
+
+const sent = new Uint32Array(1);
+const sentBytes = new Uint8Array(sent.buffer);
+const received = new Uint32Array(1);
+const receivedBytes = new Uint8Array(received.buffer);
+
+/** A socket pair for waking. */
 export class Waker {
-  /** Number of the end that becomes readable. */
+  /** Descriptor that becomes readable. */
   readonly fd: number;
-  /** Number of the end that {@linkcode wake} sends to. */
-  readonly handle: number;
+  readonly #sender: number;
+  #serial = 1;
 
-  /** Makes the pair. */
+  /** Creates the pair. */
   constructor() {
     const pair = new Int32Array(2);
     check(sys.socketpair(sys.PAIR_FAMILY, SOCK_DGRAM, 0, pair), "socketpair");
     this.fd = pair[0]!;
-    this.handle = pair[1]!;
+    this.#sender = pair[1]!;
     try {
       for (const fd of pair) check(sys.setBlocking(fd, false), "setBlocking", fd);
     } catch (error) {
@@ -46,27 +58,72 @@ export class Waker {
     }
   }
 
-  /** Takes every call that has come, so that the end is no longer readable. */
-  drain(): void {
-    for (let calls = 0; calls < MAX_CALLS && sys.recv(this.fd, space, 0) >= 0; calls++);
+  /** Number for {@linkcode wake}. */
+  get handle(): number {
+    return this.#serial * SERIAL_UNIT + this.#sender;
   }
 
-  /** Closes both ends. */
+  /** Makes {@linkcode fd} readable; returns `-errno` if the system has no room for the datagram, and 0 otherwise. */
+  call(): number {
+    return call(this.#sender, this.#serial);
+  }
+
+  /** Takes every call from the queue, and returns whether one of them was made with the present handle. */
+  drain(): boolean {
+    let isCalled = false;
+    let calls = 0;
+    for (; calls < MAX_CALLS && sys.recv(this.fd, receivedBytes, 0) >= 0; calls++) {
+      if (received[0] === this.#serial) isCalled = true;
+    }
+    return isCalled || calls >= MIN_QUEUE;
+  }
+
+  /** Keeps the pair for the next {@linkcode lendWaker}; its present handle wakes nobody from now on. */
+  giveBack(): void {
+    this.drain();
+    this.#serial = this.#serial % MAX_SERIAL + 1;
+    spare.push(this);
+  }
+
+  /** Closes both ends of a pair whose handle nobody was told. */
   close(): void {
     sys.close(this.fd);
-    sys.close(this.handle);
+    sys.close(this.#sender);
+  }
+}
+
+/** Pairs that were given back. */
+const spare: Waker[] = [];
+
+/**
+ * Returns a pair that was given back, or a new one.
+ *
+ * @throws {OSError} EMFILE if too many descriptors are open
+ */
+export function lendWaker(): Waker {
+  return spare.pop() ?? new Waker();
+}
+
+function call(sender: number, serial: number): number {
+  for (let tries = 1;; tries++) {
+    sent[0] = serial;
+    const outcome = sys.send(sender, sentBytes, 0);
+    // A full queue already holds calls that wake.
+    if (outcome >= 0 || outcome === -EAGAIN) return 0;
+    const isTransient = outcome === -EINTR || outcome === -ENOBUFS || outcome === -ENOMEM;
+    if (!isTransient || tries === MAX_TRIES) return outcome;
   }
 }
 
 /**
  * Wakes the selector whose `wakeHandle` this is, from any Worker.
  *
- * It is sticky and coalesced: the wait that goes on, or else the next one, returns at once, with whatever is ready; any
- * number of calls before that count as one. A handle whose selector was closed wakes nobody. On Linux, Android and Windows
- * it does no harm either, if the number is another socket's by then; on other systems let no handle outlive its selector.
+ * The wait that goes on, or else the next one, returns at once with the entries that are ready. Any number of calls before
+ * that count as one. A handle whose selector is closed wakes nobody and does no harm, however late the call.
  *
- * @param handle What `selector.wakeHandle` gave, here or in another Worker
- * @throws {RangeError} if it is no number of a descriptor
+ * @param handle The `wakeHandle` of a selector, here or in another Worker
+ * @throws {RangeError} if `handle` is not a wake handle
+ * @throws {OSError} ENOBUFS or ENOMEM if the system has no memory for a datagram, also when asked again
  *
  * @example Usage
  * ```ts
@@ -74,12 +131,16 @@ export class Waker {
  * import { assertEquals } from "@std/assert";
  *
  * using selector = new DefaultSelector();
- * const handle = selector.wakeHandle; // to be posted to a Worker
+ * const handle = selector.wakeHandle; // post it to a Worker
  * wake(handle); // there
  * assertEquals(selector.select(), []);
  * ```
  */
 export function wake(handle: number): void {
-  // A full queue is as good as one call more, and of a closed socket there is nothing to say.
-  sys.send(filenoOf(handle), CALL, 0);
+  const serial = typeof handle === "number" ? Math.floor(handle / SERIAL_UNIT) : 0;
+  if (!Number.isSafeInteger(handle) || serial < 1 || serial > MAX_SERIAL) {
+    throw new RangeError(`Cannot wake ${show(handle)}: it is not the wakeHandle of a selector`);
+  }
+  const outcome = call(handle % SERIAL_UNIT, serial);
+  if (outcome === -ENOBUFS || outcome === -ENOMEM) throw new OSError("send", -outcome, `to wake handle ${handle}`);
 }
