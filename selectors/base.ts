@@ -6,8 +6,8 @@
 
 import { filenoOf, type FileObject, KeyError, show } from "../ffi/os/arguments.ts";
 import { EBADF, EINTR, OSError } from "../ffi/os/errno.ts";
-import { type Timeout, timeoutToMs } from "../ffi/os/timeout.ts";
-import { Waker } from "../ffi/os/waker.ts";
+import { deadlineAfter, leftUntil, monotonicMs, type Timeout, timeoutToMs } from "../ffi/os/timeout.ts";
+import { lendWaker, type Waker } from "../ffi/os/waker.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
 import { Iteration } from "./waits/iteration.ts";
 import { filenoOrNone, KeyTable, SelectorKey, SelectorMap } from "./keys.ts";
@@ -74,6 +74,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   readonly #view: SelectorMap<D, F> = new SelectorMap(this.#keys);
   readonly #closedFds = new Set<number>();
   readonly #returnsOnSignal: boolean;
+  // Keys whose file object no longer gave their descriptor when an iteration passed over them.
+  readonly #disowned = new WeakSet<SelectorKey<D, F>>();
+  // The result of the last wait that a signal ended.
+  #interruption: Ready<D, F>[] | null = null;
   #closed = false;
   // Whether it was neither closed nor ever woken, all that the commonest wait asks.
   #isPlain = true;
@@ -140,7 +144,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** What a wait gives that was interrupted. */
   protected interrupted(outcome: number): Ready<D, F>[] | null {
-    return this.#returnsOnSignal && outcome === -EINTR ? [] : null;
+    return this.#returnsOnSignal && outcome === -EINTR ? this.#interruption = [] : null;
   }
 
   /** Has asynchronous waits begin anew, since what {@linkcode waitable} stands for has changed. */
@@ -282,6 +286,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * The first wait of an isolate takes two descriptors, which are given back when its selectors are closed.
    *
+   * A Worker that is terminated while it waits runs no more code: its thread ends after at most two seconds, and its
+   * descriptors stay open until the process ends. To end such a Worker, {@linkcode wake} it, and let it close its selectors.
+   *
    * There is no `unref()`: Deno waits for every call that runs on its pool. Where a wait should not keep the program
    * alive, end it by a signal of an `AbortController` when the rest is done.
    *
@@ -307,15 +314,16 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * there.close();
    * ```
    */
-  selectAsync(timeout?: Timeout, { signal }: WaitOptions = {}): Promise<Ready<D, F>[]> {
+  selectAsync(timeout?: Timeout, options: WaitOptions = {}): Promise<Ready<D, F>[]> {
     try {
+      const { signal } = options;
       const timeoutMs = timeout === 0 ? 0 : Math.max(timeoutToMs(timeout), 0);
       this.#checkOpen("select");
       signal?.throwIfAborted();
       if (isTurnOver()) return this.#selectLater(timeoutMs, signal);
       const ready = this.#lookAside();
       if (this.#takeWakeup() || ready.length > 0 || timeoutMs === 0) return Promise.resolve(ready);
-      return this.#park(performance.now() + timeoutMs, signal);
+      return this.#park(deadlineAfter(timeoutMs), signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -375,7 +383,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
       current: (entry) => {
         const [key, events] = entry;
         const now = this.#keys.get(key.fd);
-        if (now === undefined || !isStill(now)) return undefined;
+        if (now === undefined || this.#isDisowned(now)) return undefined;
         if (now === key) return entry;
         // It was modified, if it was not registered again. What it still waits for is given: who modifies others all the
         // time would otherwise keep them from their turn for ever.
@@ -411,9 +419,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * The number by which any Worker can do what {@linkcode wakeup} does: `wake(handle)` there.
+   * Number with which any Worker can do what {@linkcode wakeup} does: `wake(handle)` there.
    *
-   * It is made when it is first asked for, and takes two descriptors until the selector is closed.
+   * It is made when it is first read, and takes two descriptors, which are kept for the next selector after this one is
+   * closed. It is not a descriptor.
    *
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -421,11 +430,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   get wakeHandle(): number {
     this.#checkOpen("give the wake handle");
     if (this.#waker === null) {
-      const waker = new Waker();
+      const waker = lendWaker();
       try {
         this.watch(waker.fd, EVENT_READ);
       } catch (error) {
-        waker.close();
+        waker.giveBack();
         throw error;
       }
       // No caller ever sees this key.
@@ -444,7 +453,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.#isPlain = false;
     this.#keys.clear();
     this.release();
-    this.#waker?.close();
+    this.#waker?.giveBack();
     if (this.#isTenant) parking.leave();
   }
 
@@ -475,6 +484,19 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.close();
   }
 
+  /**
+   * Tells whether a key's file object no longer gives its descriptor, the first time that an iteration meets it so.
+   *
+   * An earlier handler has closed the object then, and the entry is of before. If the descriptor is open all the same, as
+   * after `detach()`, the next wait reports it again, and the iteration gives it as `select()` does.
+   */
+  #isDisowned(key: SelectorKey<D, F>): boolean {
+    if (typeof key.fileobj === "number" || filenoOrNone(key.fileobj) === key.fd) return false;
+    if (this.#disowned.has(key)) return false;
+    this.#disowned.add(key);
+    return true;
+  }
+
   #drop(key: SelectorKey<D, F>): void {
     this.#keys.drop(key.fd);
     this.#closedFds.delete(key.fd);
@@ -491,12 +513,14 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     let timeoutMs = Math.max(timeoutToMs(timeout), 0);
     this.#checkOpen("select");
     if (this.#takeWakeup()) timeoutMs = 0;
-    // Neither to look nor to wait for ever needs a clock.
-    const hasEnd = timeoutMs > 0 && timeoutMs < Infinity;
-    const deadlineMs = hasEnd ? performance.now() + timeoutMs : 0;
-    for (let left = timeoutMs;; left = hasEnd ? Math.max(deadlineMs - performance.now(), 0) : timeoutMs) {
-      const ready = this.wait(left);
-      if (ready !== null) return this.#waker === null ? ready : this.#woken(ready);
+    const deadlineMs = deadlineAfter(timeoutMs);
+    for (let leftMs = timeoutMs;; leftMs = leftUntil(deadlineMs)) {
+      const ready = this.wait(leftMs);
+      if (ready === null) continue;
+      if (this.#waker !== null) this.#withoutWaker(ready);
+      // Without an entry the wait goes on: the longest timeout of the call may be over, and not that of the caller.
+      const isOver = ready.length > 0 || this.#takeWakeup() || leftMs === 0 || monotonicMs() >= deadlineMs;
+      if (isOver || ready === this.#interruption) return ready;
     }
   }
 
@@ -520,17 +544,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const { hidden } = this.#keys;
     const place = ready.findIndex(([key]) => key === hidden);
     if (place < 0) return ready;
-    this.#waker!.drain();
-    this.#isWoken = true;
-    this.#wakeups++;
+    if (this.#waker!.drain()) {
+      this.#isWoken = true;
+      this.#wakeups++;
+    }
     ready.splice(place, 1);
-    return ready;
-  }
-
-  /** As {@linkcode #withoutWaker}, where the wait ends in any case. */
-  #woken(ready: Ready<D, F>[]): Ready<D, F>[] {
-    this.#withoutWaker(ready);
-    this.#isWoken = false;
     return ready;
   }
 
@@ -551,7 +569,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** Waits asynchronously, from the next turn on. */
   async #selectLater(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
-    const deadlineMs = performance.now() + timeoutMs;
+    const deadlineMs = deadlineAfter(timeoutMs);
     await nextTurn();
     signal?.throwIfAborted();
     if (this.#closed) return [];
@@ -579,7 +597,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
           signal?.throwIfAborted();
           const isOver = this.#closed || isLeft?.() === true;
           const ready = isOver ? [] : this.#look();
-          if (!isOver && ready.length === 0 && wakeups === this.#wakeups && performance.now() < deadlineMs) {
+          if (!isOver && ready.length === 0 && wakeups === this.#wakeups && monotonicMs() < deadlineMs) {
             return false;
           }
           this.#isWoken = false;
@@ -622,11 +640,6 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const object = fileobj === undefined ? "" : typeof fileobj === "number" ? ` fd ${fileobj}` : ` ${show(fileobj)}`;
     throw new Deno.errors.BadResource(`Cannot ${action}${object}: the selector is closed`);
   }
-}
-
-/** Tells whether a file object still has the descriptor under which it was registered: it has none after it was closed. */
-function isStill(key: SelectorKey<unknown, FileObject>): boolean {
-  return typeof key.fileobj === "number" || filenoOrNone(key.fileobj) === key.fd;
 }
 
 function checkEvents(action: string, fileobj: FileObject, events: number): void {

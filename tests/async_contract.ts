@@ -12,13 +12,15 @@ import {
   assertEquals,
   assertGreaterOrEqual,
   assertLess,
+  assertNotEquals,
   assertRejects,
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { type BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, wake } from "../mod.ts";
-import type { Socket } from "../ffi/socket/mod.ts";
+import { os } from "../ffi/os/platform.ts";
+import { close, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, type Socket } from "../ffi/socket/mod.ts";
 import { bytes, Cleanup, skip, test as testDescriptors } from "./util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
@@ -249,12 +251,13 @@ export function asyncContract({ name, create, skips = {} }: AsyncContract): void
       return Promise.resolve();
     });
 
-    test("a handle that outlives its selector harms nobody", (selector, cleanup) => {
+    test("wake() with the handle of a closed selector reaches no other descriptor", (selector, cleanup) => {
       const handle = selector.wakeHandle;
       selector.close();
       wake(handle);
-      // The numbers are free now, and the lowest is given first.
-      const pairs = Array.from({ length: 4 }, () => cleanup.pair());
+      // The system gives the lowest free number first. A datagram would end a connection of SOCK_SEQPACKET.
+      const types = os === "windows" ? [SOCK_STREAM] : [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
+      const pairs = types.flatMap((type) => Array.from({ length: 4 }, () => cleanup.pair(undefined, type)));
       wake(handle);
       for (const socket of pairs.flat()) {
         socket.setBlocking(false);
@@ -263,12 +266,67 @@ export function asyncContract({ name, create, skips = {} }: AsyncContract): void
       return Promise.resolve();
     });
 
-    test("wake() refuses what is no handle", () => {
-      for (const strange of [-1, 1.5, NaN, 2 ** 31, 2 ** 32, Infinity]) {
-        assertThrows(() => wake(strange));
+    test("wake() with the handle of a closed selector wakes no selector made later", async (selector, cleanup) => {
+      const stale = selector.wakeHandle;
+      selector.close();
+      const later = cleanup.add(create());
+      assertNotEquals(later.wakeHandle, stale);
+      wake(stale);
+      const start = performance.now();
+      assertEquals(later.select(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 20);
+      const wait = later.selectAsync(0.02);
+      await nextTurns();
+      wake(stale);
+      assertEquals(await wait, []);
+      assertGreaterOrEqual(performance.now() - start, 40);
+      // A queue full of stale calls keeps no call of the present handle out.
+      for (let count = 0; count < 10_000; count++) wake(stale);
+      wake(later.wakeHandle);
+      assertEquals(later.select(), []);
+    });
+
+    test("selectAsync() rejects, and does not throw, for options that are no object", async (selector) => {
+      await assertRejects(() => selector.selectAsync(0, null as unknown as undefined), TypeError);
+    });
+
+    test("wake() rejects a number that is not a handle", (selector) => {
+      const { wakeHandle } = selector;
+      for (const strange of [-1, 0, 5, 1.5, NaN, 2 ** 31 - 1, 2 ** 53, Infinity, wakeHandle + 0.5, -wakeHandle, "7"]) {
+        assertThrows(() => wake(strange as number), RangeError, "Cannot wake");
       }
       return Promise.resolve();
     });
+  });
+
+  describe(`${name}: a file object that no longer gives its descriptor`, () => {
+    const changes: Record<string, (socket: Socket) => () => number> = {
+      "is detached": (socket) => () => (socket.detach(), -1),
+      "throws": () => () => {
+        throw new Error("no descriptor");
+      },
+      "gives another number": (socket) => () => socket.fileno() + 1,
+    };
+    for (const [what, changeOf] of Object.entries(changes)) {
+      test(`one that ${what} is reported alike by every wait`, async (selector, cleanup) => {
+        const [here, there] = cleanup.pair();
+        const fd = here.fileno();
+        let fileno = () => fd;
+        const key = selector.register({ fileno: () => fileno() }, EVENT_READ);
+        there.send(bytes("x"));
+        fileno = changeOf(here);
+        cleanup.defer(() => here.fileno() === -1 && close(fd));
+        assertEquals(selector.select(), [[key, EVENT_READ]]);
+        assertEquals(await selector.selectAsync(), [[key, EVENT_READ]]);
+        const seen: number[] = [];
+        for await (const [{ fd }] of selector.events({ timeout: 5 })) {
+          seen.push(fd);
+          if (seen.length === 3) break;
+        }
+        assertEquals(seen, [fd, fd, fd]);
+        selector.unregister(fd);
+      });
+    }
   });
 
   describe(`${name}: for await`, () => {

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { check, ENOSYS, EPERM, errnoCell, lazyLibc, result } from "./errno.ts";
+import { check, EBADF, ENOENT, ENOSYS, EPERM, errnoCell, lazyLibc, result } from "./errno.ts";
 import { filenoOf, type FileObject, show } from "./arguments.ts";
 import { type Arch, arch, os } from "./platform.ts";
-import { retryInterrupted, type Timeout, timeoutToMs, Timespec, toIntMs } from "./timeout.ts";
+import { retryUntil, type Timeout, timeoutToMs, Timespec, toIntMs } from "./timeout.ts";
 
 /**
  * Gives the layout of an event:
@@ -256,9 +256,9 @@ export class EpollInstance {
    * cannot be removed: `epoll_ctl` looks it up by the number. Only a new set is rid of it. See "Will closing a file
    * descriptor cause it to be removed from all epoll interest lists?" in epoll(7).
    *
-   * @param registrations What is to stay. One whose number no longer stands for what was registered is left out, which
-   * EPOLL_CTL_MOD on the old set tells.
-   * @returns Whether it was done; the kernel may have no descriptor, memory or room for a second set, and then all stays
+   * @param registrations Registrations to keep. One whose number now means another file is left out: EPOLL_CTL_MOD on the
+   * old set fails with ENOENT, or with EBADF if the number was closed.
+   * @returns True if it was done. The kernel may have no descriptor, memory or room for a second set; then all stays
    */
   rebuild(registrations: Iterable<readonly [fd: number, events: number, tag: number]>): boolean {
     const fd = result(this.#libc.epoll_create1(EPOLL_CLOEXEC), errnoCell[0]!);
@@ -266,8 +266,9 @@ export class EpollInstance {
     const fresh = new EpollInstance(fd);
     try {
       for (const [fd, events, tag] of registrations) {
-        const isStale = this.ctl(EPOLL_CTL_MOD, fd, events, tag) < 0;
-        if (!isStale && fresh.ctl(EPOLL_CTL_ADD, fd, events, tag) < 0) return false;
+        const outcome = this.ctl(EPOLL_CTL_MOD, fd, events, tag);
+        if (outcome === -ENOENT || outcome === -EBADF) continue;
+        if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, events, tag) < 0) return false;
       }
       return result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!) >= 0;
     } finally {
@@ -408,7 +409,7 @@ export class Epoll implements Disposable {
     }
     const wanted = maxevents === -1 ? DEFAULT_MAX_EVENTS : maxevents;
     instance.reserve(wanted);
-    const count = retryInterrupted(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.wait(ms, wanted));
+    const count = retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.wait(ms, wanted));
     check(count, "epoll_wait", instance.fd);
     return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.eventsAt(index)]);
   }

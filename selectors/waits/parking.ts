@@ -1,9 +1,15 @@
 /**
- * Where asynchronous waits stand until there is something to look at: one blocked call for all of an isolate.
+ * Parks the asynchronous waits of an isolate in one blocked call, until there is something to look at.
  *
- * Deno has a few dozen threads for calls that block, and files are read on them too. So all the waits of an isolate share
- * one of them: it waits for every descriptor that any of them waits for, and each selector is asked again when it returns.
- * What the call itself found is not used. Its errors are another thread's, and readiness may have passed.
+ * Deno runs blocking calls on a few dozen threads, and reads files on them too. So all the waits of an isolate share one
+ * of them: it waits for every descriptor that any of them waits for, and each selector looks for itself when it returns.
+ * The result of the call is not used otherwise: its errno belongs to another thread, and readiness may have passed.
+ *
+ * ## Returns that help nobody
+ *
+ * The call may name a descriptor that no selector finds ready: a stale epoll description for whose removal there is no
+ * descriptor, a hang-up that poll(2) always reports and select(2) does not, a number that was closed. It would
+ * return at once for ever. After a few such returns the descriptors that it names rest for a hundredth of a second.
  *
  * @module
  */
@@ -12,8 +18,8 @@ import { check, EBADF } from "../../ffi/os/errno.ts";
 import { type Os, os } from "../../ffi/os/platform.ts";
 import { PollSet } from "../../ffi/os/poll.ts";
 import { SelectSet } from "../../ffi/os/select.ts";
-import { isInterruption } from "../../ffi/os/timeout.ts";
-import { wake, Waker } from "../../ffi/os/waker.ts";
+import { isInterruption, leftUntil, monotonicMs } from "../../ffi/os/timeout.ts";
+import { Waker } from "../../ffi/os/waker.ts";
 import { EVENT_READ, flagsOf, setsOf } from "../events.ts";
 
 /** Puts a descriptor into the set of the blocked call, for events of a selector. */
@@ -21,7 +27,7 @@ export type Enlist = (fd: number, events: number) => void;
 
 /** A wait that stands here. */
 export interface ParkedWait {
-  /** When it is over, as `performance.now()` says; `Infinity` for never. */
+  /** Time at which it ends, by `monotonicMs()`; `Infinity` for never. */
   readonly deadlineMs: number;
 
   /** Names each descriptor that it waits for. */
@@ -39,8 +45,28 @@ interface ParkingSet {
   set(fd: number, events: number): void;
   wait(timeoutMs: number): number;
   waitAside(timeoutMs: number): Promise<number>;
+  /** Returns the descriptors that the last wait, which gave `count`, has named. */
+  named(count: number): number[];
   name: string;
 }
+
+/**
+ * The longest that one call blocks. A Worker that is terminated runs no more code, and its call ends by itself: so its
+ * thread does not stay for ever.
+ */
+const MAX_BLOCK_MS = 2_000;
+
+/** Returns in a row that helped nobody, after which the descriptors that they name rest. */
+const MAX_FRUITLESS = 3;
+
+/** Milliseconds for which such descriptors are left out. */
+const REST_MS = 10;
+
+/** Milliseconds until an interruption is sent again that the system had no memory for. */
+const RESEND_MS = 1;
+
+// Captured at load time, so that fake timers in user tests do not affect it.
+const setTimeout = globalThis.setTimeout;
 
 function pollSet(): ParkingSet {
   const set = new PollSet();
@@ -49,6 +75,7 @@ function pollSet(): ParkingSet {
     set: (fd, events) => set.set(fd, flagsOf(events)),
     wait: (timeoutMs) => set.wait(timeoutMs),
     waitAside: (timeoutMs) => set.waitAside(timeoutMs),
+    named: () => set.named(),
   };
 }
 
@@ -59,6 +86,7 @@ function selectSet(): ParkingSet {
     set: (fd, events) => set.set(fd, setsOf(events)),
     wait: (timeoutMs) => set.wait(timeoutMs),
     waitAside: (timeoutMs) => set.waitAside(timeoutMs),
+    named: (count) => set.ready(count, (fd) => fd),
   };
 }
 
@@ -72,11 +100,16 @@ let tenants = 0;
 let waker: Waker | null = null;
 let isRunning = false;
 let isBlocked = false;
+// Whether the waits have to be reviewed, and whether the blocked call has been told.
 let isDisturbed = false;
+let isCalled = false;
+// Returns in a row that helped nobody, and what the last one named.
+let fruitless = 0;
+let named: readonly number[] = [];
 
 /**
- * Says that a selector will have waits here, for which two descriptors are kept open from now on: a server whose clients
- * have taken all of them goes on waiting.
+ * Announces a selector that will have waits here, for which two descriptors are kept open from now on: a server whose
+ * clients have taken all others goes on waiting.
  *
  * @throws {OSError} EMFILE if too many are open already
  */
@@ -85,14 +118,14 @@ export function enter(): void {
   tenants++;
 }
 
-/** Says that a selector will have no more waits here; those that it has are yet to be reviewed. */
+/** Takes leave of a selector; its waits are yet to be reviewed. */
 export function leave(): void {
   tenants--;
   disturb();
   closeWaker();
 }
 
-/** Adds a wait, to be reviewed whenever something happens, until it is over. */
+/** Adds a wait, which is reviewed whenever something happens, until it is over. */
 export function park(wait: ParkedWait): void {
   waits.add(wait);
   if (!isRunning) run();
@@ -101,8 +134,15 @@ export function park(wait: ParkedWait): void {
 
 /** Has every wait reviewed, and the set made anew: something has changed that the blocked call cannot see. */
 export function disturb(): void {
-  if (isBlocked && !isDisturbed) wake(waker!.handle);
   isDisturbed = true;
+  if (isBlocked && !isCalled) interrupt();
+}
+
+/** Ends the blocked call; tries again later if the system has no memory for it now. */
+function interrupt(): void {
+  if (!isBlocked || isCalled) return;
+  isCalled = waker!.call() === 0;
+  if (!isCalled) setTimeout(interrupt, RESEND_MS);
 }
 
 async function run(): Promise<void> {
@@ -110,12 +150,17 @@ async function run(): Promise<void> {
   isDisturbed = false;
   try {
     while (waits.size > 0) {
-      await undefined; // those that park in one go share the first call
+      await undefined; // waits that park in one go share the first call
       if (!isDisturbed) await block();
+      const wasDisturbed = isDisturbed;
       isDisturbed = false;
+      let hasSettled = false;
       for (const wait of waits) {
-        if (wait.review()) waits.delete(wait);
+        if (!wait.review()) continue;
+        waits.delete(wait);
+        hasSettled = true;
       }
+      if (hasSettled || wasDisturbed) fruitless = 0;
     }
   } catch (error) {
     for (const wait of waits) wait.fail(error);
@@ -126,24 +171,53 @@ async function run(): Promise<void> {
   }
 }
 
-/** Waits, on another thread, until there is something to look at. */
+/** Waits on another thread until there is something to look at. */
 async function block(): Promise<void> {
   const wanted = new Map([[waker!.fd, EVENT_READ]]);
-  let deadlineMs = Infinity;
+  let deadlineMs = monotonicMs() + MAX_BLOCK_MS;
   for (const wait of waits) {
     wait.enlist((fd, events) => wanted.set(fd, (wanted.get(fd) ?? 0) | events));
     deadlineMs = Math.min(deadlineMs, wait.deadlineMs);
+  }
+  const isResting = fruitless >= MAX_FRUITLESS;
+  if (isResting) {
+    if (named.length === 0) return await rest();
+    for (const fd of named) wanted.delete(fd);
+    deadlineMs = Math.min(deadlineMs, monotonicMs() + REST_MS);
   }
   const set = newSet();
   for (const [fd, events] of wanted) set.set(fd, events);
   isBlocked = true;
   try {
-    const count = await set.waitAside(Math.max(deadlineMs - performance.now(), 0));
+    const count = await set.waitAside(leftUntil(deadlineMs));
+    isBlocked = false;
     if (count < 0) diagnose(set);
+    note(count > 0 ? set.named(count) : [], isResting);
+    if (count < 0) fruitless++;
   } finally {
     isBlocked = false;
-    if (isDisturbed) waker!.drain();
+    if (isCalled) waker!.drain();
+    isCalled = false;
   }
+}
+
+/** Notes the descriptors that the call has named, as long as nobody can use them. */
+function note(fds: number[], wasResting: boolean): void {
+  const others = fds.filter((fd) => fd !== waker!.fd);
+  // Somebody has closed the pair behind our back, and its numbers are not ours any more.
+  if (others.length < fds.length && !isCalled) waker = new Waker();
+  if (others.length > 0) {
+    named = wasResting ? [...named, ...others] : others;
+    fruitless++;
+  } else if (wasResting) {
+    fruitless = MAX_FRUITLESS - 1; // the rest is over: the next call names them again
+  }
+}
+
+/** Lets some time pass where the call fails without naming a descriptor. */
+async function rest(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, REST_MS));
+  fruitless = MAX_FRUITLESS - 1;
 }
 
 /** Throws if the call fails for a reason that stays: it would be made again at once, and for ever. */
@@ -153,7 +227,7 @@ function diagnose(set: ParkingSet): void {
   if (!isInterruption(outcome) && outcome !== -EBADF) check(outcome, set.name);
 }
 
-/** Closes what no selector and no call needs any longer. */
+/** Closes the pair once no selector and no call needs it. */
 function closeWaker(): void {
   if (tenants > 0 || isRunning) return;
   waker?.close();

@@ -1,0 +1,233 @@
+/**
+ * Waits under odd conditions: stepping clocks, fake timers, calls that return early, and descriptors that keep a wait from
+ * resting.
+ *
+ * CPU time is measured in a program of its own, since it is that of a whole process.
+ *
+ * @module
+ */
+
+import { assertEquals, assertGreaterOrEqual, assertLess, assertLessOrEqual } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { EpollSelector, EVENT_READ, PollSelector, type Ready } from "../mod.ts";
+import { EPOLL_CTL_ADD, EPOLLEXCLUSIVE, EPOLLIN, EpollInstance } from "../ffi/os/epoll.ts";
+import { os } from "../ffi/os/platform.ts";
+import { retryUntil } from "../ffi/os/timeout.ts";
+import { bytes, Cleanup, duplicate, isEmulated, isWindows, moduleOf, printedBy, skip, test, text } from "./util.ts";
+
+const MOD = JSON.stringify(import.meta.resolve("../mod.ts"));
+const SOCKET = JSON.stringify(import.meta.resolve("../ffi/socket/mod.ts"));
+
+/** Milliseconds of CPU time that a wait of one second may take; one that spins takes 900. */
+const CPU_MS = 250;
+
+describe("the clock of a wait", () => {
+  test("retryUntil() goes on when the call returns early, and asks once when it does not", () => {
+    const asked: number[] = [];
+    const outcome = retryUntil(Infinity, (ms) => (asked.push(ms), asked.length < 3 ? 0 : 1));
+    assertEquals([outcome, asked], [1, [Infinity, Infinity, Infinity]]);
+    assertEquals(retryUntil(0, (ms) => (asked.push(ms), 0)), 0);
+    assertEquals(asked.length, 4);
+    const start = performance.now();
+    let calls = 0;
+    assertEquals(retryUntil(20, () => (calls++, 0)), 0);
+    assertGreaterOrEqual(performance.now() - start, 20);
+    assertGreaterOrEqual(calls, 2);
+  });
+
+  if (isWindows) skip("select() goes on when its call returns early", "PollSelector is not there");
+  else {
+    test("select() goes on when its call returns early, as after the longest wait of poll(2), 24.8 days", () => {
+      const asked: number[] = [];
+      class EarlySelector extends PollSelector {
+        protected override wait(timeoutMs: number): Ready<unknown, number>[] | null {
+          asked.push(timeoutMs);
+          return asked.length < 3 ? [] : super.wait(0) as Ready<unknown, number>[];
+        }
+      }
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      const selector = cleanup.add(new EarlySelector());
+      const key = selector.register(here, EVENT_READ);
+      there.send(bytes("x"));
+      assertEquals(selector.select({ days: 30 }), [[key, EVENT_READ]]);
+      assertEquals(asked[0], 30 * 24 * 3600 * 1000);
+      assertEquals(asked.length, 3);
+      assertLessOrEqual(asked[2]!, asked[1]!);
+    });
+  }
+
+  test("a wall clock that steps back, and fake timers, leave waits and other timers alone", async () => {
+    const seen = await printedBy(`
+      const RealDate = Date;
+      let stepMs = 0;
+      const realNow = Date.now;
+      Date.now = () => realNow() + stepMs;
+      const { DefaultSelector, EVENT_WRITE } = await import(${MOD});
+      const { socketpair } = await import(${SOCKET});
+      const [here] = socketpair();
+      const selector = new DefaultSelector();
+      selector.register(here, EVENT_WRITE);
+      let ticks = 0;
+      setInterval(() => ticks++, 5);
+      stepMs = -10_000;
+      const start = performance.now();
+      for await (const _ of selector) if (ticks >= 20 || performance.now() - start > 5_000) break;
+      selector.unregister(here);
+
+      // What a library of fake timers does: nothing of the kind runs any more.
+      const now = performance.now.bind(performance);
+      performance.now = () => 0;
+      for (const name of ["setTimeout", "setImmediate", "setInterval"]) globalThis[name] = () => 0;
+      const before = now();
+      const lengths = [(await selector.selectAsync(0.02)).length, selector.select(0.02).length];
+      const waitedMs = now() - before;
+      selector.register(here, EVENT_WRITE);
+      let count = 0;
+      for await (const _ of selector) if (++count === 10_000) break;
+      console.log(JSON.stringify({ ticks, lengths, waitedMs }));
+      Deno.exit();
+    `) as { ticks: number; lengths: number[]; waitedMs: number };
+    assertGreaterOrEqual(seen.ticks, 20);
+    assertEquals(seen.lengths, [0, 0]);
+    assertGreaterOrEqual(seen.waitedMs, 40);
+  });
+});
+
+describe("a wait that nothing ends", () => {
+  const scenarios: Record<string, { setUp: string; needs: "linux" | "unix" }> = {
+    "selectAsync() beside a stale epoll description, with no descriptor left": {
+      needs: "linux",
+      setUp: `
+        const selector = new EpollSelector();
+        const [reader, writer] = pipe();
+        const description = pipe()[0];
+        selector.register(reader, EVENT_READ);
+        dup2(reader, description);
+        close(reader);
+        selector.unregister(reader);
+        await selector.selectAsync(0); // makes what waits need
+        write(writer, new Uint8Array(1));
+        exhaust();`,
+    },
+    "selectAsync() after the program has closed the descriptors of the waits": {
+      needs: "unix",
+      setUp: `
+        const selector = new DefaultSelector();
+        const keep = pipe()[0];
+        await selector.selectAsync(0);
+        for (let fd = keep + 1; fd < keep + 8; fd++) if (fd !== selector.fileno()) try { close(fd); } catch {}`,
+    },
+    "selectAsync() of a SelectSelector for EVENT_WRITE on the reading end of a pipe without a writer": {
+      needs: "unix",
+      setUp: `
+        const selector = new SelectSelector();
+        const [reader, writer] = pipe();
+        close(writer);
+        selector.register(reader, EVENT_WRITE);`,
+    },
+  };
+  for (const [title, { setUp, needs }] of Object.entries(scenarios)) {
+    const name = `${title} does not spin`;
+    if (os !== "linux" && needs === "linux") skip(name, "there is no epoll");
+    else if (isWindows) skip(name, "there are no pipes to wait for");
+    else if (isEmulated) skip(name, "the emulator takes CPU time of its own");
+    else {
+      test(name, async () => {
+        const script = moduleOf(`
+          import { DefaultSelector, EpollSelector, EVENT_READ, EVENT_WRITE, SelectSelector } from ${MOD};
+          import { close, pipe, write } from ${SOCKET};
+          const { dup, dup2 } = Deno.dlopen(${JSON.stringify(os === "darwin" ? "libSystem.B.dylib" : "libc.so.6")},
+            {
+              dup: { parameters: ["i32"], result: "i32" },
+              dup2: { parameters: ["i32", "i32"], result: "i32" },
+            }).symbols;
+          const exhaust = () => { while (dup(0) >= 0); };
+          const cpuMs = () => { const { user, system } = process.cpuUsage(); return (user + system) / 1000; };
+          Deno.addSignalListener("SIGUSR2", () => {}); // opens descriptors of Deno's own, which it needs to exit
+          ${setUp}
+          const [startMs, startCpuMs] = [performance.now(), cpuMs()];
+          const ready = await selector.selectAsync(1);
+          console.log(JSON.stringify({ ready: ready.length, ms: performance.now() - startMs, cpu: cpuMs() - startCpuMs }));
+          Deno.exit();
+        `);
+        const { stdout, stderr } = await new Deno.Command("sh", {
+          args: ["-c", `ulimit -n 64; exec "$0" run --quiet --allow-all --no-lock "$1"`, Deno.execPath(), script],
+          stdin: "null",
+        }).output();
+        assertEquals(text(stderr), "");
+        const seen = JSON.parse(text(stdout)) as { ready: number; ms: number; cpu: number };
+        assertEquals(seen.ready, 0);
+        assertGreaterOrEqual(seen.ms, 1000);
+        assertLess(seen.cpu, CPU_MS);
+      });
+    }
+  }
+
+  const thread = "the thread of a terminated Worker that waited for ever ends";
+  if (os !== "linux") skip(thread, "this system does not list threads");
+  else {
+    test(thread, async () => {
+      const seen = await printedBy(`
+        const threads = () => [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
+          try {
+            return /^(7|271|73) /.test(Deno.readTextFileSync("/proc/self/task/" + name + "/syscall"));
+          } catch { return false; }
+        }).length;
+        const workers = Array.from({ length: 4 }, () => new Worker("data:application/javascript," + encodeURIComponent(\`
+          import { DefaultSelector } from ${MOD};
+          new DefaultSelector().selectAsync();
+          setTimeout(() => postMessage("parked"), 50);
+        \`), { type: "module" }));
+        await Promise.all(workers.map((worker) => new Promise((resolve) => worker.onmessage = resolve)));
+        const parked = threads();
+        for (const worker of workers) worker.terminate();
+        let left = parked;
+        for (let tries = 0; tries < 300 && left > 0; tries++) {
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          left = threads();
+        }
+        console.log(JSON.stringify([parked, left]));
+        Deno.exit();
+      `);
+      assertEquals(seen, [4, 0]);
+    });
+  }
+});
+
+describe("epoll", () => {
+  const reported = "every wait reports a socket that was closed while a duplicate lives";
+  if (os !== "linux") skip(reported, "there is no epoll");
+  else {
+    test(reported, async () => {
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      const selector = cleanup.add(new EpollSelector());
+      const key = selector.register(here, EVENT_READ);
+      duplicate(cleanup, here.fileno(), 300);
+      here.close();
+      there.send(bytes("x"));
+      assertEquals(selector.select(), [[key, EVENT_READ]]);
+      assertEquals(await selector.selectAsync(), [[key, EVENT_READ]]);
+      const seen = [];
+      for await (const [key] of selector.events({ timeout: 5 })) if (seen.push(key) === 2) break;
+      assertEquals(seen, [key, key]);
+    });
+  }
+
+  if (os !== "linux") skip("rebuild() keeps everything if a registration cannot be checked", "there is no epoll");
+  else {
+    test("rebuild() keeps everything if a registration cannot be checked", () => {
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      const instance = new EpollInstance();
+      cleanup.defer(() => instance.close());
+      // EPOLL_CTL_MOD fails with EINVAL for what was added with EPOLLEXCLUSIVE.
+      assertEquals(instance.ctl(EPOLL_CTL_ADD, here.fileno(), EPOLLIN | EPOLLEXCLUSIVE, 7), 0);
+      assertEquals(instance.rebuild([[here.fileno(), EPOLLIN | EPOLLEXCLUSIVE, 7]]), false);
+      there.send(bytes("x"));
+      assertEquals(instance.wait(0, 8), 1);
+      assertEquals([instance.fdAt(0), instance.tagAt(0)], [here.fileno(), 7]);
+    });
+  }
+});
