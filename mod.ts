@@ -125,23 +125,20 @@
  * @module
  */
 
+export { type FileObject, KeyError } from "./ffi/os/arguments.ts";
 export { OSError } from "./ffi/os/errno.ts";
+export { EVENT_READ, EVENT_WRITE } from "./ffi/os/events.ts";
+export type { Timeout } from "./ffi/os/timeout.ts";
 export { wake } from "./ffi/os/waker.ts";
 export {
   BaseSelector,
   type DataArgument,
-  EVENT_READ,
-  EVENT_WRITE,
-  type FileObject,
   type IterationOptions,
-  KeyError,
-  type Ready,
-  SelectorKey,
-  SelectorMap,
   type SelectorOptions,
-  type Timeout,
   type WaitOptions,
 } from "./selectors/base.ts";
+export type { Ready } from "./selectors/core.ts";
+export { SelectorKey, SelectorMap } from "./selectors/keys.ts";
 export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
 export { DevpollSelector } from "./selectors/devpoll.ts";
 export { EpollSelector } from "./selectors/epoll.ts";

@@ -4,21 +4,17 @@
  * @module
  */
 
-import { checkOpen } from "../ffi/os/descriptor.ts";
-import { DevpollInstance, POLLNVAL } from "../ffi/os/devpoll.ts";
-import { check } from "../ffi/os/errno.ts";
 import type { FileObject } from "../ffi/os/arguments.ts";
-import { isInterruption } from "../ffi/os/timeout.ts";
-import { BaseSelector, type Ready } from "./base.ts";
-import { eventsOfFlags, flagsOf } from "./events.ts";
+import { DevpollPoller } from "../ffi/os/devpoll.ts";
+import { BaseSelector, type SelectorOptions } from "./base.ts";
 
 /**
- * Waits with /dev/poll, whose cost grows with what is ready and not with what is registered.
+ * Waits with /dev/poll. The cost of a `select()` grows with the number of ready descriptors, not of registered ones.
  *
  * Timeouts are rounded up to milliseconds.
  *
- * @typeParam D What goes with each registration
- * @typeParam F Which file objects can be registered
+ * @typeParam D Data of each registration
+ * @typeParam F File objects that can be registered
  *
  * @example Usage
  * ```ts
@@ -38,64 +34,29 @@ import { eventsOfFlags, flagsOf } from "./events.ts";
  * ```
  */
 export class DevpollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
-  readonly #devpoll = new DevpollInstance();
+  readonly #poller: DevpollPoller;
 
-  /** Gives the number of the descriptor of /dev/poll. Another selector cannot wait for it. */
+  /**
+   * Makes a selector with nothing registered.
+   *
+   * @param options What a signal does to a synchronous wait
+   * @throws {RangeError} if an option is invalid
+   * @throws {OSError} EMFILE if too many descriptors are open
+   * @throws {Deno.errors.NotSupported} if the system does not have /dev/poll
+   * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+   */
+  constructor(options?: SelectorOptions) {
+    const poller = new DevpollPoller();
+    super(poller, options);
+    this.#poller = poller;
+  }
+
+  /** Returns the descriptor of /dev/poll. Another selector cannot wait for it.
+   *
+   * @throws {Deno.errors.BadResource} if the selector is closed
+   */
   fileno(): number {
-    if (!this.closed) return this.#devpoll.fd;
+    if (!this.closed) return this.#poller.fd;
     throw new Deno.errors.BadResource("Cannot ask for the descriptor: the selector is closed");
-  }
-
-  /** Adds the descriptor to the set. */
-  protected override watch(fd: number, events: number): void {
-    checkOpen(fd, "write");
-    // Room for every registration at once, so that one wait brings all that is ready.
-    this.#devpoll.reserve(this.size + 1);
-    check(this.#devpoll.add(fd, flagsOf(events)), "write", fd);
-  }
-
-  /** Changes the mask in the set. */
-  protected override rewatch(fd: number, events: number): void {
-    checkOpen(fd, "write");
-    check(this.#devpoll.change(fd, flagsOf(events)), "write", fd);
-  }
-
-  /** Removes the descriptor from the set. */
-  protected override unwatch(fd: number): void {
-    // The set goes by numbers: a descriptor that was closed since, or whose number was reused, is removed as any other.
-    this.#devpoll.remove(fd);
-  }
-
-  /** Waits with DP_POLL. */
-  protected override wait(timeoutMs: number): Ready<D, F>[] | null {
-    const devpoll = this.#devpoll;
-    const count = devpoll.wait(timeoutMs, this.size);
-    if (count < 0) {
-      if (isInterruption(count)) return this.interrupted(count);
-      check(count, "ioctl", devpoll.fd);
-    }
-    const ready = new Array<Ready<D, F>>(count);
-    let filled = 0;
-    for (let index = 0; index < count; index++) {
-      const fd = devpoll.fdAt(index);
-      const revents = devpoll.reventsAt(index);
-      const key = this.keyOf(fd);
-      if (key === undefined || (revents & POLLNVAL) !== 0) {
-        // Closed behind our back, or left in the set because a write failed. The device would report it for ever.
-        devpoll.remove(fd);
-        this.foundClosed(fd);
-        continue;
-      }
-      const events = eventsOfFlags(revents) & key.events;
-      if (events !== 0) ready[filled++] = [key, events];
-    }
-    if (filled === count) return ready;
-    ready.length = filled;
-    return filled > 0 ? ready : null;
-  }
-
-  /** Closes the descriptor of /dev/poll. */
-  protected override release(): void {
-    this.#devpoll.close();
   }
 }

@@ -6,12 +6,14 @@
 
 import type { FileObject } from "../ffi/os/arguments.ts";
 
-/** What a key asks of the selector that it belongs to. */
+/** Returns the serial number of a key's registration, which stays when the key is modified. */
+// deno-lint-ignore no-explicit-any -- a key of any data and file object
+export let serialOf: (key: SelectorKey<any, any>) => number;
+
+/** The selector that a key belongs to. */
 export interface KeyOwner<D, F extends FileObject> {
-  /** Gives the live map from descriptors to keys, or null after the end. */
-  getMap(): SelectorMap<D, F> | null;
-  /** Unregisters a descriptor. */
-  unregister(fd: number): SelectorKey<D, F>;
+  /** Unregisters a key, unless it is no longer registered. */
+  dispose(key: SelectorKey<D, F>): void;
 }
 
 /**
@@ -42,22 +44,28 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
   readonly #events: number;
   readonly #data: D;
   readonly #owner: KeyOwner<D, F> | undefined;
+  readonly #serial: number;
+
+  static {
+    serialOf = (key) => key.#serial;
+  }
 
   /**
-   * Makes a key; only a selector registers one.
+   * Makes a key that is not registered, for comparisons and tests; `register()` returns those that are.
    *
-   * @param fileobj The file object, as it was given
+   * @param fileobj File object
    * @param fd Its descriptor
    * @param events EVENT_READ, EVENT_WRITE or both
-   * @param data What goes with it
-   * @param owner The selector that it is registered with
+   * @param data Data that goes with it
    */
-  constructor(fileobj: F, fd: number, events: number, data: D, owner?: KeyOwner<D, F>) {
+  constructor(fileobj: F, fd: number, events: number, data: D);
+  constructor(fileobj: F, fd: number, events: number, data: D, owner?: KeyOwner<D, F>, serial: number = 0) {
     this.#fileobj = fileobj;
     this.#fd = fd;
     this.#events = events;
     this.#data = data;
     this.#owner = owner;
+    this.#serial = serial;
   }
 
   /** The file object that was registered. */
@@ -93,7 +101,7 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
 
   /** Unregisters the file object at the end of a `using` block, unless it was unregistered or modified since. */
   [Symbol.dispose](): void {
-    if (this.#owner?.getMap()?.get(this.#fd) === this) this.#owner.unregister(this.#fd);
+    this.#owner?.dispose(this);
   }
 
   /** Shows the fields where the key is printed. */
@@ -106,34 +114,35 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
   }
 }
 
-/** The keys of a selector, by descriptor, and in the order of registration. */
-export class KeyTable<D, F extends FileObject> {
-  // Descriptors are small numbers, given lowest first: an array costs less than a Map, most of all where the same number
-  // comes and goes, since a Map keeps what was deleted in its chains until it is full.
-  readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
-  /** When each was registered, as a count of all that ever were. */
-  readonly #turns: number[] = [];
-  #turn = 0;
-  #size = 0;
-  // For those few programs that walk over all keys: made by the first walk, and kept from then on, so that a walk sees
-  // what changes under it.
-  #inOrder: Map<number, SelectorKey<D, F>> | null = null;
+/** Constructor of a key that belongs to a registration, by whose serial number a poller's entry is known. */
+export const RegisteredKey = SelectorKey as unknown as new <D, F extends FileObject>(
+  fileobj: F,
+  fd: number,
+  events: number,
+  data: D,
+  owner: KeyOwner<D, F>,
+  serial: number,
+) => SelectorKey<D, F>;
 
-  /** The key of the selector's own waker, which only {@linkcode get} and {@linkcode all} give. */
+/** Keys of a selector, by descriptor and in the order of registration. */
+export class KeyTable<D, F extends FileObject> {
+  // Descriptors are small numbers, and the lowest free one is given first: an array costs less than a Map, above all where
+  // the same number comes and goes, since a Map keeps deleted entries in its chains until it is full.
+  readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
+  #lastSerial = 0;
+  #size = 0;
+  // Made by the first walk over all keys, and kept from then on, so that a walk sees the changes made during it.
+  #inOrder: Map<number, SelectorKey<D, F>> | null = null;
+  // Key of the selector's own waker, which only get() and all() return.
   #hidden: SelectorKey<D, F> | undefined;
 
   get size(): number {
     return this.#size;
   }
 
-  /** How many were ever registered. */
-  get turn(): number {
-    return this.#turn;
-  }
-
-  /** Tells whether the one that is registered for a descriptor was so when {@linkcode turn} had this value. */
-  isOfBefore(fd: number, turn: number): boolean {
-    return this.#turns[fd]! < turn;
+  /** Returns the serial number for a new registration. */
+  nextSerial(): number {
+    return ++this.#lastSerial;
   }
 
   get inOrder(): ReadonlyMap<number, SelectorKey<D, F>> {
@@ -142,35 +151,39 @@ export class KeyTable<D, F extends FileObject> {
 
   #sorted(): SelectorKey<D, F>[] {
     const keys = this.all().filter((key) => key !== this.#hidden);
-    return keys.sort((one, other) => this.#turns[one.fd]! - this.#turns[other.fd]!);
+    return keys.sort((one, other) => serialOf(one) - serialOf(other));
   }
 
+  /** Returns every key, that of the waker too. */
   all(): SelectorKey<D, F>[] {
     return this.#byFd.filter((key) => key !== undefined);
   }
 
+  /** Returns the key of a descriptor, that of the waker too. */
   get(fd: number): SelectorKey<D, F> | undefined {
     return this.#byFd[fd];
   }
 
-  /** Finds by descriptor or file object; one that was closed no longer knows its descriptor, and is found by identity. */
+  /** Finds by descriptor or file object; a closed object no longer gives its descriptor, and is found by identity. */
   find(fileobj: F | number): SelectorKey<D, F> | undefined {
     const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)];
     if (key !== undefined) return key === this.#hidden ? undefined : key;
     return typeof fileobj === "number" ? undefined : this.#byFd.find((key) => key?.fileobj === fileobj);
   }
 
-  /** Puts a key in, or another one in the place of one with its descriptor. */
-  put(key: SelectorKey<D, F>): SelectorKey<D, F> {
-    const { fd } = key;
-    if (this.#byFd[fd] === undefined) {
-      this.#size++;
-      this.#turns[fd] = this.#turn++;
-    }
-    this.#inOrder?.set(fd, key);
-    return this.#byFd[fd] = key;
+  /** Adds the key of a new registration. */
+  add(key: SelectorKey<D, F>): SelectorKey<D, F> {
+    this.#size++;
+    return this.replace(key);
   }
 
+  /** Puts a key in the place of the one with its descriptor. */
+  replace(key: SelectorKey<D, F>): SelectorKey<D, F> {
+    this.#inOrder?.set(key.fd, key);
+    return this.#byFd[key.fd] = key;
+  }
+
+  /** Adds the key of the selector's own waker. */
   hide(key: SelectorKey<D, F>): void {
     this.#hidden = this.#byFd[key.fd] = key;
   }

@@ -4,21 +4,17 @@
  * @module
  */
 
-import { checkOpen } from "../ffi/os/descriptor.ts";
-import { check } from "../ffi/os/errno.ts";
 import type { FileObject } from "../ffi/os/arguments.ts";
-import { POLLNVAL, PollSet } from "../ffi/os/poll.ts";
-import { isInterruption } from "../ffi/os/timeout.ts";
-import { BaseSelector, type Ready } from "./base.ts";
-import { eventsOfFlags, flagsOf } from "./events.ts";
+import { PollPoller } from "../ffi/os/poll.ts";
+import { BaseSelector, type SelectorOptions } from "./base.ts";
 
 /**
- * Waits with poll(2), whose cost grows with the number of registrations.
+ * Waits with poll(2). The cost of a `select()` grows with the number of registrations.
  *
  * Timeouts are exact to the nanosecond where the system has `ppoll`, and rounded up to milliseconds elsewhere.
  *
- * @typeParam D What goes with each registration
- * @typeParam F Which file objects can be registered
+ * @typeParam D Data of each registration
+ * @typeParam F File objects that can be registered
  *
  * @example Usage
  * ```ts
@@ -35,54 +31,14 @@ import { eventsOfFlags, flagsOf } from "./events.ts";
  * ```
  */
 export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
-  readonly #set = new PollSet();
-
-  /** Adds the descriptor to the list. */
-  protected override watch(fd: number, events: number): void {
-    checkOpen(fd, "poll");
-    this.#set.set(fd, flagsOf(events));
+  /**
+   * Makes a selector with nothing registered.
+   *
+   * @param options What a signal does to a synchronous wait
+   * @throws {RangeError} if an option is invalid
+   * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+   */
+  constructor(options?: SelectorOptions) {
+    super(new PollPoller(), options);
   }
-
-  /** Changes the mask in the list. */
-  protected override rewatch(fd: number, events: number): void {
-    this.watch(fd, events);
-  }
-
-  /** Removes the descriptor from the list. */
-  protected override unwatch(fd: number): void {
-    this.#set.delete(fd);
-  }
-
-  /** Waits with `poll` or `ppoll`. */
-  protected override wait(timeoutMs: number): Ready<D, F>[] | null {
-    const set = this.#set;
-    const count = set.wait(timeoutMs);
-    if (count < 0) {
-      if (isInterruption(count)) return this.interrupted(count);
-      check(count, "poll");
-    }
-    const ready = new Array<Ready<D, F>>(count);
-    let filled = 0;
-    let left = count;
-    for (let slot = 0; left > 0; slot++) {
-      const revents = set.reventsAt(slot);
-      if (revents === 0) continue;
-      left--;
-      if ((revents & POLLNVAL) !== 0) {
-        // Closed behind our back. poll() would return at once for ever.
-        set.mute(slot);
-        this.foundClosed(set.fdAt(slot));
-        continue;
-      }
-      const key = this.keyOf(set.fdAt(slot))!;
-      const events = eventsOfFlags(revents) & key.events;
-      if (events !== 0) ready[filled++] = [key, events];
-    }
-    if (filled === count) return ready;
-    ready.length = filled;
-    return filled > 0 ? ready : null;
-  }
-
-  /** Does nothing: a list in memory is all there is. */
-  protected override release(): void {}
 }

@@ -38,17 +38,36 @@ import {
   EPOLLWAKEUP,
   EPOLLWRBAND,
   EPOLLWRNORM,
-  type FileObject,
   OSError,
   Poll,
   POLLIN,
   select,
 } from "../ffi/select/mod.ts";
+import { EpollPoller } from "../ffi/os/epoll.ts";
 import { os } from "../ffi/os/platform.ts";
 import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
-import { EpollSelector, EVENT_READ, EVENT_WRITE, KeyError, PollSelector, type Ready, SelectSelector } from "../mod.ts";
+import {
+  type BaseSelector,
+  EpollSelector,
+  EVENT_READ,
+  EVENT_WRITE,
+  KeyError,
+  PollSelector,
+  SelectSelector,
+} from "../mod.ts";
 import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, libc, readyFds, skip, test as declare, text } from "./util.ts";
+import {
+  bytes,
+  Cleanup,
+  CountingSelector,
+  duplicate,
+  elapsedMs,
+  libc,
+  readyFds,
+  skip,
+  test as declare,
+  text,
+} from "./util.ts";
 
 /** Seconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
 const SOON = 5;
@@ -489,20 +508,10 @@ describe("Epoll", () => {
   });
 });
 
-/** A selector that counts how often it asks the system. */
-class CountingSelector extends EpollSelector {
-  waits = 0;
-
-  protected override wait(timeoutMs: number): Ready<unknown, FileObject>[] | null {
-    this.waits++;
-    return super.wait(timeoutMs);
-  }
-}
-
 /**
  * Registers a number, closes it while what it stood for lives on, and unregisters it: the kernel goes on to report it.
  */
-function leaveStale(cleanup: Cleanup, selector: EpollSelector, socket: Socket, number: number, events = EVENT_READ) {
+function leaveStale(cleanup: Cleanup, selector: BaseSelector, socket: Socket, number: number, events = EVENT_READ) {
   selector.register(duplicate(cleanup, socket.fileno(), number), events);
   close(number);
   selector.unregister(number);
@@ -587,7 +596,7 @@ describe("EpollSelector", () => {
   test("select() asks once, whatever was registered and modified before", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
-    using selector = new CountingSelector();
+    using selector = new CountingSelector(new EpollPoller());
     selector.register(here, EVENT_READ);
     selector.register(idle, EVENT_READ);
     selector.modify(idle, EVENT_WRITE);
@@ -614,7 +623,7 @@ describe("EpollSelector", () => {
   test("select() waits its full time after a description outlived its number, and asks twice", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
-    using selector = new CountingSelector();
+    using selector = new CountingSelector(new EpollPoller());
     selector.register(idle, EVENT_READ);
     leaveStale(cleanup, selector, here, 1500);
     const elapsed = elapsedMs(() => assertEquals(selector.select(0.2), []));
@@ -628,7 +637,7 @@ describe("EpollSelector", () => {
   test("select() with a timeout of 0 finds what is ready beside stale descriptions, in one call", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
-    using selector = new CountingSelector();
+    using selector = new CountingSelector(new EpollPoller());
     for (let number = 1500; number < 1600; number++) leaveStale(cleanup, selector, here, number, BOTH);
     selector.register(here, EVENT_READ);
     selector.register(idle, EVENT_WRITE);
@@ -667,7 +676,7 @@ describe("EpollSelector", () => {
   test("a stale description is rid of for good, also when it becomes ready only later", () => {
     using cleanup = new Cleanup();
     const [here, sender] = cleanup.pair();
-    using selector = new CountingSelector();
+    using selector = new CountingSelector(new EpollPoller());
     leaveStale(cleanup, selector, here, 1500);
     assertEquals(selector.select(0), []);
     assertEquals(selector.waits, 1);
@@ -711,7 +720,7 @@ describe("EpollSelector", () => {
   test("register() takes a description that is given back the number which it outlived", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
-    using selector = new CountingSelector();
+    using selector = new CountingSelector(new EpollPoller());
     leaveStale(cleanup, selector, here, 1500, EVENT_WRITE);
     // The kernel knows this description under this number: it is registered there, with the old tag.
     const key = selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ, "again");

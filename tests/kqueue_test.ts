@@ -44,8 +44,9 @@ import {
   Kqueue,
   OSError,
 } from "../ffi/select/mod.ts";
-import * as constants from "../ffi/os/kqueue.ts";
-import { KQUEUE_SYSTEMS, KqueueInstance } from "../ffi/os/kqueue.ts";
+import { KqueueInstance } from "../ffi/os/kqueue.ts";
+import { KQUEUE_SYSTEMS } from "../ffi/os/kqueue_system.ts";
+import * as constants from "../ffi/select/kqueue_constants.ts";
 import { os, standIn } from "../ffi/os/platform.ts";
 import { AF_INET, close } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector } from "../mod.ts";

@@ -6,12 +6,15 @@
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
-import * as epoll from "../ffi/os/epoll.ts";
+import * as epollCalls from "../ffi/os/epoll.ts";
 import { errnoCode, errnoOn, OSError } from "../ffi/os/errno.ts";
 import { arch, type Os, os } from "../ffi/os/platform.ts";
-import * as poll from "../ffi/os/poll.ts";
+import * as epollFlags from "../ffi/select/epoll.ts";
+import * as pollFlags from "../ffi/select/poll.ts";
+import * as pollCalls from "../ffi/os/poll.ts";
 import { ADDRINFO, addrinfoOf } from "../ffi/socket/resolve.ts";
-import { IN_READ, IN_WRITE, SelectSet } from "../ffi/os/select.ts";
+import { SelectSet } from "../ffi/os/select.ts";
+import { IN_READ, IN_WRITE } from "../ffi/os/select_set.ts";
 import {
   decodeAddress,
   encodeNumeric,
@@ -25,7 +28,10 @@ import {
 import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR, SHUT_WR } from "../ffi/socket/mod.ts";
 import * as constants from "../ffi/os/socket_constants.ts";
 import { Timespec } from "../ffi/os/timeout.ts";
-import { bytes, Cleanup, libc, skip, test as declare, testUnless } from "./util.ts";
+import { bytes, Cleanup, gathered, libc, skip, test as declare, testUnless } from "./util.ts";
+
+const epoll = { ...epollCalls, ...epollFlags };
+const poll = { ...pollCalls, ...pollFlags };
 
 const testOfBits = testUnless({
   windows: { "SelectSet has the bit of a descriptor where fd_set has it": "the sets of Windows are arrays" },
@@ -306,7 +312,7 @@ describe("layouts", () => {
       const set = new SelectSet();
       set.set(fd, IN_READ | IN_WRITE);
       assertEquals(set.wait(0), 2);
-      assertEquals(set.ready(2, (number, where) => [number, where]), [[fd, IN_READ | IN_WRITE]]);
+      assertEquals(gathered(set, 2), [[fd, IN_READ | IN_WRITE]]);
     }
   });
 });

@@ -38,9 +38,9 @@ function settled(close: () => void, before: number = openDescriptors().size): vo
 }
 
 class SettledSelector<D, F extends FileObject = FileObject> extends KqueueSelector<D, F> {
-  protected override release(): void {
+  override close(): void {
     // A queue has descriptors of its own besides the one that has a number here.
-    settled(() => super.release(), openDescriptors().size - 2);
+    if (!this.closed) settled(() => super.close(), openDescriptors().size - 2);
   }
 }
 

@@ -23,15 +23,16 @@ import {
   POLLRDNORM,
   POLLWRNORM,
 } from "../ffi/select/mod.ts";
-import { PollSet } from "../ffi/os/poll.ts";
+import { PollPoller, PollSet } from "../ffi/os/poll.ts";
 import { close, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, PollSelector } from "../mod.ts";
 import { pollContract, sorted } from "./poll_contract.ts";
-import { counting, scanContract } from "./scan_contract.ts";
+import { scanContract } from "./scan_contract.ts";
 import {
   bytes,
   Cleanup,
+  CountingSelector,
   duplicate,
   elapsedMs,
   fifo,
@@ -281,7 +282,7 @@ describe("PollSelector", () => {
   test("select() reports what is ready beside a descriptor that was closed, by one question", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
-    using selector = new (counting(PollSelector))();
+    using selector = new CountingSelector(new PollPoller());
     selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
     selector.register(here, EVENT_WRITE);
     close(1500);

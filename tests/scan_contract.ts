@@ -7,10 +7,12 @@
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { closeSync, openSync } from "node:fs";
-import { type FileObject, select } from "../ffi/select/mod.ts";
+import { select } from "../ffi/select/mod.ts";
 import { AF_INET, close, MSG_OOB } from "../ffi/socket/mod.ts";
-import { EVENT_READ, EVENT_WRITE, type PollSelector, type Ready, type SelectSelector } from "../mod.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, readyFds, type test as declare } from "./util.ts";
+import { PollPoller } from "../ffi/os/poll.ts";
+import { SelectPoller } from "../ffi/os/select.ts";
+import { EVENT_READ, EVENT_WRITE, type PollSelector, SelectSelector } from "../mod.ts";
+import { bytes, Cleanup, CountingSelector, duplicate, elapsedMs, readyFds, type test as declare } from "./util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 
@@ -18,18 +20,6 @@ const BOTH = EVENT_READ | EVENT_WRITE;
 const SOON = 5;
 
 type ScanningSelector = typeof PollSelector | typeof SelectSelector;
-
-/** Gives a class of selectors that count how often they ask the system. */
-export function counting(Selector: ScanningSelector) {
-  return class extends (Selector as typeof PollSelector) {
-    waits = 0;
-
-    protected override wait(timeoutMs: number): Ready<unknown, FileObject>[] | null {
-      this.waits++;
-      return super.wait(timeoutMs);
-    }
-  };
-}
 
 /** Declares the tests for one selector class. */
 export function scanContract(Selector: ScanningSelector, test: typeof declare): void {
@@ -58,7 +48,7 @@ export function scanContract(Selector: ScanningSelector, test: typeof declare): 
     test("select() asks twice, and no more, if a descriptor was closed, and once from then on", () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
-      using selector = new (counting(Selector))();
+      using selector = new CountingSelector(Selector === SelectSelector ? new SelectPoller() : new PollPoller());
       selector.register(duplicate(cleanup, here.fileno(), 1500), BOTH);
       selector.register(here, EVENT_READ);
       close(1500);

@@ -19,13 +19,15 @@ import { describe } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { closeSync, openSync } from "node:fs";
 import { type FileObject, OSError, select, type Timeout } from "../ffi/select/mod.ts";
-import { BitSelectSet, IN_EXCEPT, IN_READ, IN_WRITE, SelectSet } from "../ffi/os/select.ts";
+import { SelectSet } from "../ffi/os/select.ts";
+import { IN_EXCEPT, IN_READ, IN_WRITE } from "../ffi/os/select_set.ts";
+import { BitSelectSet } from "../ffi/os/select_unix.ts";
 import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
 import { scanContract } from "./scan_contract.ts";
 import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, libc, readyFds, testUnless, text } from "./util.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, gathered, libc, readyFds, testUnless, text } from "./util.ts";
 
 const NO_DUP = "Windows cannot give a socket another number";
 const NO_FILE = "Windows waits for sockets only";
@@ -428,7 +430,7 @@ describe("SelectSet", () => {
           assertEquals(set.isReady(number, IN_EXCEPT), false);
         }
         assertEquals(found, expected);
-        const made = set.ready(count, (fd, where) => [fd, where & IN_READ, where & IN_WRITE] as const);
+        const made = gathered(set, count).map(([fd, where]) => [fd, where & IN_READ, where & IN_WRITE] as const);
         const byNumber = ([one]: readonly number[], [other]: readonly number[]) => one! - other!;
         assertEquals(
           made.sort(byNumber),

@@ -18,7 +18,7 @@ import net from "node:net";
 import { errnoCode } from "../ffi/os/errno.ts";
 import { arch, os } from "../ffi/os/platform.ts";
 import { inSteps } from "../ffi/os/posix.ts";
-import { select } from "../ffi/os/select.ts";
+import { select } from "../ffi/select/mod.ts";
 import {
   type Address,
   AF_INET,

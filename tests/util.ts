@@ -7,9 +7,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { it } from "@std/testing/bdd";
-import type { BaseSelector, FileObject } from "../mod.ts";
-import { EpollInstance } from "../ffi/os/epoll.ts";
+import { BaseSelector, type FileObject } from "../mod.ts";
+import { EpollPoller } from "../ffi/os/epoll.ts";
 import { arch, os } from "../ffi/os/platform.ts";
+import type { Poller } from "../ffi/os/poller.ts";
+import type { SelectSet } from "../ffi/os/select_set.ts";
 import { isOpen } from "../ffi/os/descriptor.ts";
 import { AF_INET, close, pipe, Socket, socketpair } from "../ffi/socket/mod.ts";
 import { PAIR_FAMILY } from "../ffi/os/sys.ts";
@@ -161,6 +163,82 @@ export function readyFds<D, F extends FileObject>(
   );
 }
 
+/** A selector that counts how often it asks the system. */
+export class CountingSelector extends BaseSelector {
+  readonly #poller: CountingPoller;
+
+  constructor(poller: Poller) {
+    const counting = new CountingPoller(poller);
+    super(counting);
+    this.#poller = counting;
+  }
+
+  /** Calls of the system so far. */
+  get waits(): number {
+    return this.#poller.waits;
+  }
+}
+
+/** A poller that passes everything on, and counts calls of wait(). */
+class CountingPoller implements Poller {
+  readonly #poller: Poller;
+  waits = 0;
+
+  constructor(poller: Poller) {
+    this.#poller = poller;
+    if (poller.explain !== undefined) this.explain = poller.explain.bind(poller);
+    if (poller.purge !== undefined) this.purge = poller.purge.bind(poller);
+  }
+
+  readonly explain?: NonNullable<Poller["explain"]>;
+  readonly purge?: NonNullable<Poller["purge"]>;
+  get controlCall() {
+    return this.#poller.controlCall;
+  }
+  get waitCall() {
+    return this.#poller.waitCall;
+  }
+  get fd() {
+    return this.#poller.fd;
+  }
+  get nests() {
+    return this.#poller.nests;
+  }
+  get closed() {
+    return this.#poller.closed;
+  }
+  add(fd: number, events: number, serial: number) {
+    return this.#poller.add(fd, events, serial);
+  }
+  modify(fd: number, events: number, serial: number) {
+    return this.#poller.modify(fd, events, serial);
+  }
+  remove(fd: number) {
+    this.#poller.remove(fd);
+  }
+  wait(timeoutMs: number) {
+    this.waits++;
+    return this.#poller.wait(timeoutMs);
+  }
+  fdAt(index: number) {
+    return this.#poller.fdAt(index);
+  }
+  serialAt(index: number) {
+    return this.#poller.serialAt(index);
+  }
+  eventsAt(index: number) {
+    return this.#poller.eventsAt(index);
+  }
+  close() {
+    this.#poller.close();
+  }
+}
+
+/** Returns the descriptors that the last wait of a set, which returned `count`, found ready, with their sets. */
+export function gathered(set: SelectSet, count: number): [fd: number, where: number][] {
+  return Array.from({ length: set.gather(count) }, (_, index) => [set.fdAt(index), set.whereAt(index)]);
+}
+
 /** Milliseconds that a function takes. */
 export function elapsedMs(body: () => unknown): number {
   const start = performance.now();
@@ -220,7 +298,7 @@ export function descriptorLimit(): number {
 /** Whether the kernel has epoll_pwait2; it says EBADF of a descriptor that is none, and not ENOSYS. */
 export function hasEpollPwait2(): boolean {
   if (libc?.epoll_pwait2 == null) return false;
-  const set = new EpollInstance();
+  const set = new EpollPoller();
   try {
     return libc.epoll_pwait2(set.fd, new Int32Array(4), 1, new Int32Array(4), null) === 0;
   } finally {

@@ -1,19 +1,18 @@
 /**
- * Bindings to /dev/poll (Solaris, illumos): the instance with its event buffer, and Python's `select.devpoll` over it.
+ * /dev/poll (Solaris, illumos): the kernel keeps the registrations, which are `pollfd`s written to a device, and an ioctl
+ * returns those that are ready.
  *
- * The set is in the kernel, as epoll's is. It is changed by writing `pollfd`s to the device, and asked by an ioctl.
+ * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
  *
  * @module
  */
 
-import { check, EIO, ENOENT, errnoCell, openWithErrno, OSError, result } from "./errno.ts";
-import { filenoOf, type FileObject, KeyError, show } from "./arguments.ts";
-import { checkOpen } from "./descriptor.ts";
+import { isOpen } from "./descriptor.ts";
+import { check, EBADF, EIO, errnoCell, openWithErrno, result } from "./errno.ts";
 import { type Functions, hasLibrary, lazySystem, os } from "./platform.ts";
-import { checkedMask, POLLFD, POLLIN, POLLNVAL, POLLOUT, POLLPRI } from "./poll.ts";
-import { isInterruption, retryUntil, toIntMs } from "./timeout.ts";
-
-export { POLLNVAL };
+import { eventsOf, flagsOf, POLLFD, POLLNVAL } from "./poll.ts";
+import type { Poller } from "./poller.ts";
+import { isInterruption, toIntMs } from "./timeout.ts";
 
 /**
  * struct dvpoll {
@@ -47,51 +46,23 @@ export const O_CLOEXEC = 0x80_0000;
 
 const DEVICE = new TextEncoder().encode("/dev/poll\0");
 
-/** The greatest number of milliseconds that a C `int` can carry. */
-const INT_MAX = 0x7fff_ffff;
-
 /**
- * The functions.
+ * The C functions.
  *
- * open() and ioctl() are variadic, and bound as if they were not: by the ABIs of x86-64, on which Solaris and illumos run,
- * and of 64-bit Arm, a variadic argument goes where a fixed one goes. Only Apple's arm64 differs, which has no /dev/poll.
+ * open() and ioctl() are variadic and bound as if they were not: by the ABIs of x86-64, on which Solaris and illumos run,
+ * and of 64-bit Arm, a variadic argument goes where a fixed one goes. Only Apple's arm64 differs, and has no /dev/poll.
  */
 export const SYMBOLS = {
-  open: {
-    parameters: [
-      "buffer", // const char *path
-      "i32", // int oflag; without O_CREAT there is no third argument
-    ],
-    result: "i32",
-  },
-  write: {
-    parameters: [
-      "i32", // int fildes
-      "buffer", // const void *buf
-      "usize", // size_t nbyte
-    ],
-    result: "i32", // ssize_t
-  },
-  ioctl: {
-    parameters: [
-      "i32", // int fildes
-      "i32", // int request
-      "buffer", // struct dvpoll *arg
-    ],
-    result: "i32",
-  },
-  memmove: {
-    parameters: [
-      "buffer", // void *s1
-      "buffer", // const void *s2
-      "usize", // size_t n
-    ],
-    result: "usize",
-  },
-  close: {
-    parameters: ["i32"], // int fildes
-    result: "i32",
-  },
+  // int open(const char *path, int oflag)
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  // ssize_t write(int fildes, const void *buf, size_t nbyte)
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  // int ioctl(int fildes, int request, struct dvpoll *arg)
+  ioctl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  // void *memmove(void *s1, const void *s2, size_t n)
+  memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
+  // int close(int fildes)
+  close: { parameters: ["i32"], result: "i32" },
 } as const;
 
 const libc = lazySystem("devpoll", () => openWithErrno("devpoll", SYMBOLS));
@@ -200,139 +171,79 @@ export class DevpollInstance {
   }
 }
 
-/**
- * Python's `select.devpoll`: a set of descriptors and masks that the kernel keeps.
- *
- * It differs from Python's in what Python leaves undefined or lets pass: to register a descriptor again replaces its mask,
- * and to unregister one that is not registered is an error, as with `Poll`; a closed descriptor is refused, since the
- * device would take it and never report it.
- *
- * @see {@link https://docs.python.org/3/library/select.html#dev-poll-polling-objects | Python's /dev/poll polling objects}
- * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
- *
- * @example Usage
- * ```ts
- * import { DefaultSelector, DevpollSelector } from "@selectors/selectors";
- * import { Devpoll, POLLIN } from "@selectors/selectors/select";
- * import { socketpair } from "@selectors/selectors/socket";
- * import { assertEquals } from "@std/assert";
- *
- * if (DefaultSelector === DevpollSelector) {
- *   const [here, there] = socketpair();
- *   using devpoll = new Devpoll();
- *   devpoll.register(here, POLLIN);
- *   assertEquals(devpoll.poll(10), []); // milliseconds
- *   there.send(new TextEncoder().encode("ping"));
- *   assertEquals(devpoll.poll(), [[here.fileno(), POLLIN]]);
- *   here.close();
- *   there.close();
- * }
- * ```
- */
-export class Devpoll implements Disposable {
-  #instance: DevpollInstance | null = new DevpollInstance();
-  readonly #registered = new Set<number>();
+/** A set of /dev/poll, and what the last call found in it. */
+export class DevpollPoller implements Poller {
+  readonly controlCall = "write";
+  readonly waitCall = "ioctl";
+  readonly fd: number;
+  readonly nests = false; // not every Solaris can wait for the device
+  readonly closed = new Set<number>();
+  readonly #device = new DevpollInstance();
+  // By descriptor.
+  readonly #serials: (number | undefined)[] = [];
+  #size = 0;
+  // Places of the ready descriptors.
+  #ready = new Int32Array(64);
 
-  /** Whether the set has been closed. */
-  get closed(): boolean {
-    return this.#instance === null;
+  /** Opens the device. */
+  constructor() {
+    this.fd = this.#device.fd;
   }
 
-  /** Gives the number of the descriptor of /dev/poll. It cannot be waited for: the device does not support it. */
-  fileno(): number {
-    return this.#open("ask for the descriptor").fd;
+  add(fd: number, events: number, serial: number): number {
+    if (!isOpen(fd)) return -EBADF;
+    this.#device.reserve(this.#size + 1); // one wait returns everything that is ready
+    if (this.#size === this.#ready.length) this.#ready = new Int32Array(2 * this.#size);
+    const outcome = this.#device.add(fd, flagsOf(events));
+    if (outcome < 0) return outcome;
+    this.#serials[fd] = serial;
+    this.#size++;
+    return 0;
   }
 
-  /**
-   * Adds a descriptor; one that is there already gets the new mask.
-   *
-   * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
-   * @throws {OSError} EBADF if the descriptor is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits
-   */
-  register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
-    const instance = this.#open("register");
-    const number = filenoOf(fd);
-    const mask = checkedMask(eventmask);
-    checkOpen(number, "write");
-    if (this.#registered.has(number)) {
-      check(instance.change(number, mask), "write", number);
-    } else {
-      instance.reserve(this.#registered.size + 1);
-      check(instance.add(number, mask), "write", number);
-      this.#registered.add(number);
+  modify(fd: number, events: number): number {
+    if (this.closed.has(fd) || !isOpen(fd)) return -EBADF;
+    return this.#device.change(fd, flagsOf(events));
+  }
+
+  remove(fd: number): void {
+    this.closed.delete(fd);
+    this.#serials[fd] = undefined;
+    this.#size--;
+    this.#device.remove(fd); // the set goes by numbers, so a closed or reused one is removed like any other
+  }
+
+  wait(timeoutMs: number): number {
+    const device = this.#device;
+    const count = device.wait(timeoutMs, this.#size);
+    let ready = 0;
+    for (let place = 0; place < count; place++) {
+      const fd = device.fdAt(place);
+      if (this.#serials[fd] !== undefined && (device.reventsAt(place) & POLLNVAL) === 0) this.#ready[ready++] = place;
+      else this.#leaveOut(fd);
     }
+    return count < 0 ? count : ready;
   }
 
-  /**
-   * Changes the mask of a descriptor.
-   *
-   * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
-   * @throws {OSError} ENOENT if it is not registered, EBADF if it is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits
-   */
-  modify(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
-    const instance = this.#open("modify");
-    const number = filenoOf(fd);
-    const mask = checkedMask(eventmask);
-    if (!this.#registered.has(number)) throw new OSError("write", ENOENT, `fd ${number}`, { text: "Not registered" });
-    checkOpen(number, "write");
-    check(instance.change(number, mask), "write", number);
+  /** Leaves out a closed descriptor, or one that a failed write has left in the set: it would be reported for ever. */
+  #leaveOut(fd: number): void {
+    this.#device.remove(fd);
+    if (this.#serials[fd] !== undefined) this.closed.add(fd);
   }
 
-  /**
-   * Removes a descriptor, also after it was closed.
-   *
-   * @param fd A descriptor or file object
-   * @throws {KeyError} if it is not registered
-   */
-  unregister(fd: FileObject): void {
-    const instance = this.#open("unregister");
-    const number = filenoOf(fd);
-    if (!this.#registered.delete(number)) throw new KeyError(`Cannot unregister fd ${number}: it is not registered`);
-    check(instance.remove(number), "write", number);
+  fdAt(index: number): number {
+    return this.#device.fdAt(this.#ready[index]!);
   }
 
-  /**
-   * Waits for events.
-   *
-   * An interruption by a signal is not seen: the wait goes on for the time that is left.
-   *
-   * @param timeoutMs Milliseconds, rounded up to whole ones; null, undefined or -1 for ever
-   * @returns Pairs of a descriptor and the flags that hold for it; POLLNVAL for one that was closed
-   * @throws {RangeError} if `timeoutMs` is below -1, above 2^31-1, or NaN
-   * @throws {TypeError} if `timeoutMs` is not a number
-   */
-  poll(timeoutMs?: number | null): [fd: number, events: number][] {
-    const instance = this.#open("poll");
-    timeoutMs ??= -1;
-    if (typeof timeoutMs !== "number") {
-      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: the timeout must be milliseconds or null`);
-    }
-    if (!(timeoutMs >= -1 && timeoutMs <= INT_MAX)) {
-      throw new RangeError(`Cannot wait for ${show(timeoutMs)} milliseconds: use a number from -1 to ${INT_MAX}`);
-    }
-    const wanted = this.#registered.size;
-    const count = retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.wait(ms, wanted));
-    check(count, "ioctl", instance.fd);
-    return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.reventsAt(index)]);
+  serialAt(index: number): number {
+    return this.#serials[this.fdAt(index)]!;
   }
 
-  /** Closes the descriptor of /dev/poll; once is enough, and twice does no harm. */
+  eventsAt(index: number): number {
+    return eventsOf(this.#device.reventsAt(this.#ready[index]!));
+  }
+
   close(): void {
-    this.#instance?.close();
-    this.#instance = null;
-  }
-
-  /** Closes the descriptor of /dev/poll at the end of a `using` block. */
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  #open(action: string): DevpollInstance {
-    if (this.#instance !== null) return this.#instance;
-    throw new Deno.errors.BadResource(`Cannot ${action}: the /dev/poll set is closed`);
+    this.#device.close();
   }
 }

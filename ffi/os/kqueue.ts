@@ -1,326 +1,34 @@
 /**
- * Bindings to kqueue (macOS, FreeBSD, NetBSD; libkqueue on Linux): the instance with its event buffer, and Python's
- * `select.kqueue` and `select.kevent` over it.
+ * kqueue (macOS, FreeBSD, NetBSD; libkqueue on Linux): the kernel keeps the registrations, and one call returns those that
+ * are ready.
+ *
+ * ## One descriptor, two filters
+ *
+ * kqueue knows a descriptor once for reading and once for writing, and reports each by itself. Both go in by one call, and
+ * {@linkcode KqueuePoller.wait} merges what comes out, in the order of first appearance. Each registration carries a serial
+ * number, which comes back with the event.
+ *
+ * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
  *
  * @module
  */
 
-import { check, errnoCell, lazyLibc, openWithErrno, result } from "./errno.ts";
-import { filenoOf, type FileObject, show } from "./arguments.ts";
+import { check, EPERM, errnoCell, errnoCode, lazyLibc, openWithErrno, result } from "./errno.ts";
+import { EVENT_READ, EVENT_WRITE } from "./events.ts";
+import { type KqueueSystem, kqueueSystem } from "./kqueue_system.ts";
 import { arch, lazySystem, type Os, os } from "./platform.ts";
-import {
-  deadlineAfter,
-  isInterruption,
-  leftUntil,
-  monotonicMs,
-  type Timeout,
-  timeoutToMs,
-  Timespec,
-} from "./timeout.ts";
+import { NONE_CLOSED, type Poller } from "./poller.ts";
+import { isInterruption, Timespec } from "./timeout.ts";
 
-/** Where the fields of a `struct kevent` are, in bytes. `flags` follows `filter`, and so tells how wide both are. */
-export interface KeventLayout {
-  /** Bytes of the whole. */
-  readonly size: number;
-  /** `uintptr_t` */
-  readonly ident: number;
-  /** 16 bits with a sign, or 32 without */
-  readonly filter: number;
-  /** As wide as `filter` */
-  readonly flags: number;
-  /** 32 bits */
-  readonly fflags: number;
-  /** `int64_t` */
-  readonly data: number;
-  /** `void *` */
-  readonly udata: number;
-}
+const KQ_EV_ADD = 0x0001;
+const KQ_EV_DELETE = 0x0002;
+const KQ_EV_RECEIPT = 0x0040;
+const KQ_EV_ERROR = 0x4000;
 
-/** Numbers of the filters; NaN, which no event has, where the system lacks one. */
-export interface KqueueFilters {
-  /** Readable. */
-  readonly READ: number;
-  /** Writable. */
-  readonly WRITE: number;
-  /** Asynchronous requests. */
-  readonly AIO: number;
-  /** Files. */
-  readonly VNODE: number;
-  /** Processes. */
-  readonly PROC: number;
-  /** Signals. */
-  readonly SIGNAL: number;
-  /** Timers. */
-  readonly TIMER: number;
-  /** Network devices. */
-  readonly NETDEV: number;
-  /** Events that the program itself triggers. */
-  readonly USER: number;
-}
-
-/** A kind of file that kqueue cannot wait for. */
-interface Unwatchable {
-  /** Its type, as `st_mode` has it. */
-  readonly type: number;
-  /** Whether only those that are in a file system are meant: a pipe has the type of a FIFO, and is on no device. */
-  readonly onDevice: boolean;
-  /** Why not, and what to use. */
-  readonly text: string;
-}
-
-/** What kqueue is on one system. */
-export interface KqueueSystem {
-  /** `struct kevent`. */
-  readonly kevent: KeventLayout;
-  /** The EVFILT_* numbers. */
-  readonly filters: KqueueFilters;
-  /** NOTE_PCTRLMASK: the bits of EVFILT_PROC that say what to watch for. */
-  readonly processMask: number;
-  /** KQ_EV_ENABLE, which tells whether a filter is still there, or 0 where it may not be said. */
-  readonly confirm: number;
-  /** FIOCLEX: the ioctl(2) that sets close-on-exec. */
-  readonly closeOnExec: number;
-  /** Those fields of `struct stat` that tell of what kind a file is; of use only where there is something unwatchable. */
-  readonly stat: { readonly st_dev: number; readonly st_mode: number };
-  /** What is refused, since kqueue would never report it, or not as other systems do. */
-  readonly unwatchable: readonly Unwatchable[];
-}
-
-/**
- * struct kevent {         macOS   FreeBSD >= 12   libkqueue
- *   uintptr_t ident;      // +0   +0              +0
- *   int16_t   filter;     // +8   +8              +8
- *   uint16_t  flags;      // +10  +10             +10
- *   uint32_t  fflags;     // +12  +12             +12
- *   int64_t   data;       // +16  +16             +16
- *   void     *udata;      // +24  +24             +24
- *   uint64_t  ext[4];     //      +32
- * };                      // 32   64              32
- *
- * FreeBSD's 32 bytes without `ext` belong to kevent@FBSD_1.0, which is not what dlsym() finds.
- */
-const KEVENT: KeventLayout = { size: 32, ident: 0, filter: 8, flags: 10, fflags: 12, data: 16, udata: 24 };
-const KEVENT_FREEBSD: KeventLayout = { ...KEVENT, size: 64 };
-
-/**
- * struct kevent {         NetBSD
- *   uintptr_t ident;      // +0
- *   uint32_t  filter;     // +8
- *   uint32_t  flags;      // +12
- *   uint32_t  fflags;     // +16
- *   int64_t   data;       // +24
- *   void     *udata;      // +32
- * };                      // 40
- */
-const KEVENT_NETBSD: KeventLayout = { size: 40, ident: 0, filter: 8, flags: 12, fflags: 16, data: 24, udata: 32 };
-
-/** FreeBSD's, of which the others have most. */
-const FILTERS: KqueueFilters = {
-  READ: -1,
-  WRITE: -2,
-  AIO: -3,
-  VNODE: -4,
-  PROC: -5,
-  SIGNAL: -6,
-  TIMER: -7,
-  NETDEV: NaN, // until FreeBSD 5
-  USER: -11,
-};
-const FILTERS_NETBSD: KqueueFilters = {
-  READ: 0,
-  WRITE: 1,
-  AIO: 2,
-  VNODE: 3,
-  PROC: 4,
-  SIGNAL: 5,
-  TIMER: 6,
-  NETDEV: NaN,
-  USER: 8, // since NetBSD 10
-};
-
-// Types of files in st_mode.
 const S_IFMT = 0o170000;
-const S_IFIFO = 0o010000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
 
-/** kqueue reports a file as readable only while something is left to read, and on some systems only once. */
-const NO_FILES: readonly Unwatchable[] = [
-  {
-    type: S_IFREG,
-    onDevice: true,
-    text: "kqueue cannot wait for a regular file, which is always ready; SelectSelector says so",
-  },
-  {
-    type: S_IFDIR,
-    onDevice: true,
-    text: "kqueue cannot wait for a directory, which is always ready; SelectSelector says so",
-  },
-];
-const NO_FIFOS: Unwatchable = {
-  type: S_IFIFO,
-  onDevice: true,
-  text: "kqueue of macOS cannot wait for a FIFO, whose end it never reports; use SelectSelector",
-};
-
-/**
- * struct stat {                   macOS     FreeBSD >= 12   NetBSD
- *   dev_t  st_dev;                // +0     +0              +0
- *   mode_t st_mode;               // +4     +24             +8    16 bits, but 32 on NetBSD
- *   ...
- * };                              // 144    224             152
- *
- * All that is used of st_dev is whether its lower 32 bits are 0.
- */
+/** Bytes that hold a `struct stat` of any system. */
 const STAT_BYTES = 512;
-
-/** The systems that have kqueue. */
-export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "linux", KqueueSystem>> = {
-  darwin: {
-    kevent: KEVENT,
-    filters: { ...FILTERS, USER: -10 },
-    processMask: 0xfff0_0000,
-    confirm: 0x0004,
-    closeOnExec: 0x2000_6601,
-    stat: { st_dev: 0, st_mode: 4 },
-    unwatchable: [...NO_FILES, NO_FIFOS],
-  },
-  freebsd: {
-    kevent: KEVENT_FREEBSD,
-    filters: FILTERS,
-    processMask: 0xf000_0000,
-    confirm: 0x0004,
-    closeOnExec: 0x2000_6601,
-    stat: { st_dev: 0, st_mode: 24 },
-    unwatchable: NO_FILES,
-  },
-  netbsd: {
-    kevent: KEVENT_NETBSD,
-    filters: FILTERS_NETBSD,
-    processMask: 0xf000_0000,
-    confirm: 0x0004,
-    closeOnExec: 0x2000_6601,
-    stat: { st_dev: 0, st_mode: 8 },
-    unwatchable: NO_FILES,
-  },
-  linux: {
-    kevent: KEVENT, // include/sys/event.h of libkqueue 2
-    filters: FILTERS,
-    processMask: 0xf000_0000,
-    confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with whatever errno there was
-    closeOnExec: 0x5451,
-    stat: { st_dev: 0, st_mode: 0 },
-    unwatchable: [],
-  },
-};
-
-function kqueueSystem(system: Os): KqueueSystem {
-  // Where there is no kqueue, the constants have FreeBSD's numbers, and nothing takes them.
-  return (KQUEUE_SYSTEMS as Partial<Record<Os, KqueueSystem>>)[system] ?? KQUEUE_SYSTEMS.freebsd;
-}
-
-const HERE = kqueueSystem(os);
-
-/** Filter: a descriptor is readable; `data` is how many bytes or connections there are. */
-export const KQ_FILTER_READ: number = HERE.filters.READ;
-/** Filter: a descriptor is writable; `data` is how many bytes there is room for. */
-export const KQ_FILTER_WRITE: number = HERE.filters.WRITE;
-/** Filter: asynchronous requests. */
-export const KQ_FILTER_AIO: number = HERE.filters.AIO;
-/** Filter: a file changes, as the KQ_NOTE_* of files say. */
-export const KQ_FILTER_VNODE: number = HERE.filters.VNODE;
-/** Filter: a process does something, as the KQ_NOTE_* of processes say; `ident` is its number. */
-export const KQ_FILTER_PROC: number = HERE.filters.PROC;
-/** Filter: a signal arrives; `ident` is its number, `data` how often. */
-export const KQ_FILTER_SIGNAL: number = HERE.filters.SIGNAL;
-/** Filter: a timer expires; `data` is the period in milliseconds, and then how often it did. */
-export const KQ_FILTER_TIMER: number = HERE.filters.TIMER;
-/** Filter: a network device changes. NaN, which {@linkcode Kevent} refuses: no system that Deno knows has it any more. */
-export const KQ_FILTER_NETDEV: number = HERE.filters.NETDEV;
-/** Filter: the program itself triggers the event, with KQ_NOTE_TRIGGER. */
-export const KQ_FILTER_USER: number = HERE.filters.USER;
-
-/** Action: add the event, or change it if it is there. */
-export const KQ_EV_ADD = 0x0001;
-/** Action: remove the event. */
-export const KQ_EV_DELETE = 0x0002;
-/** Action: report the event again. */
-export const KQ_EV_ENABLE = 0x0004;
-/** Action: keep the event, and do not report it. */
-export const KQ_EV_DISABLE = 0x0008;
-/** Flag: remove the event once it was reported. */
-export const KQ_EV_ONESHOT = 0x0010;
-/** Flag: report changes (edges), by forgetting the state once it was reported. */
-export const KQ_EV_CLEAR = 0x0020;
-/** Flag: answer a change by an entry with KQ_EV_ERROR, whose `data` is 0 if it was made. */
-export const KQ_EV_RECEIPT = 0x0040;
-/** Flag: disable the event once it was reported. */
-export const KQ_EV_DISPATCH = 0x0080;
-/** The flags that are the system's own. */
-export const KQ_EV_SYSFLAGS = 0xf000;
-/** A flag whose meaning depends on the filter. */
-export const KQ_EV_FLAG1 = 0x2000;
-/** Result: an error, whose number is in `data`. */
-export const KQ_EV_ERROR = 0x4000;
-/** Result: the end; the peer has closed. */
-export const KQ_EV_EOF = 0x8000;
-
-/** READ and WRITE: `data` is the least that has to be there. */
-export const KQ_NOTE_LOWAT = 0x0001;
-
-/** VNODE: the file was deleted. */
-export const KQ_NOTE_DELETE = 0x0001;
-/** VNODE: the file was written. */
-export const KQ_NOTE_WRITE = 0x0002;
-/** VNODE: the file grew. */
-export const KQ_NOTE_EXTEND = 0x0004;
-/** VNODE: the attributes changed. */
-export const KQ_NOTE_ATTRIB = 0x0008;
-/** VNODE: the number of links changed. */
-export const KQ_NOTE_LINK = 0x0010;
-/** VNODE: the file was renamed. */
-export const KQ_NOTE_RENAME = 0x0020;
-/** VNODE: access was revoked, or the file system unmounted. */
-export const KQ_NOTE_REVOKE = 0x0040;
-
-/** PROC: the process ended. */
-export const KQ_NOTE_EXIT = 0x8000_0000;
-/** PROC: the process forked. */
-export const KQ_NOTE_FORK = 0x4000_0000;
-/** PROC: the process executed another program. */
-export const KQ_NOTE_EXEC = 0x2000_0000;
-/** PROC: the bits that say what to watch for. */
-export const KQ_NOTE_PCTRLMASK: number = HERE.processMask;
-/** PROC: the bits that carry data. */
-export const KQ_NOTE_PDATAMASK = 0x000f_ffff;
-/** PROC: follow the process into its children. */
-export const KQ_NOTE_TRACK = 0x0001;
-/** PROC, result: a child could not be followed. */
-export const KQ_NOTE_TRACKERR = 0x0002;
-/** PROC, result: the event is of a child, whose parent is in `data`. */
-export const KQ_NOTE_CHILD = 0x0004;
-
-/** NETDEV: the link is up. */
-export const KQ_NOTE_LINKUP = 0x0001;
-/** NETDEV: the link is down. */
-export const KQ_NOTE_LINKDOWN = 0x0002;
-/** NETDEV: the state of the link is not known. */
-export const KQ_NOTE_LINKINV = 0x0004;
-
-/** USER: trigger the event. */
-export const KQ_NOTE_TRIGGER = 0x0100_0000;
-/** USER: leave the 24 bits that the event carries. */
-export const KQ_NOTE_FFNOP = 0x0000_0000;
-/** USER: AND the given bits to those that the event carries. */
-export const KQ_NOTE_FFAND = 0x4000_0000;
-/** USER: OR the given bits to those that the event carries. */
-export const KQ_NOTE_FFOR = 0x8000_0000;
-/** USER: replace the bits that the event carries. */
-export const KQ_NOTE_FFCOPY = 0xc000_0000;
-/** USER: the bits that say what to do with the others. */
-export const KQ_NOTE_FFCTRLMASK = 0xc000_0000;
-/** USER: the bits that the event carries. */
-export const KQ_NOTE_FFLAGSMASK = 0x00ff_ffff;
 
 /** Names of functions whose plain names stand for older versions with other structs. */
 const NAMES: Readonly<Partial<Record<Os, { kevent?: string; fstat?: string }>>> = {
@@ -328,61 +36,29 @@ const NAMES: Readonly<Partial<Record<Os, { kevent?: string; fstat?: string }>>> 
   netbsd: { kevent: "__kevent50", fstat: "__fstat50" },
 };
 
-/** The parameters of kevent(). The counts are `int`, but `size_t` on NetBSD: the wider one serves both. */
-const KEVENT_PARAMETERS = [
-  "i32", // int kq
-  "buffer", // const struct kevent *changelist
-  "usize", // int nchanges
-  "buffer", // struct kevent *eventlist
-  "usize", // int nevents
-  "buffer", // const struct timespec *timeout
-] as const;
-
 const SYMBOLS = {
-  kqueue: {
-    parameters: [],
-    result: "i32",
-  },
-  /** For changes. */
+  // int kqueue(void)
+  kqueue: { parameters: [], result: "i32" },
+  // int kevent(int kq, const struct kevent *changelist, int nchanges, struct kevent *eventlist, int nevents,
+  //            const struct timespec *timeout)
+  // NetBSD has the counts as size_t: the wider type serves both.
   kevent: {
     name: NAMES[os]?.kevent ?? "kevent",
-    parameters: KEVENT_PARAMETERS,
+    parameters: ["i32", "buffer", "usize", "buffer", "usize", "buffer"],
     result: "i32",
   },
-  /** The same, with the list of events by its address. */
+  // The same, with the address of the list of events.
   keventAt: {
     name: NAMES[os]?.kevent ?? "kevent",
-    parameters: [...KEVENT_PARAMETERS.slice(0, 3), "usize", ...KEVENT_PARAMETERS.slice(4)] as unknown as readonly [
-      "i32",
-      "buffer",
-      "usize",
-      "usize",
-      "usize",
-      "buffer",
-    ],
+    parameters: ["i32", "buffer", "usize", "usize", "usize", "buffer"],
     result: "i32",
   },
-  /** Variadic, but not with a request that takes no argument. */
-  ioctl: {
-    parameters: [
-      "i32", // int fd
-      "usize", // unsigned long request
-    ],
-    result: "i32",
-  },
-  fstat: {
-    name: NAMES[os]?.fstat ?? "fstat",
-    parameters: [
-      "i32", // int fd
-      "buffer", // struct stat *buf
-    ],
-    result: "i32",
-    optional: true, // glibc had none before 2.33, nor is any needed there
-  },
-  close: {
-    parameters: ["i32"], // int fd
-    result: "i32",
-  },
+  // int ioctl(int fd, unsigned long request); variadic, but not with a request that takes no argument
+  ioctl: { parameters: ["i32", "usize"], result: "i32" },
+  // int fstat(int fd, struct stat *buf); glibc has had it since 2.33, and needs none here
+  fstat: { name: NAMES[os]?.fstat ?? "fstat", parameters: ["i32", "buffer"], result: "i32", optional: true },
+  // int close(int fd)
+  close: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 const lib = lazySystem("kqueue", () => {
@@ -391,28 +67,25 @@ const lib = lazySystem("kqueue", () => {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotSupported)) throw error;
     throw new Deno.errors.NotSupported(
-      `Cannot create a kqueue: ${os} has none; use DefaultSelector (${error.message})`,
+      `Cannot create a kqueue: ${os} has no kqueue; use DefaultSelector (${error.message})`,
       { cause: error },
     );
   }
 });
 
 const libc = lazyLibc({
-  memmove: {
-    parameters: [
-      "buffer", // void *dest
-      "buffer", // const void *src
-      "usize", // size_t n
-    ],
-    result: "usize",
-  },
+  // void *memmove(void *dest, const void *src, size_t n)
+  memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
 });
 
-/** Counts of changes as C takes them. */
+/** Counts of changes, as C takes them. */
 const COUNTS = [0n, 1n, 2n] as const;
 
 /** A `struct timespec` of no time. */
 const NO_TIME = new Int32Array(4);
+
+/** Errors by which kevent() of one system or another rejects a kind of descriptor. */
+const UNWATCHABLE: readonly string[] = ["EINVAL", "ENODEV", "EPERM", "EOPNOTSUPP"];
 
 /** A kqueue descriptor and its event buffer, with numbers in and out: a negative result is `-errno`. */
 export class KqueueInstance {
@@ -597,253 +270,140 @@ export class KqueueInstance {
   }
 }
 
-/**
- * Python's `select.kevent`: something to wait for, or what came of it.
- *
- * Numbers of 64 bits are BigInts where a number cannot carry them. An event does not change once it is made.
- *
- * @see {@link https://docs.python.org/3/library/select.html#kevent-objects | Python's select.kevent}
- */
-export class Kevent {
-  /** What is meant: for most filters a descriptor. */
-  readonly ident: number | bigint;
-  /** Which kind of event: KQ_FILTER_*. */
-  readonly filter: number;
-  /** What to do, and what came of it: KQ_EV_*. */
-  readonly flags: number;
-  /** Flags whose meaning depends on the filter: KQ_NOTE_*. */
-  readonly fflags: number;
-  /** A number whose meaning depends on the filter. */
-  readonly data: number | bigint;
-  /** A number of the program's own, which comes back with each event. */
-  readonly udata: number | bigint;
+/** A kqueue, and what the last call found in it. */
+export class KqueuePoller implements Poller {
+  readonly controlCall = "kevent";
+  readonly waitCall = "kevent";
+  readonly fd: number;
+  readonly nests = true;
+  readonly closed = NONE_CLOSED;
+  readonly #kqueue = new KqueueInstance();
+  #size = 0;
+  // By descriptor: its events, and its place among the entries.
+  #interests = new Uint8Array(64);
+  #places = new Int32Array(64);
+  // Entries of the last wait.
+  #fds = new Int32Array(64);
+  #serials = new Int32Array(64);
+  #events = new Uint8Array(64);
+  // Name of the error by which kevent() has rejected a descriptor last.
+  #rejection = "";
 
-  /**
-   * Makes an event.
-   *
-   * @param ident A descriptor or file object, or another number, as the filter wants it
-   * @param filter Any of KQ_FILTER_*
-   * @param flags Any of KQ_EV_*
-   * @param fflags Any of KQ_NOTE_*
-   * @param data A number as the filter wants it
-   * @param udata A number that comes back with each event
-   * @throws {RangeError} if a number is not an integer that its field can carry
-   * @throws {TypeError} if `ident` is neither a number nor a file object
-   */
-  constructor(
-    ident: FileObject | bigint,
-    filter: number = KQ_FILTER_READ,
-    flags: number = KQ_EV_ADD,
-    fflags: number = 0,
-    data: number | bigint = 0,
-    udata: number | bigint = 0,
-  ) {
-    this.ident = typeof ident === "object" ? filenoOf(ident) : integerOf(ident, "ident", 0n, 2n ** 64n);
-    const [lowest, end, flagsEnd] = isWide(HERE.kevent) ? [0n, 2n ** 32n, 2n ** 32n] : [-0x8000n, 0x8000n, 0x1_0000n];
-    this.filter = integerOf(filter, "filter", lowest, end);
-    this.flags = integerOf(flags, "flags", 0n, flagsEnd);
-    // JavaScript's `KQ_NOTE_EXIT | KQ_NOTE_FORK` is negative: both readings of the 32 bits are meant.
-    this.fflags = integerOf(fflags, "fflags", -(2n ** 31n), 2n ** 32n) >>> 0;
-    this.data = integerOf(data, "data", -(2n ** 63n), 2n ** 63n);
-    this.udata = integerOf(udata, "udata", 0n, 2n ** 64n);
+  /** Creates a queue, close-on-exec. */
+  constructor() {
+    this.fd = this.#kqueue.fd;
   }
 
-  /** Tells whether another event has the same fields; what is no event is never equal. */
-  equals(other: unknown): boolean {
-    return other instanceof Kevent && this.compareTo(other) === 0;
-  }
-
-  /**
-   * Orders events by `ident`, `filter`, `flags`, `fflags`, `data` and `udata`, for `events.sort((a, b) => a.compareTo(b))`.
-   *
-   * @returns A negative number, 0 or a positive one, as this event comes before, with or after the other
-   * @throws {TypeError} if the other is no event
-   */
-  compareTo(other: Kevent): number {
-    if (!(other instanceof Kevent)) throw new TypeError(`Cannot compare an event with ${show(other)}`);
-    for (const field of ["ident", "filter", "flags", "fflags", "data", "udata"] as const) {
-      if (this[field] < other[field]) return -1;
-      if (this[field] > other[field]) return 1;
+  add(fd: number, events: number, serial: number): number {
+    if (this.#kqueue.refusal(fd) !== null) return -EPERM;
+    this.#reserve(fd, this.#size + 1);
+    const outcome = this.#kqueue.change(
+      fd,
+      transition(0, events & EVENT_READ, 0),
+      transition(0, events & EVENT_WRITE, 0),
+      serial,
+    );
+    if (outcome < 0) {
+      this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0); // one of the two may be there
+      return this.#rejected(outcome);
     }
+    this.#size++;
+    this.#interests[fd] = events;
     return 0;
   }
-}
 
-/** Whether filters and flags have 32 bits. */
-function isWide({ filter, flags }: KeventLayout): boolean {
-  return flags - filter === 4;
-}
-
-/** Gives an integer within bounds, as a number if a number can carry it. */
-function integerOf<N extends number | bigint>(value: N, field: string, lowest: bigint, end: bigint): N {
-  const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
-  if (!isInteger || BigInt(value) < lowest || BigInt(value) >= end) {
-    const bounds = `from ${lowest} to ${end - 1n}`;
-    throw new RangeError(`Cannot use ${show(value)} as ${field} of an event: it must be an integer ${bounds}`);
-  }
-  return narrowed(BigInt(value)) as N;
-}
-
-function narrowed(value: bigint): number | bigint {
-  return BigInt(Number(value)) === value && Number.isSafeInteger(Number(value)) ? Number(value) : value;
-}
-
-/** The bytes of events, as C has them. */
-function encode(kevents: readonly Kevent[], layout: KeventLayout): Uint8Array<ArrayBuffer> {
-  const view = new DataView(new ArrayBuffer(kevents.length * layout.size));
-  for (const [index, kevent] of kevents.entries()) {
-    const at = index * layout.size;
-    const { filter, flags } = kevent;
-    view.setBigUint64(at + layout.ident, BigInt(kevent.ident), true);
-    if (isWide(layout)) view.setUint32(at + layout.filter, filter, true);
-    else view.setInt16(at + layout.filter, filter, true);
-    if (isWide(layout)) view.setUint32(at + layout.flags, flags, true);
-    else view.setUint16(at + layout.flags, flags, true);
-    view.setUint32(at + layout.fflags, kevent.fflags, true);
-    view.setBigInt64(at + layout.data, BigInt(kevent.data), true);
-    view.setBigUint64(at + layout.udata, BigInt(kevent.udata), true);
-  }
-  return new Uint8Array(view.buffer);
-}
-
-/** The events of bytes that C wrote. */
-function decode(bytes: Uint8Array<ArrayBuffer>, count: number, layout: KeventLayout): Kevent[] {
-  const view = new DataView(bytes.buffer);
-  return Array.from({ length: count }, (_, index) => {
-    const at = index * layout.size;
-    return new Kevent(
-      view.getBigUint64(at + layout.ident, true),
-      isWide(layout) ? view.getUint32(at + layout.filter, true) : view.getInt16(at + layout.filter, true),
-      isWide(layout) ? view.getUint32(at + layout.flags, true) : view.getUint16(at + layout.flags, true),
-      view.getUint32(at + layout.fflags, true),
-      view.getBigInt64(at + layout.data, true),
-      view.getBigUint64(at + layout.udata, true),
+  modify(fd: number, events: number, serial: number): number {
+    const before = this.#interests[fd]!;
+    const { confirm } = this.#kqueue.system;
+    const outcome = this.#kqueue.change(
+      fd,
+      transition(before & EVENT_READ, events & EVENT_READ, confirm),
+      transition(before & EVENT_WRITE, events & EVENT_WRITE, confirm),
+      serial,
     );
-  });
-}
-
-/**
- * Python's `select.kqueue`: a kernel queue with every filter and flag that the system has.
- *
- * A selector is simpler where readable and writable are enough. This class has what a selector hides: edges, one-shot
- * events, files, processes, signals, timers.
- *
- * @see {@link https://docs.python.org/3/library/select.html#kqueue-objects | Python's select.kqueue}
- * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
- *
- * @example Usage
- * ```ts
- * import { DefaultSelector, KqueueSelector } from "@selectors/selectors";
- * import { Kevent, KQ_FILTER_READ, Kqueue } from "@selectors/selectors/select";
- * import { socketpair } from "@selectors/selectors/socket";
- * import { assertEquals } from "@std/assert";
- *
- * if (DefaultSelector === KqueueSelector) {
- *   const [here, there] = socketpair();
- *   using kqueue = new Kqueue();
- *   kqueue.control([new Kevent(here, KQ_FILTER_READ)], 0);
- *   there.send(new TextEncoder().encode("ping"));
- *   const [event] = kqueue.control(null, 1, 5);
- *   assertEquals([event!.ident, event!.data], [here.fileno(), 4]); // four bytes to read
- *   here.close();
- *   there.close();
- * }
- * ```
- */
-export class Kqueue implements Disposable {
-  #instance: KqueueInstance | null;
-
-  /**
-   * Creates a kernel queue, close-on-exec.
-   *
-   * @throws {OSError} EMFILE, ENFILE or ENOMEM if the kernel has no room
-   * @throws {Deno.errors.NotCapable} without `--allow-ffi`
-   * @throws {Deno.errors.NotSupported} if the system has no kqueue
-   */
-  constructor();
-  constructor(adopted?: KqueueInstance) {
-    this.#instance = adopted ?? new KqueueInstance();
+    if (outcome < 0) return this.#rejected(outcome);
+    this.#interests[fd] = events;
+    return 0;
   }
 
-  /**
-   * Wraps a kqueue descriptor that exists; closing the wrapper closes it.
-   *
-   * @param fd Number of the kqueue descriptor
-   * @throws {RangeError} if `fd` is not from 0 to 2^31-1
-   */
-  static fromfd(fd: number): Kqueue {
-    return Reflect.construct(Kqueue, [new KqueueInstance(filenoOf(fd))]);
+  remove(fd: number): void {
+    this.#size--;
+    // Fails if a filter is not there, or the number was closed, or means another file: nothing is left then.
+    this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
   }
 
-  /** Whether the queue has been closed. */
-  get closed(): boolean {
-    return this.#instance === null;
-  }
-
-  /** Gives the number of the kqueue descriptor, which can itself be registered elsewhere. */
-  fileno(): number {
-    return this.#open("ask for the descriptor").fd;
-  }
-
-  /**
-   * Makes changes, and then waits for events.
-   *
-   * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`, if there is room for one, and is
-   * thrown if not. An interruption by a signal is not seen: the wait goes on for the time that is left.
-   *
-   * @param changelist What to add, change and remove, or null
-   * @param maxEvents The greatest number of events to give; with 0, nothing is waited for
-   * @param timeout Seconds or a duration; null for ever
-   * @returns The events
-   * @throws {RangeError} if `maxEvents` is negative or no integer, or `timeout` negative or NaN
-   * @throws {TypeError} if `changelist` has something else than events
-   * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT if
-   * what is to be removed is not there, EINVAL if the filter does not apply
-   */
-  control(changelist: Iterable<Kevent> | null, maxEvents: number, timeout?: Timeout): Kevent[] {
-    const instance = this.#open("control");
-    const { kevent } = instance.system;
-    const kevents = eventsOf(changelist);
-    if (!Number.isInteger(maxEvents) || maxEvents < 0 || maxEvents > 0xff_ffff) {
-      throw new RangeError(`Cannot wait for ${show(maxEvents)} events: use a number from 0 to 16777215`);
+  wait(timeoutMs: number): number {
+    const kqueue = this.#kqueue;
+    const count = kqueue.wait(timeoutMs);
+    let entries = 0;
+    for (let index = 0; index < count; index++) {
+      const fd = kqueue.fdAt(index);
+      const serial = kqueue.tagAt(index);
+      // An end or an error comes under the filter that it concerns: the next call does not block, and tells.
+      const event = kqueue.isReadAt(index) ? EVENT_READ : EVENT_WRITE;
+      // The place of the descriptor's entry if it has one, or of some earlier wait, which the entry there disproves.
+      const place = this.#places[fd]!;
+      if (place < entries && this.#fds[place] === fd && this.#serials[place] === serial) {
+        this.#events[place]! |= event;
+      } else {
+        this.#places[fd] = entries;
+        this.#fds[entries] = fd;
+        this.#serials[entries] = serial;
+        this.#events[entries++] = event;
+      }
     }
-    const timeoutMs = timeoutToMs(timeout);
-    if (timeoutMs < 0) throw new RangeError(`Cannot wait for ${show(timeout)}: the timeout must not be negative`);
-    const events = new Uint8Array(maxEvents * kevent.size);
-    const deadlineMs = deadlineAfter(timeoutMs);
-    let changes = encode(kevents, kevent);
-    for (let leftMs = timeoutMs;; leftMs = leftUntil(deadlineMs)) {
-      const count = instance.control(changes, events, leftMs);
-      const isOver = count !== 0 || maxEvents === 0 || leftMs === 0 || monotonicMs() >= deadlineMs;
-      if (isOver && !isInterruption(count)) return decode(events, check(count, "kevent", instance.fd), kevent);
-      changes = new Uint8Array(0); // kevent(2): "all changes contained in the changelist have been applied"
-    }
+    return count < 0 ? count : entries;
   }
 
-  /** Closes the kqueue descriptor; once is enough, and twice does no harm. */
+  fdAt(index: number): number {
+    return this.#fds[index]!;
+  }
+
+  serialAt(index: number): number {
+    return this.#serials[index]!;
+  }
+
+  eventsAt(index: number): number {
+    return this.#events[index]!;
+  }
+
+  explain(fd: number, errno: number): string | undefined {
+    if (errno !== EPERM) return undefined;
+    return this.#kqueue.refusal(fd) ??
+      "kqueue cannot wait for a descriptor of this kind, such as /dev/tty or /dev/null on macOS; " +
+        `use SelectSelector (kevent said ${this.#rejection})`;
+  }
+
   close(): void {
-    this.#instance?.close();
-    this.#instance = null;
+    this.#kqueue.close();
   }
 
-  /** Closes the kqueue descriptor at the end of a `using` block. */
-  [Symbol.dispose](): void {
-    this.close();
+  /** Makes room for a descriptor, and for both filters of `size` of them in one wait. */
+  #reserve(fd: number, size: number): void {
+    this.#kqueue.reserve(2 * size);
+    if (this.#kqueue.room > this.#fds.length) {
+      this.#fds = new Int32Array(this.#kqueue.room);
+      this.#serials = new Int32Array(this.#kqueue.room);
+      this.#events = new Uint8Array(this.#kqueue.room);
+    }
+    if (fd < this.#interests.length) return;
+    const interests = new Uint8Array(Math.max(fd + 1, 2 * this.#interests.length));
+    interests.set(this.#interests);
+    this.#interests = interests;
+    this.#places = new Int32Array(interests.length); // nothing is kept from one wait to the next
   }
 
-  #open(action: string): KqueueInstance {
-    if (this.#instance !== null) return this.#instance;
-    throw new Deno.errors.BadResource(`Cannot ${action}: the kqueue is closed`);
+  #rejected(outcome: number): number {
+    const code = errnoCode(-outcome);
+    if (!UNWATCHABLE.includes(code)) return outcome;
+    this.#rejection = code;
+    return -EPERM;
   }
 }
 
-function eventsOf(changelist: Iterable<Kevent> | null): Kevent[] {
-  if (changelist === null) return [];
-  if (typeof changelist?.[Symbol.iterator] !== "function") {
-    throw new TypeError(`Cannot make the changes ${show(changelist)}: use an iterable of events, or null`);
-  }
-  const kevents = [...changelist];
-  const strange = kevents.find((kevent) => !(kevent instanceof Kevent));
-  if (strange === undefined && !kevents.includes(undefined as never)) return kevents;
-  throw new TypeError(`Cannot make the change ${show(strange)}: it is no event`);
+/** Returns the flag for a filter that was wanted or not, and is wanted now or not; `confirm` checks one that stays. */
+function transition(before: number, after: number, confirm: number): number {
+  if (before === 0) return after === 0 ? 0 : KQ_EV_ADD;
+  // A descriptor that was closed has lost its filters, and its number may mean another file: this fails then.
+  return after === 0 ? KQ_EV_DELETE : confirm;
 }

@@ -1,12 +1,16 @@
 /**
- * Bindings to poll(2) (every Unix): a set of `pollfd`s, and Python's `select.poll` over it.
+ * poll(2) (every Unix): an array of descriptors in memory, which the kernel walks through at each call.
+ *
+ * @see {@link https://man7.org/linux/man-pages/man2/poll.2.html | poll(2)}
  *
  * @module
  */
 
-import { check, ENOENT, errnoCell, lazyLibc, OSError, result } from "./errno.ts";
-import { filenoOf, type FileObject, KeyError, show } from "./arguments.ts";
-import { retryUntil, Timespec, toIntMs } from "./timeout.ts";
+import { EBADF, errnoCell, lazyLibc, result } from "./errno.ts";
+import { EVENT_READ, EVENT_WRITE } from "./events.ts";
+import { isOpen } from "./descriptor.ts";
+import type { Poller } from "./poller.ts";
+import { Timespec, toIntMs } from "./timeout.ts";
 
 /**
  * struct pollfd {
@@ -26,53 +30,31 @@ const REVENTS_SHIFT = (POLLFD.revents - POLLFD.events) * 8;
 
 /** Readable. */
 export const POLLIN = 0x001;
-/** Urgent or exceptional data is readable. */
-export const POLLPRI = 0x002;
 /** Writable. */
 export const POLLOUT = 0x004;
-/** An error, such as a reset connection; always waited for. */
-export const POLLERR = 0x008;
-/** Hung up; always waited for. */
-export const POLLHUP = 0x010;
-/** The descriptor is not open; always waited for. */
+/** The descriptor is not open; always reported. */
 export const POLLNVAL = 0x020;
-/** As POLLIN. */
-export const POLLRDNORM = 0x040;
-/** Priority data can be read. */
-export const POLLRDBAND = 0x080;
-/** As POLLOUT. */
-export const POLLWRNORM = 0x100;
-/** Priority data can be written. */
-export const POLLWRBAND = 0x200;
-/** Not used by Linux. */
-export const POLLMSG = 0x400;
-/** The peer has shut down its writing half. */
-export const POLLRDHUP = 0x2000;
 
-const POLL = {
-  parameters: [
-    "buffer", // struct pollfd *fds
-    "usize", // nfds_t nfds
-    "i32", // int timeout, in milliseconds
-  ],
-  result: "i32",
-} as const;
-
-const PPOLL = {
-  parameters: [
-    "buffer", // struct pollfd *fds
-    "usize", // nfds_t nfds
-    "buffer", // const struct timespec *timeout
-    "pointer", // const sigset_t *sigmask
-  ],
-  result: "i32",
-} as const;
+// int poll(struct pollfd *fds, nfds_t nfds, int timeout)
+const POLL = { parameters: ["buffer", "usize", "i32"], result: "i32" } as const;
+// int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *timeout, const sigset_t *sigmask)
+const PPOLL = { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i32" } as const;
 
 const libc = lazyLibc({ poll: POLL, ppoll: { ...PPOLL, optional: true } });
 
-// The same on a thread of Deno's pool. ppoll is by itself: Deno calls a missing function that is nonblocking.
+// The same on a thread of Deno's pool. ppoll is opened alone: Deno would call a missing function that is nonblocking.
 const aside = lazyLibc({ poll: { ...POLL, nonblocking: true } });
 const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
+
+/** Returns the POLL* flags that ask for EVENT_* bits. */
+export function flagsOf(events: number): number {
+  return ((events & EVENT_READ) !== 0 ? POLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0);
+}
+
+/** Returns the EVENT_* bits that POLL* flags stand for: after an error or a hang-up, no call blocks, and each tells. */
+export function eventsOf(flags: number): number {
+  return ((flags & ~POLLOUT) !== 0 ? EVENT_READ : 0) | ((flags & ~POLLIN) !== 0 ? EVENT_WRITE : 0);
+}
 
 /** Descriptors and their masks, as the array that poll(2) reads; a negative result is `-errno`. */
 export class PollSet {
@@ -183,105 +165,81 @@ export class PollSet {
   }
 }
 
-/**
- * Python's `select.poll`: a list of descriptors and masks for poll(2).
- *
- * @see {@link https://docs.python.org/3/library/select.html#poll-objects | Python's polling objects}
- * @see {@link https://man7.org/linux/man-pages/man2/poll.2.html | poll(2)}
- *
- * @example Usage
- * ```ts
- * import { Poll, POLLIN } from "@selectors/selectors/select";
- * import { socketpair } from "@selectors/selectors/socket";
- * import { assertEquals } from "@std/assert";
- *
- * const [here, there] = socketpair();
- * const poll = new Poll();
- * poll.register(here, POLLIN);
- * assertEquals(poll.poll(10), []); // milliseconds
- * there.send(new TextEncoder().encode("ping"));
- * assertEquals(poll.poll(), [[here.fileno(), POLLIN]]);
- * here.close();
- * there.close();
- * ```
- */
-export class Poll {
+/** A set of `pollfd`s, and what the last call found in it. */
+export class PollPoller implements Poller {
+  readonly controlCall = "poll";
+  readonly waitCall = "poll";
+  readonly fd = -1;
+  readonly nests = false;
+  readonly closed = new Set<number>();
   readonly #set = new PollSet();
+  // By descriptor.
+  readonly #serials: number[] = [];
+  // Entries of the last wait.
+  #fds = new Int32Array(16);
+  #events = new Uint8Array(16);
 
-  /**
-   * Adds a descriptor; one that is there already gets the new mask.
-   *
-   * The descriptor need not be open: `poll` gives POLLNVAL for one that is not.
-   *
-   * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
-   * @throws {RangeError} if the mask is not an integer of 16 bits
-   */
-  register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
-    this.#set.set(filenoOf(fd), checkedMask(eventmask));
+  add(fd: number, events: number, serial: number): number {
+    if (!isOpen(fd)) return -EBADF;
+    this.#set.set(fd, flagsOf(events));
+    this.#serials[fd] = serial;
+    if (this.#set.size > this.#fds.length) this.#grow();
+    return 0;
   }
 
-  /**
-   * Changes the mask of a descriptor.
-   *
-   * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
-   * @throws {OSError} ENOENT if it is not registered
-   * @throws {RangeError} if the mask is not an integer of 16 bits
-   */
-  modify(fd: FileObject, eventmask: number): void {
-    const number = filenoOf(fd);
-    const mask = checkedMask(eventmask);
-    if (!this.#set.has(number)) throw new OSError("poll", ENOENT, `fd ${number}`, { text: "Not registered" });
-    this.#set.set(number, mask);
+  modify(fd: number, events: number): number {
+    if (this.closed.has(fd) || !isOpen(fd)) return -EBADF;
+    this.#set.set(fd, flagsOf(events));
+    return 0;
   }
 
-  /**
-   * Removes a descriptor.
-   *
-   * @param fd A descriptor or file object
-   * @throws {KeyError} if it is not registered
-   */
-  unregister(fd: FileObject): void {
-    const number = filenoOf(fd);
-    if (!this.#set.delete(number)) throw new KeyError(`Cannot unregister fd ${number}: it is not registered`);
+  remove(fd: number): void {
+    this.closed.delete(fd);
+    this.#set.delete(fd);
   }
 
-  /**
-   * Waits for events.
-   *
-   * An interruption by a signal is not seen: the wait goes on for the time that is left.
-   *
-   * @param timeoutMs Milliseconds, fractions too; null, undefined or a negative number for ever
-   * @returns Pairs of a descriptor and the flags that hold for it
-   * @throws {RangeError} if `timeoutMs` is NaN
-   * @throws {TypeError} if `timeoutMs` is not a number
-   */
-  poll(timeoutMs?: number | null): [fd: number, events: number][] {
-    timeoutMs ??= Infinity;
-    if (typeof timeoutMs !== "number") {
-      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: the timeout must be milliseconds or null`);
-    }
-    if (timeoutMs !== timeoutMs) throw new RangeError("Cannot wait for NaN milliseconds");
+  wait(timeoutMs: number): number {
     const set = this.#set;
-    let left = check(retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => set.wait(ms)), "poll");
-    const ready: [fd: number, events: number][] = [];
-    for (let slot = 0; left > 0; slot++) {
+    const count = set.wait(timeoutMs);
+    const fds = this.#fds;
+    const events = this.#events;
+    let entries = 0;
+    for (let slot = 0, left = count; left > 0; slot++) {
       const revents = set.reventsAt(slot);
       if (revents === 0) continue;
       left--;
-      ready.push([set.fdAt(slot), revents]);
+      if ((revents & POLLNVAL) !== 0) {
+        this.#mute(slot);
+      } else {
+        fds[entries] = set.fdAt(slot);
+        events[entries++] = eventsOf(revents);
+      }
     }
-    return ready;
+    return count < 0 ? count : entries;
   }
-}
 
-/**
- * Gives a mask that a C `short` can carry.
- *
- * @throws {RangeError} if it is not an integer of 16 bits
- */
-export function checkedMask(eventmask: number): number {
-  if (Number.isInteger(eventmask) && eventmask >= 0 && eventmask <= 0xffff) return eventmask;
-  throw new RangeError(`Cannot poll for events ${show(eventmask)}: they must be an integer from 0 to 65535`);
+  #grow(): void {
+    this.#fds = new Int32Array(2 * this.#fds.length);
+    this.#events = new Uint8Array(this.#fds.length);
+  }
+
+  /** Leaves out a descriptor that was closed: poll() would return at once for ever. */
+  #mute(slot: number): void {
+    this.closed.add(this.#set.fdAt(slot));
+    this.#set.mute(slot);
+  }
+
+  fdAt(index: number): number {
+    return this.#fds[index]!;
+  }
+
+  serialAt(index: number): number {
+    return this.#serials[this.#fds[index]!]!;
+  }
+
+  eventsAt(index: number): number {
+    return this.#events[index]!;
+  }
+
+  close(): void {} // the array is all there is
 }

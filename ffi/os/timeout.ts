@@ -150,3 +150,12 @@ export function retryUntil(timeoutMs: number, wait: (timeoutMs: number) => numbe
     if (outcome !== 0 || leftMs === 0 || monotonicMs() >= deadlineMs) return outcome;
   }
 }
+
+/** Memory for a wait that nobody notifies. */
+const idle = new Int32Array(new SharedArrayBuffer(4));
+
+/** Waits without a system call of the package's; returns true if there was time to wait. */
+export function pause(timeoutMs: number): boolean {
+  if (timeoutMs > 0) Atomics.wait(idle, 0, 0, timeoutMs);
+  return timeoutMs > 0;
+}

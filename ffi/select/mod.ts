@@ -38,7 +38,7 @@
  */
 
 export { type FileObject, KeyError } from "../os/arguments.ts";
-export { Devpoll } from "../os/devpoll.ts";
+export { Devpoll } from "./devpoll.ts";
 export {
   Epoll,
   EPOLL_CLOEXEC,
@@ -57,10 +57,11 @@ export {
   EPOLLWAKEUP,
   EPOLLWRBAND,
   EPOLLWRNORM,
-} from "../os/epoll.ts";
+} from "./epoll.ts";
 export { OSError } from "../os/errno.ts";
+export { Kevent } from "./kevent.ts";
+export { Kqueue } from "./kqueue.ts";
 export {
-  Kevent,
   KQ_EV_ADD,
   KQ_EV_CLEAR,
   KQ_EV_DELETE,
@@ -108,8 +109,7 @@ export {
   KQ_NOTE_TRACKERR,
   KQ_NOTE_TRIGGER,
   KQ_NOTE_WRITE,
-  Kqueue,
-} from "../os/kqueue.ts";
+} from "./kqueue_constants.ts";
 export {
   Poll,
   POLLERR,
@@ -124,6 +124,6 @@ export {
   POLLRDNORM,
   POLLWRBAND,
   POLLWRNORM,
-} from "../os/poll.ts";
-export { select } from "../os/select.ts";
+} from "./poll.ts";
+export { select } from "./select.ts";
 export { type Timeout } from "../os/timeout.ts";

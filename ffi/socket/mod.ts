@@ -49,11 +49,13 @@
 
 import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "../os/errno.ts";
 import { checkInt, filenoOf, show } from "../os/arguments.ts";
+import { EVENT_WRITE } from "../os/events.ts";
 import { os } from "../os/platform.ts";
 import { resolve } from "./resolve.ts";
-import { select } from "../os/select.ts";
+import { SelectSet, setsOf } from "../os/select.ts";
 import { type Address, checkAddress, decodeAddress, showAddress } from "./sockaddr.ts";
 import * as sys from "../os/sys.ts";
+import { retryUntil } from "../os/timeout.ts";
 import {
   AF_INET,
   AF_UNIX,
@@ -297,7 +299,9 @@ export class Socket implements Disposable {
     if (outcome !== -EINTR) return outcome;
     // The connection goes on being made, and cannot be asked for again.
     if (sys.getBlocking(this.#fd) === 0) return -EINPROGRESS;
-    select([], [this.#fd], []);
+    const set = new SelectSet();
+    set.set(this.#fd, setsOf(EVENT_WRITE));
+    check(retryUntil(Infinity, (timeoutMs) => set.wait(timeoutMs)), "select", this.#fd);
     return -getsockoptInt(this.#fd, SOL_SOCKET, SO_ERROR);
   }
 

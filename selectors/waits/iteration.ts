@@ -1,52 +1,45 @@
 /**
- * The iteration over what gets ready: `for await (const [key, events] of selector)`.
+ * The iteration over ready entries: `for await (const [key, events] of selector)`.
  *
  * @module
  */
 
+import type { FileObject } from "../../ffi/os/arguments.ts";
 import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
+import type { Ready, SelectorCore } from "../core.ts";
+import { filenoOrNone, type SelectorKey, serialOf } from "../keys.ts";
+import { parking } from "./parking.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
-
-/** Where an iteration gets its entries from. */
-export interface Source<Entry> {
-  /** Gives what is ready now. */
-  look(): Entry[];
-  /** Gives what is ready after a wait, which ends at the latest at a time, or when the second argument says so. */
-  wait(deadlineMs: number, isLeft: () => boolean): Promise<Entry[]>;
-  /** Has the second argument of every wait asked. */
-  disturb(): void;
-  /** Gives what an entry of the last batch means by now; undefined if nothing. */
-  current(entry: Entry): Entry | undefined;
-  /** Tells whether there will be no more entries; throws if that is by an abort. */
-  isOver(): boolean;
-}
+import type { Waits } from "./waits.ts";
 
 /**
- * Gives entries one by one, each only if what was done for those before has left it valid.
+ * Returns entries one by one, each only if the handlers of earlier entries have left it valid.
  *
- * It is written out, and is no async generator, because a server spends its time here: an entry that is at hand costs one
- * promise.
+ * It is no async generator, because a server spends its time here: an entry that is at hand costs one promise.
  */
-export class Iteration<Entry> implements AsyncIterableIterator<Entry, undefined, undefined>, AsyncDisposable {
-  readonly #source: Source<Entry>;
+export class Iteration<D, F extends FileObject>
+  implements AsyncIterableIterator<Ready<D, F>, undefined, undefined>, AsyncDisposable {
+  readonly #core: SelectorCore<D, F>;
+  readonly #waits: Waits<D, F>;
   readonly #timeoutMs: number;
+  readonly #signal: AbortSignal | undefined;
   readonly #isLeft = (): boolean => this.#hasEnded;
-  #batch: Entry[] = [];
+  #batch: Ready<D, F>[] = [];
   #place = 0;
+  // Keys whose file object no longer gave their descriptor when their entry was passed over.
+  readonly #disowned = new WeakSet<SelectorKey<D, F>>();
   #hasEnded = false;
 
-  /**
-   * Makes an iteration.
-   *
-   * @param timeoutMs For how long nothing may be ready until it ends
-   */
-  constructor(source: Source<Entry>, timeoutMs: number) {
-    this.#source = source;
+  /** Prepares an iteration that ends when nothing was ready for `timeoutMs` milliseconds. */
+  constructor(core: SelectorCore<D, F>, waits: Waits<D, F>, timeoutMs: number, signal: AbortSignal | undefined) {
+    this.#core = core;
+    this.#waits = waits;
     this.#timeoutMs = timeoutMs;
+    this.#signal = signal;
   }
 
-  /** Gives the next entry, and waits if there is none. */
-  next(): Promise<IteratorResult<Entry, undefined>> {
+  /** Returns the next entry, and waits if there is none. */
+  next(): Promise<IteratorResult<Ready<D, F>, undefined>> {
     if (isTurnOver()) return this.#wait();
     try {
       const entry = this.#take();
@@ -58,13 +51,13 @@ export class Iteration<Entry> implements AsyncIterableIterator<Entry, undefined,
   }
 
   /** Ends the iteration, as `break` does. */
-  return(): Promise<IteratorResult<Entry, undefined>> {
+  return(): Promise<IteratorResult<Ready<D, F>, undefined>> {
     this.#hasEnded = true;
-    this.#source.disturb();
+    if (this.#core.parked > 0) parking.interrupt();
     return Promise.resolve({ value: undefined, done: true });
   }
 
-  /** Gives the iteration itself. */
+  /** Returns the iteration itself. */
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -74,39 +67,16 @@ export class Iteration<Entry> implements AsyncIterableIterator<Entry, undefined,
     await this.return();
   }
 
-  /** The next valid entry of what is ready now, or undefined if there is none. */
-  #take(): Entry | undefined {
-    if (this.#hasEnded || this.#source.isOver()) return undefined;
-    return this.#takeFromBatch() ?? this.#takeFromNextBatch();
-  }
-
-  #takeFromBatch(): Entry | undefined {
-    while (this.#place < this.#batch.length) {
-      const entry = this.#source.current(this.#batch[this.#place++]!);
-      if (entry !== undefined) return entry;
-    }
-    return undefined;
-  }
-
-  #takeFromNextBatch(): Entry | undefined {
-    this.#refill(this.#source.look());
-    return this.#takeFromBatch();
-  }
-
-  #refill(batch: Entry[]): void {
-    this.#batch = batch;
-    this.#place = 0;
-  }
-
-  async #wait(): Promise<IteratorResult<Entry, undefined>> {
+  async #wait(): Promise<IteratorResult<Ready<D, F>, undefined>> {
     try {
       const deadlineMs = deadlineAfter(this.#timeoutMs);
       for (;;) {
         if (isTurnOver()) await nextTurn();
         const entry = this.#take();
         if (entry !== undefined) return { value: entry, done: false };
-        if (this.#hasEnded || this.#source.isOver() || monotonicMs() >= deadlineMs) break;
-        this.#refill(await this.#source.wait(deadlineMs, this.#isLeft));
+        if (this.#isOver() || monotonicMs() >= deadlineMs) break;
+        const batch = await this.#waits.park(deadlineMs, this.#signal, this.#isLeft);
+        this.#refill(batch);
       }
     } catch (error) {
       this.#hasEnded = true;
@@ -114,5 +84,62 @@ export class Iteration<Entry> implements AsyncIterableIterator<Entry, undefined,
     }
     this.#hasEnded = true;
     return { value: undefined, done: true };
+  }
+
+  /** Returns the next valid entry of those that are ready now. */
+  #take(): Ready<D, F> | undefined {
+    if (this.#isOver()) return undefined;
+    return this.#takeFromBatch() ?? this.#takeFromNextBatch();
+  }
+
+  #isOver(): boolean {
+    if (this.#hasEnded) return true;
+    this.#signal?.throwIfAborted();
+    return this.#core.isClosed;
+  }
+
+  #takeFromNextBatch(): Ready<D, F> | undefined {
+    this.#refill(this.#waits.look());
+    this.#core.takeWakeup(); // a call to wake up has no entry
+    return this.#takeFromBatch();
+  }
+
+  #refill(batch: Ready<D, F>[]): void {
+    this.#batch = batch;
+    this.#place = 0;
+  }
+
+  #takeFromBatch(): Ready<D, F> | undefined {
+    while (this.#place < this.#batch.length) {
+      const entry = this.#current(this.#batch[this.#place++]!);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
+  }
+
+  /** Returns an entry of the batch as it is by now, or undefined if a handler has made it invalid. */
+  #current(entry: Ready<D, F>): Ready<D, F> | undefined {
+    const [key, events] = entry;
+    const { keys } = this.#core;
+    const now = keys.get(key.fd);
+    if (now === undefined || this.#isDisowned(now)) return undefined;
+    if (now === key) return entry;
+    // The key was modified, unless its descriptor was registered again. What both have in common is still to be told:
+    // a handler that modifies others in every turn would otherwise keep them from theirs for ever.
+    const wanted = serialOf(now) === serialOf(key) ? events & now.events : 0;
+    return wanted === 0 ? undefined : [now, wanted];
+  }
+
+  /**
+   * Returns true if a key's file object no longer gives its descriptor, the first time that the iteration meets it so.
+   *
+   * An earlier handler has closed the object then. If the descriptor is open all the same, as after `detach()`, the next
+   * look finds it again, and the iteration returns it as `select()` does.
+   */
+  #isDisowned(key: SelectorKey<D, F>): boolean {
+    if (typeof key.fileobj === "number" || filenoOrNone(key.fileobj) === key.fd) return false;
+    if (this.#disowned.has(key)) return false;
+    this.#disowned.add(key);
+    return true;
   }
 }

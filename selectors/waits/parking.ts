@@ -15,39 +15,42 @@
  */
 
 import { check, EBADF } from "../../ffi/os/errno.ts";
-import { type Os, os } from "../../ffi/os/platform.ts";
-import { PollSet } from "../../ffi/os/poll.ts";
-import { SelectSet } from "../../ffi/os/select.ts";
+import { EVENT_READ } from "../../ffi/os/events.ts";
+import { ParkingSet } from "../../ffi/os/parking_set.ts";
 import { isInterruption, leftUntil, monotonicMs } from "../../ffi/os/timeout.ts";
 import { Waker } from "../../ffi/os/waker.ts";
-import { EVENT_READ, flagsOf, setsOf } from "../events.ts";
 
-/** Puts a descriptor into the set of the blocked call, for events of a selector. */
-export type Enlist = (fd: number, events: number) => void;
+/** Descriptors of all waits, each with the events of all that wait for it. */
+export class WatchedSet {
+  readonly #events = new Map<number, number>();
 
-/** A wait that stands here. */
+  /** Adds events to a descriptor. */
+  add(fd: number, events: number): void {
+    this.#events.set(fd, (this.#events.get(fd) ?? 0) | events);
+  }
+
+  /** Returns the set for the call, without the descriptors that rest. */
+  toParkingSet(resting: readonly number[]): ParkingSet {
+    const set = new ParkingSet();
+    for (const fd of resting) this.#events.delete(fd);
+    for (const [fd, events] of this.#events) set.set(fd, events);
+    return set;
+  }
+}
+
+/** A wait that is parked. */
 export interface ParkedWait {
   /** Time at which it ends, by `monotonicMs()`; `Infinity` for never. */
   readonly deadlineMs: number;
 
-  /** Names each descriptor that it waits for. */
-  enlist(enlist: Enlist): void;
+  /** Adds each descriptor that it waits for. */
+  addTo(set: WatchedSet): void;
 
-  /** Looks whether it is over, and settles it then, which it tells; never throws. */
-  review(): boolean;
+  /** Looks, and settles the wait if it is over, which it returns; never throws. */
+  check(): boolean;
 
-  /** Settles it by an error. */
+  /** Settles the wait by an error. */
   fail(error: unknown): void;
-}
-
-/** What the blocked call takes. */
-interface ParkingSet {
-  set(fd: number, events: number): void;
-  wait(timeoutMs: number): number;
-  waitAside(timeoutMs: number): Promise<number>;
-  /** Returns the descriptors that the last wait, which gave `count`, has named. */
-  named(count: number): number[];
-  name: string;
 }
 
 /**
@@ -56,7 +59,7 @@ interface ParkingSet {
  */
 const MAX_BLOCK_MS = 2_000;
 
-/** Returns in a row that helped nobody, after which the descriptors that they name rest. */
+/** Returns in a row that help nobody, after which the descriptors that they name rest. */
 const MAX_FRUITLESS = 3;
 
 /** Milliseconds for which such descriptors are left out. */
@@ -68,168 +71,147 @@ const RESEND_MS = 1;
 // Captured at load time, so that fake timers in user tests do not affect it.
 const setTimeout = globalThis.setTimeout;
 
-function pollSet(): ParkingSet {
-  const set = new PollSet();
-  return {
-    name: "poll",
-    set: (fd, events) => set.set(fd, flagsOf(events)),
-    wait: (timeoutMs) => set.wait(timeoutMs),
-    waitAside: (timeoutMs) => set.waitAside(timeoutMs),
-    named: () => set.named(),
-  };
-}
+/** The parked waits of an isolate, and the call that they share. */
+class Parking {
+  readonly #waits = new Set<ParkedWait>();
+  // Selectors that have waited asynchronously and are not closed.
+  #users = 0;
+  #waker: Waker | null = null;
+  #isRunning = false;
+  #isBlocked = false;
+  // True if every wait has to be checked, and if the blocked call was interrupted for it.
+  #isChanged = false;
+  #isInterrupted = false;
+  // Returns in a row that helped nobody, and the descriptors that they named.
+  #fruitless = 0;
+  #named: number[] = [];
 
-function selectSet(): ParkingSet {
-  const set = new SelectSet();
-  return {
-    name: "select",
-    set: (fd, events) => set.set(fd, setsOf(events)),
-    wait: (timeoutMs) => set.wait(timeoutMs),
-    waitAside: (timeoutMs) => set.waitAside(timeoutMs),
-    named: (count) => set.ready(count, (fd) => fd),
-  };
-}
+  /**
+   * Prepares for waits of one more selector: two descriptors stay open from now on, so that a server whose clients have
+   * taken all others goes on waiting.
+   *
+   * @throws {OSError} EMFILE if too many are open already
+   */
+  acquire(): void {
+    this.#waker ??= new Waker();
+    this.#users++;
+  }
 
-/** Windows has no poll() that sees a refused connection, and that of macOS knows no terminals. */
-const newSet: () => ParkingSet =
-  ({ windows: selectSet, darwin: selectSet } as Partial<Record<Os, () => ParkingSet>>)[os] ??
-    pollSet;
+  /** Ends the waits of a selector that was closed. */
+  release(): void {
+    this.#users--;
+    this.interrupt();
+    this.#closeWaker();
+  }
 
-const waits = new Set<ParkedWait>();
-let tenants = 0;
-let waker: Waker | null = null;
-let isRunning = false;
-let isBlocked = false;
-// Whether the waits have to be reviewed, and whether the blocked call has been told.
-let isDisturbed = false;
-let isCalled = false;
-// Returns in a row that helped nobody, and what the last one named.
-let fruitless = 0;
-let named: readonly number[] = [];
+  /** Adds a wait, which is checked whenever something happens, until it is over. */
+  park(wait: ParkedWait): void {
+    this.#waits.add(wait);
+    if (!this.#isRunning) this.#run();
+    else if (this.#isBlocked) this.interrupt();
+  }
 
-/**
- * Announces a selector that will have waits here, for which two descriptors are kept open from now on: a server whose
- * clients have taken all others goes on waiting.
- *
- * @throws {OSError} EMFILE if too many are open already
- */
-export function enter(): void {
-  waker ??= new Waker();
-  tenants++;
-}
+  /** Checks every wait, and makes the set anew: something has changed that the blocked call cannot see. */
+  interrupt(): void {
+    this.#isChanged = true;
+    this.#send();
+  }
 
-/** Takes leave of a selector; its waits are yet to be reviewed. */
-export function leave(): void {
-  tenants--;
-  disturb();
-  closeWaker();
-}
+  /** Ends the blocked call; tries again later if the system has no memory for it now. */
+  #send(): void {
+    if (!this.#isBlocked || this.#isInterrupted) return;
+    this.#isInterrupted = this.#waker!.call() === 0;
+    if (!this.#isInterrupted) setTimeout(() => this.#send(), RESEND_MS);
+  }
 
-/** Adds a wait, which is reviewed whenever something happens, until it is over. */
-export function park(wait: ParkedWait): void {
-  waits.add(wait);
-  if (!isRunning) run();
-  else if (isBlocked) disturb();
-}
-
-/** Has every wait reviewed, and the set made anew: something has changed that the blocked call cannot see. */
-export function disturb(): void {
-  isDisturbed = true;
-  if (isBlocked && !isCalled) interrupt();
-}
-
-/** Ends the blocked call; tries again later if the system has no memory for it now. */
-function interrupt(): void {
-  if (!isBlocked || isCalled) return;
-  isCalled = waker!.call() === 0;
-  if (!isCalled) setTimeout(interrupt, RESEND_MS);
-}
-
-async function run(): Promise<void> {
-  isRunning = true;
-  isDisturbed = false;
-  try {
-    while (waits.size > 0) {
-      await undefined; // waits that park in one go share the first call
-      if (!isDisturbed) await block();
-      const wasDisturbed = isDisturbed;
-      isDisturbed = false;
-      let hasSettled = false;
-      for (const wait of waits) {
-        if (!wait.review()) continue;
-        waits.delete(wait);
-        hasSettled = true;
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    this.#isChanged = false;
+    try {
+      while (this.#waits.size > 0) {
+        await undefined; // waits that park in one go share the first call
+        if (!this.#isChanged) await this.#block();
+        const wasChanged = this.#isChanged;
+        this.#isChanged = false;
+        if (this.#check() || wasChanged) this.#fruitless = 0;
       }
-      if (hasSettled || wasDisturbed) fruitless = 0;
+    } catch (error) {
+      for (const wait of this.#waits) wait.fail(error);
+      this.#waits.clear();
+    } finally {
+      this.#isRunning = false;
+      this.#closeWaker();
     }
-  } catch (error) {
-    for (const wait of waits) wait.fail(error);
-    waits.clear();
-  } finally {
-    isRunning = false;
-    closeWaker();
+  }
+
+  /** Checks every wait; returns true if one of them is over. */
+  #check(): boolean {
+    let hasEnded = false;
+    for (const wait of this.#waits) {
+      if (wait.check()) hasEnded = this.#waits.delete(wait);
+    }
+    return hasEnded;
+  }
+
+  /** Waits on another thread until there is something to look at. */
+  async #block(): Promise<void> {
+    const isResting = this.#fruitless >= MAX_FRUITLESS;
+    if (isResting && this.#named.length === 0) return await this.#rest();
+    const watched = new WatchedSet();
+    watched.add(this.#waker!.fd, EVENT_READ);
+    let deadlineMs = monotonicMs() + (isResting ? REST_MS : MAX_BLOCK_MS);
+    for (const wait of this.#waits) {
+      wait.addTo(watched);
+      deadlineMs = Math.min(deadlineMs, wait.deadlineMs);
+    }
+    const set = watched.toParkingSet(isResting ? this.#named : []);
+    this.#isBlocked = true;
+    try {
+      const count = await set.wait(leftUntil(deadlineMs));
+      this.#isBlocked = false;
+      if (count < 0) this.#diagnose(set);
+      this.#note(count > 0 ? set.named(count) : [], isResting);
+      if (count < 0) this.#fruitless++;
+    } finally {
+      this.#isBlocked = false;
+      if (this.#isInterrupted) this.#waker!.drain();
+      this.#isInterrupted = false;
+    }
+  }
+
+  /** Notes the descriptors that the call has named, until a wait ends. */
+  #note(fds: number[], wasResting: boolean): void {
+    const others = fds.filter((fd) => fd !== this.#waker!.fd);
+    // Without an interruption, the program has closed the pair behind our back, and its numbers are not ours any more.
+    if (others.length < fds.length && !this.#isInterrupted) this.#waker = new Waker();
+    if (others.length > 0) {
+      this.#named = wasResting ? [...this.#named, ...others] : others;
+      this.#fruitless++;
+    } else if (wasResting) {
+      this.#fruitless = MAX_FRUITLESS - 1; // the rest is over: the next call names them again
+    }
+  }
+
+  /** Lets some time pass where the call fails without naming a descriptor. */
+  async #rest(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    this.#fruitless = MAX_FRUITLESS - 1;
+  }
+
+  /** Throws if the call fails for a reason that stays: it would be made again at once, and for ever. */
+  #diagnose(set: ParkingSet): void {
+    const outcome = set.look();
+    // A descriptor that was closed is for its selector to find.
+    if (!isInterruption(outcome) && outcome !== -EBADF) check(outcome, set.call);
+  }
+
+  /** Closes the pair once no selector and no call needs it. */
+  #closeWaker(): void {
+    if (this.#users > 0 || this.#isRunning) return;
+    this.#waker?.close();
+    this.#waker = null;
   }
 }
 
-/** Waits on another thread until there is something to look at. */
-async function block(): Promise<void> {
-  const wanted = new Map([[waker!.fd, EVENT_READ]]);
-  let deadlineMs = monotonicMs() + MAX_BLOCK_MS;
-  for (const wait of waits) {
-    wait.enlist((fd, events) => wanted.set(fd, (wanted.get(fd) ?? 0) | events));
-    deadlineMs = Math.min(deadlineMs, wait.deadlineMs);
-  }
-  const isResting = fruitless >= MAX_FRUITLESS;
-  if (isResting) {
-    if (named.length === 0) return await rest();
-    for (const fd of named) wanted.delete(fd);
-    deadlineMs = Math.min(deadlineMs, monotonicMs() + REST_MS);
-  }
-  const set = newSet();
-  for (const [fd, events] of wanted) set.set(fd, events);
-  isBlocked = true;
-  try {
-    const count = await set.waitAside(leftUntil(deadlineMs));
-    isBlocked = false;
-    if (count < 0) diagnose(set);
-    note(count > 0 ? set.named(count) : [], isResting);
-    if (count < 0) fruitless++;
-  } finally {
-    isBlocked = false;
-    if (isCalled) waker!.drain();
-    isCalled = false;
-  }
-}
-
-/** Notes the descriptors that the call has named, as long as nobody can use them. */
-function note(fds: number[], wasResting: boolean): void {
-  const others = fds.filter((fd) => fd !== waker!.fd);
-  // Somebody has closed the pair behind our back, and its numbers are not ours any more.
-  if (others.length < fds.length && !isCalled) waker = new Waker();
-  if (others.length > 0) {
-    named = wasResting ? [...named, ...others] : others;
-    fruitless++;
-  } else if (wasResting) {
-    fruitless = MAX_FRUITLESS - 1; // the rest is over: the next call names them again
-  }
-}
-
-/** Lets some time pass where the call fails without naming a descriptor. */
-async function rest(): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, REST_MS));
-  fruitless = MAX_FRUITLESS - 1;
-}
-
-/** Throws if the call fails for a reason that stays: it would be made again at once, and for ever. */
-function diagnose(set: ParkingSet): void {
-  const outcome = set.wait(0);
-  // A descriptor that was closed is for its selector to find.
-  if (!isInterruption(outcome) && outcome !== -EBADF) check(outcome, set.name);
-}
-
-/** Closes the pair once no selector and no call needs it. */
-function closeWaker(): void {
-  if (tenants > 0 || isRunning) return;
-  waker?.close();
-  waker = null;
-}
+/** The parking of this isolate. */
+export const parking: Parking = new Parking();

@@ -1,0 +1,10 @@
+/**
+ * Events of a file object, as a selector names them; each poller translates them into the flags of its system call.
+ *
+ * @module
+ */
+
+/** The file object can be read without blocking: data, a connection to accept, end of file, or an error. */
+export const EVENT_READ = 1;
+/** The file object can be written without blocking: room, a completed connection, or an error. */
+export const EVENT_WRITE = 2;

@@ -1,0 +1,205 @@
+/**
+ * What kqueue is on each system that has it: layouts, numbers, and kinds of files that it cannot wait for.
+ *
+ * @module
+ */
+
+import type { Os } from "./platform.ts";
+
+/** Where the fields of a `struct kevent` are, in bytes. `flags` follows `filter`, and so tells how wide both are. */
+export interface KeventLayout {
+  /** Bytes of the whole. */
+  readonly size: number;
+  /** `uintptr_t` */
+  readonly ident: number;
+  /** 16 bits with a sign, or 32 without */
+  readonly filter: number;
+  /** As wide as `filter` */
+  readonly flags: number;
+  /** 32 bits */
+  readonly fflags: number;
+  /** `int64_t` */
+  readonly data: number;
+  /** `void *` */
+  readonly udata: number;
+}
+
+/** Numbers of the filters; NaN, which no event has, where the system lacks one. */
+export interface KqueueFilters {
+  /** Readable. */
+  readonly READ: number;
+  /** Writable. */
+  readonly WRITE: number;
+  /** Asynchronous requests. */
+  readonly AIO: number;
+  /** Files. */
+  readonly VNODE: number;
+  /** Processes. */
+  readonly PROC: number;
+  /** Signals. */
+  readonly SIGNAL: number;
+  /** Timers. */
+  readonly TIMER: number;
+  /** Network devices. */
+  readonly NETDEV: number;
+  /** Events that the program itself triggers. */
+  readonly USER: number;
+}
+
+/** A kind of file that kqueue cannot wait for. */
+interface Unwatchable {
+  /** Its type, as `st_mode` has it. */
+  readonly type: number;
+  /** Whether only those that are in a file system are meant: a pipe has the type of a FIFO, and is on no device. */
+  readonly onDevice: boolean;
+  /** Why not, and what to use. */
+  readonly text: string;
+}
+
+/** What kqueue is on one system. */
+export interface KqueueSystem {
+  /** `struct kevent`. */
+  readonly kevent: KeventLayout;
+  /** The EVFILT_* numbers. */
+  readonly filters: KqueueFilters;
+  /** NOTE_PCTRLMASK: the bits of EVFILT_PROC that say what to watch for. */
+  readonly processMask: number;
+  /** KQ_EV_ENABLE, which tells whether a filter is still there, or 0 where it may not be said. */
+  readonly confirm: number;
+  /** FIOCLEX: the ioctl(2) that sets close-on-exec. */
+  readonly closeOnExec: number;
+  /** Those fields of `struct stat` that tell of what kind a file is; of use only where there is something unwatchable. */
+  readonly stat: { readonly st_dev: number; readonly st_mode: number };
+  /** What is refused, since kqueue would never report it, or not as other systems do. */
+  readonly unwatchable: readonly Unwatchable[];
+}
+
+/**
+ * struct kevent {         macOS   FreeBSD >= 12   libkqueue
+ *   uintptr_t ident;      // +0   +0              +0
+ *   int16_t   filter;     // +8   +8              +8
+ *   uint16_t  flags;      // +10  +10             +10
+ *   uint32_t  fflags;     // +12  +12             +12
+ *   int64_t   data;       // +16  +16             +16
+ *   void     *udata;      // +24  +24             +24
+ *   uint64_t  ext[4];     //      +32
+ * };                      // 32   64              32
+ *
+ * FreeBSD's 32 bytes without `ext` belong to kevent@FBSD_1.0, which is not what dlsym() finds.
+ */
+const KEVENT: KeventLayout = { size: 32, ident: 0, filter: 8, flags: 10, fflags: 12, data: 16, udata: 24 };
+const KEVENT_FREEBSD: KeventLayout = { ...KEVENT, size: 64 };
+
+/**
+ * struct kevent {         NetBSD
+ *   uintptr_t ident;      // +0
+ *   uint32_t  filter;     // +8
+ *   uint32_t  flags;      // +12
+ *   uint32_t  fflags;     // +16
+ *   int64_t   data;       // +24
+ *   void     *udata;      // +32
+ * };                      // 40
+ */
+const KEVENT_NETBSD: KeventLayout = { size: 40, ident: 0, filter: 8, flags: 12, fflags: 16, data: 24, udata: 32 };
+
+/** FreeBSD's, of which the others have most. */
+const FILTERS: KqueueFilters = {
+  READ: -1,
+  WRITE: -2,
+  AIO: -3,
+  VNODE: -4,
+  PROC: -5,
+  SIGNAL: -6,
+  TIMER: -7,
+  NETDEV: NaN, // until FreeBSD 5
+  USER: -11,
+};
+const FILTERS_NETBSD: KqueueFilters = {
+  READ: 0,
+  WRITE: 1,
+  AIO: 2,
+  VNODE: 3,
+  PROC: 4,
+  SIGNAL: 5,
+  TIMER: 6,
+  NETDEV: NaN,
+  USER: 8, // since NetBSD 10
+};
+
+// Types of files in st_mode.
+const S_IFIFO = 0o010000;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+
+/** kqueue reports a file as readable only while something is left to read, and on some systems only once. */
+const NO_FILES: readonly Unwatchable[] = [
+  {
+    type: S_IFREG,
+    onDevice: true,
+    text: "kqueue cannot wait for a regular file, which is always ready; SelectSelector says so",
+  },
+  {
+    type: S_IFDIR,
+    onDevice: true,
+    text: "kqueue cannot wait for a directory, which is always ready; SelectSelector says so",
+  },
+];
+const NO_FIFOS: Unwatchable = {
+  type: S_IFIFO,
+  onDevice: true,
+  text: "kqueue of macOS cannot wait for a FIFO, whose end it never reports; use SelectSelector",
+};
+
+/**
+ * struct stat {                   macOS     FreeBSD >= 12   NetBSD
+ *   dev_t  st_dev;                // +0     +0              +0
+ *   mode_t st_mode;               // +4     +24             +8    16 bits, but 32 on NetBSD
+ *   ...
+ * };                              // 144    224             152
+ *
+ * The field st_dev is used only for whether its lower 32 bits are 0.
+ */
+/** The systems that have kqueue. */
+export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "linux", KqueueSystem>> = {
+  darwin: {
+    kevent: KEVENT,
+    filters: { ...FILTERS, USER: -10 },
+    processMask: 0xfff0_0000,
+    confirm: 0x0004,
+    closeOnExec: 0x2000_6601,
+    stat: { st_dev: 0, st_mode: 4 },
+    unwatchable: [...NO_FILES, NO_FIFOS],
+  },
+  freebsd: {
+    kevent: KEVENT_FREEBSD,
+    filters: FILTERS,
+    processMask: 0xf000_0000,
+    confirm: 0x0004,
+    closeOnExec: 0x2000_6601,
+    stat: { st_dev: 0, st_mode: 24 },
+    unwatchable: NO_FILES,
+  },
+  netbsd: {
+    kevent: KEVENT_NETBSD,
+    filters: FILTERS_NETBSD,
+    processMask: 0xf000_0000,
+    confirm: 0x0004,
+    closeOnExec: 0x2000_6601,
+    stat: { st_dev: 0, st_mode: 8 },
+    unwatchable: NO_FILES,
+  },
+  linux: {
+    kevent: KEVENT, // include/sys/event.h of libkqueue 2
+    filters: FILTERS,
+    processMask: 0xf000_0000,
+    confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with whatever errno there was
+    closeOnExec: 0x5451,
+    stat: { st_dev: 0, st_mode: 0 },
+    unwatchable: [],
+  },
+};
+
+export function kqueueSystem(system: Os): KqueueSystem {
+  // Where there is no kqueue, the constants have FreeBSD's numbers, and nothing takes them.
+  return (KQUEUE_SYSTEMS as Partial<Record<Os, KqueueSystem>>)[system] ?? KQUEUE_SYSTEMS.freebsd;
+}

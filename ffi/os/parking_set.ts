@@ -1,0 +1,77 @@
+/**
+ * A set of descriptors, for which one call waits on a thread of Deno's pool.
+ *
+ * poll(2) does, where it serves: Windows has none that reports a refused connection, and that of macOS cannot wait for
+ * terminals. There select(2) does.
+ *
+ * @module
+ */
+
+import { type Os, os } from "./platform.ts";
+import { flagsOf, PollSet } from "./poll.ts";
+import { SelectSet, setsOf } from "./select.ts";
+
+/** A set of descriptors and EVENT_* bits. */
+export interface ParkingSet {
+  /** System call that waits. */
+  readonly call: string;
+  /** Sets the events of a descriptor; with 0 the descriptor is taken out. */
+  set(fd: number, events: number): void;
+  /** Waits on another thread; returns the number of named descriptors, or -1, whose errno is lost. */
+  wait(timeoutMs: number): Promise<number>;
+  /** Makes the same call on this thread without waiting; returns a count or `-errno`. */
+  look(): number;
+  /** Returns the descriptors that the last wait, which returned `count`, has named. */
+  named(count: number): number[];
+}
+
+class PollParkingSet implements ParkingSet {
+  readonly call = "poll";
+  readonly #set = new PollSet();
+
+  set(fd: number, events: number): void {
+    if (events === 0) this.#set.delete(fd);
+    else this.#set.set(fd, flagsOf(events));
+  }
+
+  wait(timeoutMs: number): Promise<number> {
+    return this.#set.waitAside(timeoutMs);
+  }
+
+  look(): number {
+    return this.#set.wait(0);
+  }
+
+  named(): number[] {
+    return this.#set.named();
+  }
+}
+
+class SelectParkingSet implements ParkingSet {
+  readonly call = "select";
+  readonly #set = new SelectSet();
+
+  set(fd: number, events: number): void {
+    this.#set.set(fd, setsOf(events));
+  }
+
+  wait(timeoutMs: number): Promise<number> {
+    return this.#set.waitAside(timeoutMs);
+  }
+
+  look(): number {
+    return this.#set.wait(0);
+  }
+
+  named(count: number): number[] {
+    return Array.from({ length: this.#set.gather(count) }, (_, index) => this.#set.fdAt(index));
+  }
+}
+
+const SETS: Readonly<Partial<Record<Os, new () => ParkingSet>>> = {
+  windows: SelectParkingSet,
+  darwin: SelectParkingSet,
+};
+
+/** The set of this system. */
+export const ParkingSet: new () => ParkingSet = SETS[os] ?? PollParkingSet;

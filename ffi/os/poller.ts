@@ -1,0 +1,76 @@
+/**
+ * The interface between a selector and the mechanism that it waits with.
+ *
+ * @module
+ */
+
+/**
+ * A mechanism of the operating system that waits for many descriptors: epoll, kqueue, poll, /dev/poll or select.
+ *
+ * Numbers go in and come out, a failure as `-errno`: nothing here throws, except that construction fails where the system
+ * does not have the mechanism. Each mechanism has one file, with these members in this order.
+ */
+export interface Poller {
+  /** System call that changes the registrations, for error messages: `"epoll_ctl"`. */
+  readonly controlCall: string;
+  /** System call that waits, for error messages: `"epoll_wait"`. */
+  readonly waitCall: string;
+  /** Descriptor of the mechanism itself, or -1 if it has none. */
+  readonly fd: number;
+  /** True if poll(2) reports {@linkcode fd} as readable while {@linkcode wait} would find something. */
+  readonly nests: boolean;
+  /** Descriptors that {@linkcode wait} found closed and asks for no more, until they are removed. */
+  readonly closed: ReadonlySet<number>;
+
+  /**
+   * Adds a descriptor that is not registered.
+   *
+   * @param events EVENT_* bits
+   * @param serial Number of 32 bits that comes back with each entry
+   * @returns 0 or `-errno`; nothing is left in the kernel after a failure
+   */
+  add(fd: number, events: number, serial: number): number;
+
+  /** Changes the events of a registered descriptor; returns 0 or `-errno`. */
+  modify(fd: number, events: number, serial: number): number;
+
+  /** Removes a registered descriptor, which may be closed, or closed and its number reused. */
+  remove(fd: number): void;
+
+  /**
+   * Waits by one system call, and returns the number of entries or `-errno`.
+   *
+   * @param timeoutMs Milliseconds from 0, or `Infinity`; rounded up to what the call can wait, and cut to the longest
+   */
+  wait(timeoutMs: number): number;
+
+  /** Returns the descriptor of entry `index` of the last wait. */
+  fdAt(index: number): number;
+
+  /** Returns the serial of entry `index` of the last wait. */
+  serialAt(index: number): number;
+
+  /** Returns the EVENT_* bits of entry `index` of the last wait. */
+  eventsAt(index: number): number;
+
+  /** Returns the reason why {@linkcode add} fails for a descriptor, where the system's own text does not say it. */
+  explain?(fd: number, errno: number): string | undefined;
+
+  /**
+   * Removes registrations that the kernel still has and the selector does not, after a wait has returned one of them.
+   *
+   * @param registrations Registrations of the selector
+   * @param count Number of entries of that wait
+   * @returns True if the next wait finds something else
+   */
+  purge?(registrations: Registration[], count: number): boolean;
+
+  /** Closes {@linkcode fd}. Called once. */
+  close(): void;
+}
+
+/** What a poller has been told of a descriptor. */
+export type Registration = readonly [fd: number, events: number, serial: number];
+
+/** The {@linkcode Poller.closed} of a mechanism in which a closed descriptor falls silent by itself. */
+export const NONE_CLOSED: ReadonlySet<number> = new Set();

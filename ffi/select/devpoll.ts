@@ -1,0 +1,152 @@
+/**
+ * Python's `select.devpoll`.
+ *
+ * @module
+ */
+
+import { filenoOf, type FileObject, KeyError, show } from "../os/arguments.ts";
+import { checkOpen } from "../os/descriptor.ts";
+import { DevpollInstance } from "../os/devpoll.ts";
+import { check, ENOENT, OSError } from "../os/errno.ts";
+import { retryUntil } from "../os/timeout.ts";
+import { checkedMask, POLLIN, POLLOUT, POLLPRI } from "./poll.ts";
+
+/** The longest wait in a C `int` of milliseconds. */
+const INT_MAX = 0x7fff_ffff;
+
+/**
+ * Python's `select.devpoll`: a set of descriptors and masks that the kernel keeps.
+ *
+ * It differs from Python's in what Python leaves undefined or lets pass: to register a descriptor again replaces its mask,
+ * and to unregister one that is not registered is an error, as with `Poll`; a closed descriptor is refused, since the
+ * device would take it and never report it.
+ *
+ * @see {@link https://docs.python.org/3/library/select.html#dev-poll-polling-objects | Python's /dev/poll polling objects}
+ * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
+ *
+ * @example Usage
+ * ```ts
+ * import { DefaultSelector, DevpollSelector } from "@selectors/selectors";
+ * import { Devpoll, POLLIN } from "@selectors/selectors/select";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * if (DefaultSelector === DevpollSelector) {
+ *   const [here, there] = socketpair();
+ *   using devpoll = new Devpoll();
+ *   devpoll.register(here, POLLIN);
+ *   assertEquals(devpoll.poll(10), []); // milliseconds
+ *   there.send(new TextEncoder().encode("ping"));
+ *   assertEquals(devpoll.poll(), [[here.fileno(), POLLIN]]);
+ *   here.close();
+ *   there.close();
+ * }
+ * ```
+ */
+export class Devpoll implements Disposable {
+  #instance: DevpollInstance | null = new DevpollInstance();
+  readonly #registered = new Set<number>();
+
+  /** Whether the set has been closed. */
+  get closed(): boolean {
+    return this.#instance === null;
+  }
+
+  /** Gives the number of the descriptor of /dev/poll. It cannot be waited for: the device does not support it. */
+  fileno(): number {
+    return this.#open("ask for the descriptor").fd;
+  }
+
+  /**
+   * Adds a descriptor; one that is there already gets the new mask.
+   *
+   * @param fd A descriptor or file object
+   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @throws {OSError} EBADF if the descriptor is closed
+   * @throws {RangeError} if the mask is not an integer of 16 bits
+   */
+  register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
+    const instance = this.#open("register");
+    const number = filenoOf(fd);
+    const mask = checkedMask(eventmask);
+    checkOpen(number, "write");
+    if (this.#registered.has(number)) {
+      check(instance.change(number, mask), "write", number);
+    } else {
+      instance.reserve(this.#registered.size + 1);
+      check(instance.add(number, mask), "write", number);
+      this.#registered.add(number);
+    }
+  }
+
+  /**
+   * Changes the mask of a descriptor.
+   *
+   * @param fd A descriptor or file object
+   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @throws {OSError} ENOENT if it is not registered, EBADF if it is closed
+   * @throws {RangeError} if the mask is not an integer of 16 bits
+   */
+  modify(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
+    const instance = this.#open("modify");
+    const number = filenoOf(fd);
+    const mask = checkedMask(eventmask);
+    if (!this.#registered.has(number)) throw new OSError("write", ENOENT, `fd ${number}`, { text: "Not registered" });
+    checkOpen(number, "write");
+    check(instance.change(number, mask), "write", number);
+  }
+
+  /**
+   * Removes a descriptor, also after it was closed.
+   *
+   * @param fd A descriptor or file object
+   * @throws {KeyError} if it is not registered
+   */
+  unregister(fd: FileObject): void {
+    const instance = this.#open("unregister");
+    const number = filenoOf(fd);
+    if (!this.#registered.delete(number)) throw new KeyError(`Cannot unregister fd ${number}: it is not registered`);
+    check(instance.remove(number), "write", number);
+  }
+
+  /**
+   * Waits for events.
+   *
+   * An interruption by a signal is not seen: the wait goes on for the time that is left.
+   *
+   * @param timeoutMs Milliseconds, rounded up to whole ones; null, undefined or -1 for ever
+   * @returns Pairs of a descriptor and the flags that hold for it; POLLNVAL for one that was closed
+   * @throws {RangeError} if `timeoutMs` is below -1, above 2^31-1, or NaN
+   * @throws {TypeError} if `timeoutMs` is not a number
+   */
+  poll(timeoutMs?: number | null): [fd: number, events: number][] {
+    const instance = this.#open("poll");
+    timeoutMs ??= -1;
+    if (typeof timeoutMs !== "number") {
+      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: the timeout must be milliseconds or null`);
+    }
+    if (!(timeoutMs >= -1 && timeoutMs <= INT_MAX)) {
+      throw new RangeError(`Cannot wait for ${show(timeoutMs)} milliseconds: use a number from -1 to ${INT_MAX}`);
+    }
+    const wanted = this.#registered.size;
+    const count = retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.wait(ms, wanted));
+    check(count, "ioctl", instance.fd);
+    return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.reventsAt(index)]);
+  }
+
+  /** Closes the descriptor of /dev/poll; once is enough, and twice does no harm. */
+  close(): void {
+    this.#instance?.close();
+    this.#instance = null;
+  }
+
+  /** Closes the descriptor of /dev/poll at the end of a `using` block. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(action: string): DevpollInstance {
+    if (this.#instance !== null) return this.#instance;
+    throw new Deno.errors.BadResource(`Cannot ${action}: the /dev/poll set is closed`);
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * Python's `select.kevent`, and its bytes in C.
+ *
+ * @module
+ */
+
+import { filenoOf, type FileObject, show } from "../os/arguments.ts";
+import { type KeventLayout, kqueueSystem } from "../os/kqueue_system.ts";
+import { os } from "../os/platform.ts";
+import { KQ_EV_ADD, KQ_FILTER_READ } from "./kqueue_constants.ts";
+
+const HERE = kqueueSystem(os);
+
+/**
+ * Python's `select.kevent`: something to wait for, or what came of it.
+ *
+ * Numbers of 64 bits are BigInts where a number cannot carry them. An event does not change once it is made.
+ *
+ * @see {@link https://docs.python.org/3/library/select.html#kevent-objects | Python's select.kevent}
+ */
+export class Kevent {
+  /** What is meant: for most filters a descriptor. */
+  readonly ident: number | bigint;
+  /** Which kind of event: KQ_FILTER_*. */
+  readonly filter: number;
+  /** What to do, and what came of it: KQ_EV_*. */
+  readonly flags: number;
+  /** Flags whose meaning depends on the filter: KQ_NOTE_*. */
+  readonly fflags: number;
+  /** A number whose meaning depends on the filter. */
+  readonly data: number | bigint;
+  /** A number of the program's own, which comes back with each event. */
+  readonly udata: number | bigint;
+
+  /**
+   * Makes an event.
+   *
+   * @param ident A descriptor or file object, or another number, as the filter wants it
+   * @param filter Any of KQ_FILTER_*
+   * @param flags Any of KQ_EV_*
+   * @param fflags Any of KQ_NOTE_*
+   * @param data A number as the filter wants it
+   * @param udata A number that comes back with each event
+   * @throws {RangeError} if a number is not an integer that its field can carry
+   * @throws {TypeError} if `ident` is neither a number nor a file object
+   */
+  constructor(
+    ident: FileObject | bigint,
+    filter: number = KQ_FILTER_READ,
+    flags: number = KQ_EV_ADD,
+    fflags: number = 0,
+    data: number | bigint = 0,
+    udata: number | bigint = 0,
+  ) {
+    this.ident = typeof ident === "object" ? filenoOf(ident) : integerOf(ident, "ident", 0n, 2n ** 64n);
+    const [lowest, end, flagsEnd] = isWide(HERE.kevent) ? [0n, 2n ** 32n, 2n ** 32n] : [-0x8000n, 0x8000n, 0x1_0000n];
+    this.filter = integerOf(filter, "filter", lowest, end);
+    this.flags = integerOf(flags, "flags", 0n, flagsEnd);
+    // JavaScript's `KQ_NOTE_EXIT | KQ_NOTE_FORK` is negative: both readings of the 32 bits are meant.
+    this.fflags = integerOf(fflags, "fflags", -(2n ** 31n), 2n ** 32n) >>> 0;
+    this.data = integerOf(data, "data", -(2n ** 63n), 2n ** 63n);
+    this.udata = integerOf(udata, "udata", 0n, 2n ** 64n);
+  }
+
+  /** Tells whether another event has the same fields; what is no event is never equal. */
+  equals(other: unknown): boolean {
+    return other instanceof Kevent && this.compareTo(other) === 0;
+  }
+
+  /**
+   * Orders events by `ident`, `filter`, `flags`, `fflags`, `data` and `udata`, for `events.sort((a, b) => a.compareTo(b))`.
+   *
+   * @returns A negative number, 0 or a positive one, as this event comes before, with or after the other
+   * @throws {TypeError} if the other is no event
+   */
+  compareTo(other: Kevent): number {
+    if (!(other instanceof Kevent)) throw new TypeError(`Cannot compare an event with ${show(other)}`);
+    for (const field of ["ident", "filter", "flags", "fflags", "data", "udata"] as const) {
+      if (this[field] < other[field]) return -1;
+      if (this[field] > other[field]) return 1;
+    }
+    return 0;
+  }
+}
+
+/** Whether filters and flags have 32 bits. */
+function isWide({ filter, flags }: KeventLayout): boolean {
+  return flags - filter === 4;
+}
+
+/** Gives an integer within bounds, as a number if a number can carry it. */
+function integerOf<N extends number | bigint>(value: N, field: string, lowest: bigint, end: bigint): N {
+  const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
+  if (!isInteger || BigInt(value) < lowest || BigInt(value) >= end) {
+    const bounds = `from ${lowest} to ${end - 1n}`;
+    throw new RangeError(`Cannot use ${show(value)} as ${field} of an event: it must be an integer ${bounds}`);
+  }
+  return narrowed(BigInt(value)) as N;
+}
+
+function narrowed(value: bigint): number | bigint {
+  return BigInt(Number(value)) === value && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
+/** The bytes of events, as C has them. */
+export function encode(kevents: readonly Kevent[], layout: KeventLayout): Uint8Array<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(kevents.length * layout.size));
+  for (const [index, kevent] of kevents.entries()) {
+    const at = index * layout.size;
+    const { filter, flags } = kevent;
+    view.setBigUint64(at + layout.ident, BigInt(kevent.ident), true);
+    if (isWide(layout)) view.setUint32(at + layout.filter, filter, true);
+    else view.setInt16(at + layout.filter, filter, true);
+    if (isWide(layout)) view.setUint32(at + layout.flags, flags, true);
+    else view.setUint16(at + layout.flags, flags, true);
+    view.setUint32(at + layout.fflags, kevent.fflags, true);
+    view.setBigInt64(at + layout.data, BigInt(kevent.data), true);
+    view.setBigUint64(at + layout.udata, BigInt(kevent.udata), true);
+  }
+  return new Uint8Array(view.buffer);
+}
+
+/** The events of bytes that C wrote. */
+export function decode(bytes: Uint8Array<ArrayBuffer>, count: number, layout: KeventLayout): Kevent[] {
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: count }, (_, index) => {
+    const at = index * layout.size;
+    return new Kevent(
+      view.getBigUint64(at + layout.ident, true),
+      isWide(layout) ? view.getUint32(at + layout.filter, true) : view.getInt16(at + layout.filter, true),
+      isWide(layout) ? view.getUint32(at + layout.flags, true) : view.getUint16(at + layout.flags, true),
+      view.getUint32(at + layout.fflags, true),
+      view.getBigInt64(at + layout.data, true),
+      view.getBigUint64(at + layout.udata, true),
+    );
+  });
+}

@@ -1,0 +1,137 @@
+/**
+ * Python's `select.kqueue`.
+ *
+ * @module
+ */
+
+import { filenoOf, show } from "../os/arguments.ts";
+import { check } from "../os/errno.ts";
+import { KqueueInstance } from "../os/kqueue.ts";
+import { deadlineAfter, isInterruption, leftUntil, monotonicMs, type Timeout, timeoutToMs } from "../os/timeout.ts";
+import { decode, encode, Kevent } from "./kevent.ts";
+
+/**
+ * Python's `select.kqueue`: a kernel queue with every filter and flag that the system has.
+ *
+ * A selector is simpler where readable and writable are enough. This class has what a selector hides: edges, one-shot
+ * events, files, processes, signals, timers.
+ *
+ * @see {@link https://docs.python.org/3/library/select.html#kqueue-objects | Python's select.kqueue}
+ * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
+ *
+ * @example Usage
+ * ```ts
+ * import { DefaultSelector, KqueueSelector } from "@selectors/selectors";
+ * import { Kevent, KQ_FILTER_READ, Kqueue } from "@selectors/selectors/select";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * if (DefaultSelector === KqueueSelector) {
+ *   const [here, there] = socketpair();
+ *   using kqueue = new Kqueue();
+ *   kqueue.control([new Kevent(here, KQ_FILTER_READ)], 0);
+ *   there.send(new TextEncoder().encode("ping"));
+ *   const [event] = kqueue.control(null, 1, 5);
+ *   assertEquals([event!.ident, event!.data], [here.fileno(), 4]); // four bytes to read
+ *   here.close();
+ *   there.close();
+ * }
+ * ```
+ */
+export class Kqueue implements Disposable {
+  #instance: KqueueInstance | null;
+
+  /**
+   * Creates a kernel queue, close-on-exec.
+   *
+   * @throws {OSError} EMFILE, ENFILE or ENOMEM if the kernel has no room
+   * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+   * @throws {Deno.errors.NotSupported} if the system has no kqueue
+   */
+  constructor();
+  constructor(adopted?: KqueueInstance) {
+    this.#instance = adopted ?? new KqueueInstance();
+  }
+
+  /**
+   * Wraps a kqueue descriptor that exists; closing the wrapper closes it.
+   *
+   * @param fd Number of the kqueue descriptor
+   * @throws {RangeError} if `fd` is not from 0 to 2^31-1
+   */
+  static fromfd(fd: number): Kqueue {
+    return Reflect.construct(Kqueue, [new KqueueInstance(filenoOf(fd))]);
+  }
+
+  /** Whether the queue has been closed. */
+  get closed(): boolean {
+    return this.#instance === null;
+  }
+
+  /** Gives the number of the kqueue descriptor, which can itself be registered elsewhere. */
+  fileno(): number {
+    return this.#open("ask for the descriptor").fd;
+  }
+
+  /**
+   * Makes changes, and then waits for events.
+   *
+   * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`, if there is room for one, and is
+   * thrown if not. An interruption by a signal is not seen: the wait goes on for the time that is left.
+   *
+   * @param changelist What to add, change and remove, or null
+   * @param maxEvents The greatest number of events to give; with 0, nothing is waited for
+   * @param timeout Seconds or a duration; null for ever
+   * @returns The events
+   * @throws {RangeError} if `maxEvents` is negative or no integer, or `timeout` negative or NaN
+   * @throws {TypeError} if `changelist` has something else than events
+   * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT if
+   * what is to be removed is not there, EINVAL if the filter does not apply
+   */
+  control(changelist: Iterable<Kevent> | null, maxEvents: number, timeout?: Timeout): Kevent[] {
+    const instance = this.#open("control");
+    const { kevent } = instance.system;
+    const kevents = eventsOf(changelist);
+    if (!Number.isInteger(maxEvents) || maxEvents < 0 || maxEvents > 0xff_ffff) {
+      throw new RangeError(`Cannot wait for ${show(maxEvents)} events: use a number from 0 to 16777215`);
+    }
+    const timeoutMs = timeoutToMs(timeout);
+    if (timeoutMs < 0) throw new RangeError(`Cannot wait for ${show(timeout)}: the timeout must not be negative`);
+    const events = new Uint8Array(maxEvents * kevent.size);
+    const deadlineMs = deadlineAfter(timeoutMs);
+    let changes = encode(kevents, kevent);
+    for (let leftMs = timeoutMs;; leftMs = leftUntil(deadlineMs)) {
+      const count = instance.control(changes, events, leftMs);
+      const isOver = count !== 0 || maxEvents === 0 || leftMs === 0 || monotonicMs() >= deadlineMs;
+      if (isOver && !isInterruption(count)) return decode(events, check(count, "kevent", instance.fd), kevent);
+      changes = new Uint8Array(0); // kevent(2): "all changes contained in the changelist have been applied"
+    }
+  }
+
+  /** Closes the kqueue descriptor; once is enough, and twice does no harm. */
+  close(): void {
+    this.#instance?.close();
+    this.#instance = null;
+  }
+
+  /** Closes the kqueue descriptor at the end of a `using` block. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(action: string): KqueueInstance {
+    if (this.#instance !== null) return this.#instance;
+    throw new Deno.errors.BadResource(`Cannot ${action}: the kqueue is closed`);
+  }
+}
+
+function eventsOf(changelist: Iterable<Kevent> | null): Kevent[] {
+  if (changelist === null) return [];
+  if (typeof changelist?.[Symbol.iterator] !== "function") {
+    throw new TypeError(`Cannot make the changes ${show(changelist)}: use an iterable of events, or null`);
+  }
+  const kevents = [...changelist];
+  const strange = kevents.find((kevent) => !(kevent instanceof Kevent));
+  if (strange === undefined && !kevents.includes(undefined as never)) return kevents;
+  throw new TypeError(`Cannot make the change ${show(strange)}: it is no event`);
+}

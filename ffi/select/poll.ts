@@ -1,0 +1,134 @@
+/**
+ * Python's `select.poll`.
+ *
+ * @module
+ */
+
+import { filenoOf, type FileObject, KeyError, show } from "../os/arguments.ts";
+import { check, ENOENT, OSError } from "../os/errno.ts";
+import { POLLIN, POLLNVAL, POLLOUT, PollSet } from "../os/poll.ts";
+import { retryUntil } from "../os/timeout.ts";
+
+export { POLLIN, POLLNVAL, POLLOUT };
+
+/** Urgent or exceptional data is readable. */
+export const POLLPRI = 0x002;
+/** An error, such as a reset connection; always waited for. */
+export const POLLERR = 0x008;
+/** Hung up; always waited for. */
+export const POLLHUP = 0x010;
+/** As POLLIN. */
+export const POLLRDNORM = 0x040;
+/** Priority data can be read. */
+export const POLLRDBAND = 0x080;
+/** As POLLOUT. */
+export const POLLWRNORM = 0x100;
+/** Priority data can be written. */
+export const POLLWRBAND = 0x200;
+/** Not used by Linux. */
+export const POLLMSG = 0x400;
+/** The peer has shut down its writing half. */
+export const POLLRDHUP = 0x2000;
+
+/**
+ * Python's `select.poll`: a list of descriptors and masks for poll(2).
+ *
+ * @see {@link https://docs.python.org/3/library/select.html#poll-objects | Python's polling objects}
+ * @see {@link https://man7.org/linux/man-pages/man2/poll.2.html | poll(2)}
+ *
+ * @example Usage
+ * ```ts
+ * import { Poll, POLLIN } from "@selectors/selectors/select";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [here, there] = socketpair();
+ * const poll = new Poll();
+ * poll.register(here, POLLIN);
+ * assertEquals(poll.poll(10), []); // milliseconds
+ * there.send(new TextEncoder().encode("ping"));
+ * assertEquals(poll.poll(), [[here.fileno(), POLLIN]]);
+ * here.close();
+ * there.close();
+ * ```
+ */
+export class Poll {
+  readonly #set = new PollSet();
+
+  /**
+   * Adds a descriptor; one that is there already gets the new mask.
+   *
+   * The descriptor need not be open: `poll` gives POLLNVAL for one that is not.
+   *
+   * @param fd A descriptor or file object
+   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @throws {RangeError} if the mask is not an integer of 16 bits
+   */
+  register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
+    this.#set.set(filenoOf(fd), checkedMask(eventmask));
+  }
+
+  /**
+   * Changes the mask of a descriptor.
+   *
+   * @param fd A descriptor or file object
+   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @throws {OSError} ENOENT if it is not registered
+   * @throws {RangeError} if the mask is not an integer of 16 bits
+   */
+  modify(fd: FileObject, eventmask: number): void {
+    const number = filenoOf(fd);
+    const mask = checkedMask(eventmask);
+    if (!this.#set.has(number)) throw new OSError("poll", ENOENT, `fd ${number}`, { text: "Not registered" });
+    this.#set.set(number, mask);
+  }
+
+  /**
+   * Removes a descriptor.
+   *
+   * @param fd A descriptor or file object
+   * @throws {KeyError} if it is not registered
+   */
+  unregister(fd: FileObject): void {
+    const number = filenoOf(fd);
+    if (!this.#set.delete(number)) throw new KeyError(`Cannot unregister fd ${number}: it is not registered`);
+  }
+
+  /**
+   * Waits for events.
+   *
+   * An interruption by a signal is not seen: the wait goes on for the time that is left.
+   *
+   * @param timeoutMs Milliseconds, fractions too; null, undefined or a negative number for ever
+   * @returns Pairs of a descriptor and the flags that hold for it
+   * @throws {RangeError} if `timeoutMs` is NaN
+   * @throws {TypeError} if `timeoutMs` is not a number
+   */
+  poll(timeoutMs?: number | null): [fd: number, events: number][] {
+    timeoutMs ??= Infinity;
+    if (typeof timeoutMs !== "number") {
+      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: the timeout must be milliseconds or null`);
+    }
+    if (timeoutMs !== timeoutMs) throw new RangeError("Cannot wait for NaN milliseconds");
+    const set = this.#set;
+    let left = check(retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => set.wait(ms)), "poll");
+    const ready: [fd: number, events: number][] = [];
+    for (let slot = 0; left > 0; slot++) {
+      const revents = set.reventsAt(slot);
+      if (revents === 0) continue;
+      left--;
+      ready.push([set.fdAt(slot), revents]);
+    }
+    return ready;
+  }
+}
+
+/**
+ * Gives a mask that a C `short` can carry.
+ *
+ * @throws {RangeError} if it is not an integer of 16 bits
+ */
+export function checkedMask(eventmask: number): number {
+  if (Number.isInteger(eventmask) && eventmask >= 0 && eventmask <= 0xffff) return eventmask;
+  throw new RangeError(`Cannot poll for events ${show(eventmask)}: they must be an integer from 0 to 65535`);
+}
