@@ -204,7 +204,8 @@ export class PollPoller implements Poller {
     const fds = this.#fds;
     const events = this.#events;
     let entries = 0;
-    for (let slot = 0, left = count; left > 0; slot++) {
+    let left = count;
+    for (let slot = 0; left > 0; slot++) {
       const revents = set.reventsAt(slot);
       if (revents === 0) continue;
       left--;
