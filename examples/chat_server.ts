@@ -1,8 +1,8 @@
 /**
- * A chat for a thousand people in one thread, in which a slow one harms nobody.
+ * Runs a chat for a thousand guests in one thread; a slow guest does not delay the others.
  *
- * What someone says is queued for each of the others, as one array of bytes that all queues share, and sent as far as
- * each takes it. Who falls a mebibyte behind is put out.
+ * Each line is encoded once, queued for every other guest, and sent as fast as each guest reads. A guest with more than
+ * a mebibyte in its queue is disconnected.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/chat-server 8001
@@ -14,33 +14,31 @@
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
-/** Someone who is connected: what they have typed of an unfinished line, and what they have not yet taken. */
+/** A connection with its unfinished line and its queue of `size` unsent bytes. */
 type Guest = { socket: Socket; name: string; line: string; decoder: TextDecoder; unsent: Uint8Array[]; size: number };
 
 const LONGEST_LINE = 4096;
 const MOST_UNSENT = 1 << 20;
 const buffer = new Uint8Array(16 * 1024);
 const guests = new Set<Guest>();
-const farewells: string[] = []; // told a moment later: to tell one can make somebody leave
+const farewells: string[] = []; // sent after each event, because sending one can make another guest leave
 const selector = new DefaultSelector<Guest | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8001) });
 listener.setBlocking(false);
-selector.register(listener, EVENT_READ, null);
+listen();
 const { port } = listener.getsockname() as { port: number };
 console.log(`Chatting on port ${port}; try, in more than one terminal: nc 127.0.0.1 ${port}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: guest }, events] of selector) {
-  attempt(guest, events);
+  attempt(guest, () => guest === null ? accept() : serve(guest, events));
   for (let words; (words = farewells.shift()) !== undefined;) tell(words, guests);
 }
-console.log("Server shutting down"); // the end of the program closes what is open
+console.log("Server shutting down"); // the end of the program closes all sockets
 
-/** Does what there is to do. Where it fails, it ends one guest's visit, and no other's. */
-function attempt(guest: Guest | null, events: number): void {
+/** Calls a function for a guest. A failure ends only that guest's visit; the listener, null, pauses instead. */
+function attempt(guest: Guest | null, action: () => void): void {
   try {
-    if (guest === null) return accept();
-    if (events & EVENT_WRITE) send(guest);
-    if (events & EVENT_READ) receive(guest); // also then: the others may never stop
+    action();
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
@@ -49,14 +47,25 @@ function attempt(guest: Guest | null, events: number): void {
   }
 }
 
+function listen(): void {
+  selector.register(listener, EVENT_READ, null);
+}
+
 function accept(): void {
   const socket = listener.tryAccept()?.[0];
   if (socket === undefined) return;
-  socket.setBlocking(false);
   const guest = { socket, name: "", line: "", decoder: new TextDecoder(), unsent: [], size: 0 };
-  selector.register(socket, EVENT_READ, guest);
   guests.add(guest);
-  tell("What is your name?\n", [guest]);
+  attempt(guest, () => {
+    socket.setBlocking(false);
+    selector.register(socket, EVENT_READ, guest);
+    tell("What is your name?\n", [guest]);
+  });
+}
+
+function serve(guest: Guest, events: number): void {
+  if (events & EVENT_WRITE) send(guest);
+  if (events & EVENT_READ) receive(guest); // also after send(): the other guests may never stop
 }
 
 function receive(guest: Guest): void {
@@ -64,9 +73,9 @@ function receive(guest: Guest): void {
   if (count === 0) return leave(guest, "left");
   const lines = (guest.line + guest.decoder.decode(buffer.subarray(0, count ?? 0), { stream: true })).split("\n");
   guest.line = lines.pop()!;
-  let said = ""; // and told at once: each telling takes a system call for each guest
+  let said = ""; // in one piece, because tell() makes a system call for each guest
   for (const line of lines) {
-    const words = line.replaceAll(/\p{Cc}/gu, "").trim(); // no control of the others' terminals
+    const words = line.replaceAll(/\p{Cc}/gu, "").trim(); // no escape sequences for other terminals
     if (words === "") continue;
     if (guest.name !== "") said += `${guest.name}: ${words}\n`;
     else tell(`* ${guest.name = words.slice(0, 20)} is here, as one of ${guests.size}\n`, guests);
@@ -80,7 +89,7 @@ function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void 
   for (const guest of listeners) {
     if (guest === speaker) continue;
     guest.size += data.length;
-    if (guest.unsent.push(data) === 1) attempt(guest, EVENT_WRITE);
+    if (guest.unsent.push(data) === 1) attempt(guest, () => send(guest));
     if (guest.size > MOST_UNSENT) leave(guest, "was put out: too slow");
   }
 }
@@ -99,13 +108,13 @@ function send(guest: Guest): void {
 
 function leave(guest: Guest, how: string): void {
   if (!guests.delete(guest)) return;
-  selector.unregister(guest.socket);
+  if (selector.getMap()!.has(guest.socket)) selector.unregister(guest.socket); // not after a failed register() or modify()
   guest.socket.close();
   if (guest.name !== "") farewells.push(`* ${guest.name} ${how}\n`);
 }
 
-/** Accepts nothing for a second: there is no descriptor for one more guest. */
+/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
 function pause(): void {
-  selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, null), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(null, listen), 1000));
 }

@@ -1,8 +1,8 @@
 /**
- * An echo server for any number of clients in one thread, after the one in Python's documentation of `selectors`.
+ * Echoes what any number of clients send, in one thread, after the server in Python's documentation of `selectors`.
  *
- * Each registration carries in its `data` the function to call: `accept` for the listener, `echo` for a connection. Ctrl-C
- * shuts it down.
+ * The `data` of each registration is the function to call: `accept` for the listener, `echo` for a connection. Ctrl-C
+ * shuts the server down.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/echo-server --port 65432
@@ -19,37 +19,40 @@ type Handler = (socket: Socket, events: number) => void;
 
 const NOTHING = new Uint8Array();
 const buffer = new Uint8Array(64 * 1024);
-/** What each peer has sent and not yet taken back. There is never more than one buffer of it: see {@linkcode send}. */
+/** Each connection's unsent bytes. There is never more than one buffer of them: see {@linkcode send}. */
 const connections = new Map<Socket, Uint8Array>();
 const { selector, listener, log } = start();
 
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
-for await (const [{ fileobj: socket, data: handle }, events] of selector) {
+for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, handle, events);
+console.log("Server shutting down"); // the end of the program closes all sockets
+
+/** Calls a function for a socket. A failure, above all a reset, ends only that connection; the listener pauses instead. */
+function attempt(socket: Socket, handle: Handler, events = 0): void {
   try {
     handle(socket, events);
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     log(error.message);
-    // The peer's failure, a reset above all, is the end of its own connection only.
     if (socket === listener) pause();
     else close(socket);
   }
 }
-console.log("Server shutting down"); // the end of the program closes what is open
+
+function listen(): void {
+  selector.register(listener, EVENT_READ, accept);
+}
 
 function accept(): void {
   const accepted = listener.tryAccept();
   if (accepted === null) return;
   const [connection, address] = accepted;
-  try {
+  log(`fd ${connection.fileno()}: accepted`, address);
+  attempt(connection, () => {
     connection.setBlocking(false);
     selector.register(connection, EVENT_READ, echo);
-  } catch (error) {
-    connection.close();
-    throw error;
-  }
-  connections.set(connection, NOTHING);
-  log(`fd ${connection.fileno()}: accepted`, address);
+    connections.set(connection, NOTHING);
+  });
 }
 
 function echo(connection: Socket, events: number): void {
@@ -61,7 +64,7 @@ function echo(connection: Socket, events: number): void {
   send(connection, buffer.subarray(0, count));
 }
 
-/** Sends what can be sent. While the peer does not take its echo, nothing more is read from it. */
+/** Sends as much as there is room for. The server reads no more from a peer until it has taken its echo. */
 function send(connection: Socket, data: Uint8Array): void {
   const sent = connection.trySend(data) ?? 0;
   const isWhole = sent === data.length;
@@ -72,14 +75,14 @@ function send(connection: Socket, data: Uint8Array): void {
 function close(connection: Socket): void {
   log(`fd ${connection.fileno()}: closed`);
   connections.delete(connection);
-  selector.unregister(connection);
+  if (selector.getMap()!.has(connection)) selector.unregister(connection); // not after a failed register() or modify()
   connection.close();
 }
 
-/** Lets connections wait in the listener's queue for a second, where there is no descriptor for one more. */
+/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
 function pause(): void {
-  selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(listener, listen), 1000));
 }
 
 function start() {

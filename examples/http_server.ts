@@ -1,9 +1,9 @@
 /**
- * An HTTP/1.1 server on bare sockets, in one thread: connections that are kept, requests in a pipeline, bodies in chunks.
+ * Serves HTTP/1.1 on bare sockets, in one thread: persistent connections, pipelined requests, chunked bodies.
  *
- * The bytes are parsed by `http-parser-js`, which is lenient. Who does not take the answers is not read. There are no
- * timeouts: on the open network this belongs behind a server that has some, and that makes requests of its own from those
- * that it gets.
+ * `http-parser-js` parses the requests, leniently. The server does not read from a client that does not take its answers.
+ * There are no timeouts: on the open network, run it behind a server that has timeouts and that writes each request
+ * anew.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/http-server 8080
@@ -22,45 +22,55 @@ const buffer = Buffer.alloc(64 * 1024);
 const selector = new DefaultSelector<(events: number) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8080) });
 listener.setBlocking(false);
-selector.register(listener, EVENT_READ, accept);
+listen();
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: curl -v http://127.0.0.1:${port}/hello`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
-for await (const [{ fileobj: socket, data: handle }, events] of selector) {
+for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, () => handle(events));
+console.log("Server shutting down"); // the end of the program closes all sockets
+
+/** Calls a function for a socket. A failure, also the parser's, ends only that connection; the listener pauses instead. */
+function attempt(socket: Socket, action: () => void): void {
   try {
-    handle(events);
+    action();
   } catch (error) {
-    console.log((error as Error).message); // of the system or of the parser: it concerns one connection only
-    if (socket !== listener) close(socket);
-    else pause();
+    console.log((error as Error).message);
+    if (socket === listener) pause();
+    else close(socket);
   }
 }
-console.log("Server shutting down"); // the end of the program closes what is open
+
+function listen(): void {
+  selector.register(listener, EVENT_READ, accept);
+}
 
 function accept(): void {
   const socket = listener.tryAccept()?.[0];
-  socket?.setBlocking(false);
-  if (socket !== undefined) selector.register(socket, EVENT_READ, serve(socket));
+  if (socket === undefined) return;
+  attempt(socket, () => {
+    socket.setBlocking(false);
+    selector.register(socket, EVENT_READ, serve(socket));
+  });
 }
 
 function close(socket: Socket): void {
-  selector.unregister(socket);
+  if (selector.getMap()!.has(socket)) selector.unregister(socket); // not after a failed register() or modify()
   socket.close();
 }
 
-/** Accepts nothing for a second: there is no descriptor for one more connection. */
+/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
 function pause(): void {
-  selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(listener, listen), 1000));
 }
 
-/** Gives what is to be done when a connection is ready. */
+/** Returns the function to call when a connection is ready. */
 function serve(socket: Socket): (events: number) => void {
   const parser = new HTTPParser(HTTPParser.REQUEST);
   let request = { method: "", url: "", length: 0, isLast: true };
   let isEnding = false;
   let answers = "";
-  let unparsed = 0; // bytes that are neither of a body nor the end of a request, which the parser keeps
+  let unparsed = 0; // bytes since the last part of a body or end of a request, which the parser keeps
   let unsent: Uint8Array = buffer.subarray(0, 0);
   parser[HTTPParser.kOnHeadersComplete] = ({ method, url, headers, shouldKeepAlive, upgrade }) => {
     request = { method: HTTPParser.methods[method]!, url, length: 0, isLast: !shouldKeepAlive || upgrade };
@@ -72,16 +82,16 @@ function serve(socket: Socket): (events: number) => void {
       const isClear = /^(content-length: \d+|transfer-encoding: chunked)$/i.test(line);
       if (!isClear || ++lengths > 1) refuse("Invalid length of the body");
     }
-    return Number(isEnding); // if so, no body is taken
+    return Number(isEnding); // 1 makes the parser skip the body
   };
   parser[HTTPParser.kOnBody] = (_chunk, _offset, length) => {
-    if (length < 0) throw new Error("Invalid chunk"); // the parser would go back, and round for ever
+    if (length < 0) throw new Error("Invalid chunk"); // the parser would loop forever
     request.length += length;
     unparsed = 0;
   };
   parser[HTTPParser.kOnMessageComplete] = () => {
     answer("200 OK", `${request.method} ${request.url} with ${request.length} bytes\n`);
-    request.method = ""; // what is wrong from here on is wrong with another
+    request.method = ""; // an error from here on belongs to the next request
     unparsed = 0;
   };
 
@@ -99,10 +109,10 @@ function serve(socket: Socket): (events: number) => void {
   }
 
   return function handle(events) {
-    if (events & EVENT_READ) { // nothing is left to send then
+    if (events & EVENT_READ) { // only while nothing is unsent
       const count = socket.tryRecvInto(buffer);
       if (count === 0) return close(socket);
-      if (count === null || isEnding) return; // what comes after the last request is dropped
+      if (count === null || isEnding) return; // drops bytes after the last request
       const outcome = parser.execute(buffer, 0, count);
       if (outcome instanceof Error) refuse(outcome.message);
       if ((unparsed += count) > MOST_UNPARSED) refuse("Too long");
@@ -111,7 +121,7 @@ function serve(socket: Socket): (events: number) => void {
     }
     if (unsent.length > 0) unsent = unsent.subarray(socket.trySend(unsent) ?? 0);
     selector.modify(socket, unsent.length > 0 ? EVENT_WRITE : EVENT_READ, handle);
-    // Closing is the client's part: while it still sends, that would reset the connection, and lose the answer.
+    // The client closes first: close() while it still sends would reset the connection and lose the answer.
     if (isEnding && unsent.length === 0) socket.shutdown(SHUT_WR);
   };
 }

@@ -1,9 +1,9 @@
 /**
- * A server on all processors: a selector loop in each of several Workers, which listen on one port by SO_REUSEPORT, so
- * that the kernel deals the connections out (Linux, FreeBSD).
+ * Serves on all processors: each of several Workers runs a selector loop and listens on the same port by SO_REUSEPORT, and
+ * the kernel distributes the connections (Linux, FreeBSD).
  *
- * Each connection is told which Worker serves it, and then sent back what it sends. At Ctrl-C each Worker is told to end.
- * A file of one's own disk takes `--allow-read` too, with which the Workers read it.
+ * Each client is told which Worker serves it, and then gets its bytes echoed. Ctrl-C ends the Workers. A local copy of
+ * this file also needs `--allow-read`, because the Workers load it again.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/reuse-port 8006 4
@@ -27,7 +27,7 @@ if ("WorkerGlobalScope" in globalThis) {
     listener.bind({ hostname: "127.0.0.1", port: number });
     listener.listen();
     number = (listener.getsockname() as { port: number }).port;
-    // A descriptor is one of the whole process: its number is all that a Worker needs.
+    // All threads of a process share its descriptors, so that a Worker needs only the number.
     const worker = new Worker(import.meta.url, { type: "module" });
     worker.postMessage({ fd: listener.detach(), name: `worker ${index}` });
     workers.push(worker);
@@ -42,8 +42,8 @@ if ("WorkerGlobalScope" in globalThis) {
 async function serve({ fd, name }: { fd: number; name: string }): Promise<void> {
   using listener = Socket.fromFd(fd);
   listener.setBlocking(false);
-  const selector = new DefaultSelector<Uint8Array, Socket>(); // the data is what is owed to a connection
-  selector.register(listener, EVENT_READ, new Uint8Array());
+  const selector = new DefaultSelector<Uint8Array, Socket>(); // the data is a connection's unsent bytes
+  listen();
   addEventListener("message", () => {
     for (const { fileobj: socket } of selector.getMap()!.values()) socket.close();
     selector.close(); // ends the loop
@@ -53,23 +53,36 @@ async function serve({ fd, name }: { fd: number; name: string }): Promise<void> 
   const greeting = new TextEncoder().encode(`You are served by ${name}\n`);
   const buffer = new Uint8Array(64 * 1024);
   for await (const [{ fileobj: socket, data: unsent }, events] of selector) {
-    try {
+    attempt(socket, () => {
       if (socket === listener) accept();
       else if (events & EVENT_WRITE) send(socket, unsent);
       else receive(socket);
+    });
+  }
+
+  /** Calls a function for a socket. A failure ends only that connection; the listener pauses instead. */
+  function attempt(socket: Socket, action: () => void): void {
+    try {
+      action();
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(`${name}: ${error.message}`);
-      if (socket !== listener) close(socket);
-      else pause();
+      if (socket === listener) pause();
+      else close(socket);
     }
+  }
+
+  function listen(): void {
+    selector.register(listener, EVENT_READ, new Uint8Array());
   }
 
   function accept(): void {
     const connection = listener.tryAccept()?.[0];
     if (connection === undefined) return;
-    connection.setBlocking(false);
-    selector.register(connection, EVENT_WRITE, greeting);
+    attempt(connection, () => {
+      connection.setBlocking(false);
+      selector.register(connection, EVENT_WRITE, greeting);
+    });
   }
 
   function receive(connection: Socket): void {
@@ -78,20 +91,20 @@ async function serve({ fd, name }: { fd: number; name: string }): Promise<void> 
     else if (count !== null) send(connection, buffer.slice(0, count));
   }
 
-  /** Sends what can be sent; a connection is read again when nothing is owed to it. */
+  /** Sends as much as there is room for; the server reads from the connection again once all is sent. */
   function send(connection: Socket, data: Uint8Array): void {
     const unsent = data.subarray(connection.trySend(data) ?? 0);
     selector.modify(connection, unsent.length > 0 ? EVENT_WRITE : EVENT_READ, unsent);
   }
 
   function close(connection: Socket): void {
-    selector.unregister(connection);
+    if (selector.getMap()!.has(connection)) selector.unregister(connection); // not after a failed register() or modify()
     connection.close();
   }
 
-  /** Accepts nothing for a second: there is no descriptor for one more connection, to whichever Worker. */
+  /** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
   function pause(): void {
-    selector.unregister(listener);
-    Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, greeting), 1000));
+    if (selector.getMap()!.has(listener)) selector.unregister(listener);
+    Deno.unrefTimer(setTimeout(() => selector.closed || attempt(listener, listen), 1000));
   }
 }

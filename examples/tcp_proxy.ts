@@ -1,10 +1,10 @@
 /**
- * A TCP proxy: takes connections, makes one to the target for each, and copies both ways.
+ * Forwards TCP connections: connects to the target for each client, and copies bytes both ways.
  *
- * At most one buffer waits in each direction: while one side does not take what it is owed, the other is not read. The
- * end of one direction is passed on while the other goes on. A reset is passed on too, once that side is read or written
- * again, and a target that cannot be connected to resets its client at once; so does Ctrl-C, lest what it cuts off look
- * complete.
+ * At most one buffer waits in each direction: the proxy does not read from one side until the other has taken its bytes.
+ * It passes on the end of one direction while the other goes on, and a reset at the next read from that side or write to
+ * it. If the connection to the target fails, or at Ctrl-C, it resets the client, because an ordinary end would make the
+ * data look complete.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tcp-proxy 8000 example.com 80
@@ -16,10 +16,10 @@
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
 import { createServer, getaddrinfo, SHUT_WR, SO_ERROR, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 
-/** One end of a proxied connection: `unsent` is what it is owed, `hasEnded` says that no more comes from it. */
+/** One end of a proxied connection, with the bytes to send to it; `hasEnded` is true if no more come from it. */
 type Side = { socket: Socket; peer: Side; unsent: Uint8Array; isConnected: boolean; hasEnded: boolean };
 
-/** SO_LINGER for "reset when closed": two integers; Windows, where they are shorter, finds both in the first. */
+/** SO_LINGER for "reset when closed": two integers. On Windows they are shorter, and both lie in the first. */
 const RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 const [port = "8000", host = "127.0.0.1", targetPort = "65432"] = Deno.args;
 const [target] = getaddrinfo(host, targetPort);
@@ -28,39 +28,48 @@ const sides = new Set<Side>();
 const selector = new DefaultSelector<Side | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
-selector.register(listener, EVENT_READ, null);
+listen();
 const { port: bound } = listener.getsockname() as { port: number };
 console.log(`Passing port ${bound} on to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: side }, events] of selector) {
-  try {
-    if (side === null) accept();
-    else turn(side, events);
-  } catch (error) {
-    if (!(error instanceof OSError)) throw error;
-    console.log(error.message);
-    if (side !== null) abort(side);
-    else pause();
-  }
+  attempt(side, () => side === null ? accept() : turn(side, events));
 }
 console.log("Server shutting down");
 for (const side of sides) abort(side);
 
+/** Calls a function for one side. A failure ends only that connection; the listener, null, pauses instead. */
+function attempt(side: Side | null, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
+    if (side === null) pause();
+    else abort(side);
+  }
+}
+
+function listen(): void {
+  selector.register(listener, EVENT_READ, null);
+}
+
 function accept(): void {
-  using stack = new DisposableStack(); // what fails closes both; and the client stays in the queue while there is no descriptor for two
-  const socket = stack.use(new Socket(target.family));
+  using stack = new DisposableStack(); // closes both sockets if the second cannot be made
+  const socket = stack.use(new Socket(target.family)); // the first, so that EMFILE leaves the client in the queue
   const client = stack.use(listener.tryAccept()?.[0]);
   if (client === undefined) return;
   const side = { socket: client, unsent: buffer.subarray(0, 0), isConnected: true, hasEnded: false } as Side;
   side.peer = { ...side, socket, peer: side, isConnected: false };
-  for (const { socket } of [side, side.peer]) socket.setBlocking(false);
-  const code = socket.connectEx(target.address);
-  if (code === null || code === "EINPROGRESS") watch(side.peer); // writable: it is connected, or has failed
   sides.add(side).add(side.peer);
   stack.move();
-  if (selector.getMap()!.has(socket)) return;
-  console.log(`connect: ${code}`);
-  abort(side);
+  attempt(side, () => {
+    for (const { socket } of [side, side.peer]) socket.setBlocking(false);
+    const code = socket.connectEx(target.address);
+    if (code === null || code === "EINPROGRESS") return watch(side.peer); // writable once connected, or refused
+    console.log(`connect: ${code}`);
+    abort(side);
+  });
 }
 
 function turn(side: Side, events: number): void {
@@ -72,7 +81,7 @@ function turn(side: Side, events: number): void {
   if (events & EVENT_READ) {
     const count = socket.tryRecvInto(buffer);
     side.hasEnded = count === 0;
-    if (side.hasEnded) peer.socket.shutdown(SHUT_WR); // nothing is owed to it, or this side would not have been read
+    if (side.hasEnded) peer.socket.shutdown(SHUT_WR); // it has no unsent bytes: see watch()
     else send(peer, buffer.subarray(0, count ?? 0));
   }
   if (side.hasEnded && peer.hasEnded) return close(side);
@@ -83,7 +92,7 @@ function send(side: Side, data: Uint8Array): void {
   side.unsent = data.length > 0 ? data.slice(side.socket.trySend(data) ?? 0) : data;
 }
 
-/** Waits for what can be done with a side, which may be nothing. */
+/** Registers a side for the events that it can use; with none, unregisters it. */
 function watch(side: Side): void {
   const { socket, peer, unsent, isConnected, hasEnded } = side;
   const events = (peer.isConnected && !hasEnded && peer.unsent.length === 0 ? EVENT_READ : 0) |
@@ -111,8 +120,8 @@ function abort(side: Side): void {
   close(side);
 }
 
-/** Accepts nothing for a second: there is no descriptor for one more connection. */
+/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
 function pause(): void {
-  selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, null), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(null, listen), 1000));
 }

@@ -1,10 +1,10 @@
 /**
- * A WebSocket server on bare sockets, in one thread, which sends back what it is sent, and to a browser a page to try it.
+ * Echoes WebSocket messages on bare sockets, in one thread, and serves a page to try it in a browser.
  *
- * `websocket-driver` turns bytes into messages and messages into bytes, and answers pings; who moves the bytes is its
- * user's affair. A client that does not take its messages is not read, so that they do not pile up. There are no timeouts,
- * and the driver bounds the bytes of a message, but not its frames: on the open network this belongs behind a server that
- * does.
+ * `websocket-driver` converts between bytes and messages, and answers pings; this program moves the bytes. It does not
+ * read from a client that does not take its messages, so that they do not pile up. There are no timeouts, and the driver
+ * limits the size of a message but not the number of its frames: on the open network, run it behind a server that does
+ * both.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/websocket-server 8002
@@ -30,39 +30,49 @@ const buffer = Buffer.alloc(64 * 1024);
 const selector = new DefaultSelector<(events: number) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8002) });
 listener.setBlocking(false);
-selector.register(listener, EVENT_READ, accept);
+listen();
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: http://127.0.0.1:${port}/ in a browser`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
-for await (const [{ fileobj: socket, data: handle }, events] of selector) {
+for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, () => handle(events));
+console.log("Server shutting down"); // the end of the program closes all sockets
+
+/** Calls a function for a socket. A failure, also the driver's, ends only that connection; the listener pauses instead. */
+function attempt(socket: Socket, action: () => void): void {
   try {
-    handle(events);
+    action();
   } catch (error) {
-    console.log((error as Error).message); // of the system or of the driver: it concerns one client only
-    if (socket !== listener) close(socket);
-    else pause();
+    console.log((error as Error).message);
+    if (socket === listener) pause();
+    else close(socket);
   }
 }
-console.log("Server shutting down"); // the end of the program closes what is open
+
+function listen(): void {
+  selector.register(listener, EVENT_READ, accept);
+}
 
 function accept(): void {
   const socket = listener.tryAccept()?.[0];
-  socket?.setBlocking(false);
-  if (socket !== undefined) selector.register(socket, EVENT_READ, serve(socket));
+  if (socket === undefined) return;
+  attempt(socket, () => {
+    socket.setBlocking(false);
+    selector.register(socket, EVENT_READ, serve(socket));
+  });
 }
 
 function close(socket: Socket): void {
-  selector.unregister(socket);
+  if (selector.getMap()!.has(socket)) selector.unregister(socket); // not after a failed register() or modify()
   socket.close();
 }
 
-/** Accepts nothing for a second: there is no descriptor for one more client. */
+/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
 function pause(): void {
-  selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, accept), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener);
+  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(listener, listen), 1000));
 }
 
-/** Gives what is to be done when a client is ready. */
+/** Returns the function to call when a client is ready. */
 function serve(socket: Socket): (events: number) => void {
   const driver = websocket.server({ maxLength: 1 << 20 });
   let unsent: Buffer[] = [];
@@ -78,13 +88,13 @@ function serve(socket: Socket): (events: number) => void {
     isEnding = true;
   });
   return function handle(events) {
-    if (events & EVENT_READ) { // nothing is left to send then
+    if (events & EVENT_READ) { // only while nothing is unsent
       const count = socket.tryRecvInto(buffer);
       if (count === 0) return close(socket);
-      if (count === null || isEnding) return; // what comes after the closing handshake is dropped
+      if (count === null || isEnding) return; // drops bytes after the closing handshake
       const data = Buffer.from(buffer.subarray(0, count)); // a copy: the driver keeps it
-      if (!isOpen) handshake += data.toString("ascii"); // as the driver reads it
-      // No handshake has a body; of a negative length, the driver's parser would go back, and round for ever.
+      if (!isOpen) handshake += data.toString("ascii"); // as the driver decodes it
+      // A handshake has no body. A negative length would make the driver's parser loop forever.
       if (!isOpen && (/\n(content-length|transfer-encoding)/i.test(handshake) || handshake.length > 65_536)) {
         isEnding = true;
       } else driver.io.write(data);
@@ -93,7 +103,7 @@ function serve(socket: Socket): (events: number) => void {
     const sent = data.length > 0 ? socket.trySend(data) ?? 0 : 0;
     unsent = sent < data.length ? [data.subarray(sent)] : [];
     selector.modify(socket, sent < data.length ? EVENT_WRITE : EVENT_READ, handle);
-    // Closing is the client's part: while it still sends, that would reset the connection, and lose what was sent.
+    // The client closes first: close() while it still sends would reset the connection and lose what was sent.
     if (isEnding && sent === data.length) socket.shutdown(SHUT_WR);
   };
 }
