@@ -1,9 +1,10 @@
 /**
- * What asyncio does with `selectors`, in miniature: coroutines that wait for descriptors and for time, in one thread.
+ * Runs coroutines that wait for descriptors and for time, in one thread: asyncio in miniature.
  *
- * A coroutine is a generator. It yields what it waits for, and the loop goes on with others until that has come, or it is
- * too late. To cancel a task is to end it where it waits, so that its `finally` blocks run; asyncio throws there instead.
- * The program is an echo server that gives up who says or takes nothing for ten seconds, and at Ctrl-C cancels all.
+ * A coroutine is a generator. It yields a wait, and the loop runs other tasks until the wait is over. A wait that cannot
+ * begin throws in the coroutine. Cancelling a task ends it where it waits, so that its `finally` blocks run; asyncio throws
+ * there instead. The program is an echo server that ends a connection after ten seconds without progress, and cancels all
+ * tasks at Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tasks 8003 10
@@ -15,12 +16,12 @@
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, OSError } from "../mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
-/** What a coroutine yields, until when it waits and for which file object, if any; it gets the events, 0 if too late. */
+/** A wait for time, or for a file object until then. The result of the `yield` is the ready events, 0 if none came. */
 type Wait = { untilMs: number; fileobj?: FileObject; events?: number };
 type Task = Generator<Wait, void, number>;
 
-const waits = new Map<Task, Wait>(); // of every task
-const ready = new Map<Task, number | null>(); // and what those are told for whom it has come; null is the end
+const waits = new Map<Task, Wait>(); // every task
+const ready = new Map<Task, number | null>(); // tasks whose wait is over, with its result; null cancels
 const selector = new DefaultSelector<Task>();
 
 const sleep = (seconds: number): Wait => ({ untilMs: performance.now() + seconds * 1000 });
@@ -39,41 +40,48 @@ async function run(): Promise<void> {
     const timeout = (soonest - performance.now()) / 1000;
     for (const [{ data: task }, events] of await selector.selectAsync(timeout)) wake(task, events);
     for (const [task, { untilMs }] of waits) if (untilMs <= performance.now() && !ready.has(task)) wake(task, 0);
-    for (const [task, outcome] of ready) { // and who is woken meanwhile
+    for (const [task, outcome] of ready) { // also those that become ready meanwhile
       ready.delete(task);
       step(task, outcome);
     }
   }
 }
 
-/** Lets a task, which may be a new one, go on until it waits for something, or ends. */
+/** Resumes a task, or starts a new one, until it yields its next wait or ends. */
 function step(task: Task, outcome: number | null = 0): void {
   const fileobj = waits.get(task)?.fileobj;
   if (fileobj !== undefined) selector.unregister(fileobj);
   waits.delete(task);
   try {
-    const { done, value: wait } = outcome === null ? task.return() : task.next(outcome);
-    if (done) return;
-    if (wait.fileobj !== undefined) selector.register(wait.fileobj, wait.events!, task);
-    waits.set(task, wait);
+    suspend(task, outcome === null ? task.return() : task.next(outcome));
   } catch (error) {
-    task.return(); // if it was the registration that has failed, the task has yet to end
     if (!(error instanceof OSError)) throw error;
     console.log(`A task has failed: ${error.message}`);
   }
 }
 
+/** Starts the wait that a task has yielded. If it cannot start, the `yield` throws. */
+function suspend(task: Task, { done, value: wait }: IteratorResult<Wait, void>): void {
+  if (done) return;
+  try {
+    if (wait.fileobj !== undefined) selector.register(wait.fileobj, wait.events!, task);
+  } catch (error) {
+    return suspend(task, task.throw(error));
+  }
+  waits.set(task, wait);
+}
+
 /** Starts a task for each connection. */
 function* acceptLoop(listener: Socket, serve: (socket: Socket) => Task): Task {
   for (;;) {
-    yield readable(listener);
     try {
+      yield readable(listener);
       const socket = listener.tryAccept()?.[0];
       if (socket !== undefined) step(serve(socket));
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
-      yield sleep(1); // there is no descriptor for one more connection
+      yield sleep(1); // the system has no room for another connection
     }
   }
 }
