@@ -1,11 +1,10 @@
 /**
- * An echo server on `Epoll`, edge-triggered (Linux): the kernel says once that something has become ready.
+ * Echoes on edge-triggered `Epoll` (Linux): the kernel reports each change of readiness once.
  *
- * So everything has to be taken until it would block, and what is left over for fairness remembered. In return there
- * are no system calls to change what is waited for.
+ * The server therefore accepts, reads and writes until the call would block, and remembers each socket that it leaves
+ * earlier out of fairness. In return, a registration never changes.
  *
- * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
- * way, and the system closes what it had open.
+ * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/epoll-edge-server 10002
@@ -24,38 +23,33 @@ listener.setBlocking(false);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
-/** How often one connection is served before it is the others' turn. */
+/** Number of times that one connection is served before the others. */
 const TURNS = 16;
 const epoll = new Epoll();
-// Level-triggered: what is not accepted in this round is reported in the next.
-epoll.register(listener, EPOLLIN);
+epoll.register(listener, EPOLLIN | EPOLLET);
 const connections = new Map<number, Connection>();
-const busy = new Set<number>(); // who may have more to give, of which no edge will tell
+const busy = new Set<number>(); // descriptors that may still be ready, for which no edge will come
 const buffer = new Uint8Array(64 * 1024);
-let pauseEndMs = Infinity; // nothing is accepted until then, if there is such a time
+let pauseEndMs = Infinity; // the server accepts nothing until then; Infinity if it does not pause
 for (;;) {
   const pauseMs = Math.max(pauseEndMs - performance.now(), 0);
   for (const [fd] of epoll.poll(busy.size > 0 ? 0 : pauseMs / 1000)) busy.add(fd);
   if (pauseMs === 0) {
     pauseEndMs = Infinity;
-    epoll.modify(listener, EPOLLIN);
+    busy.add(listener.fileno());
   }
   const fds = [...busy];
   busy.clear();
   for (const fd of fds) {
     const connection = connections.get(fd);
     try {
-      if (connection === undefined) accept();
-      else serve(connection);
+      if (connection !== undefined) serve(connection);
+      else if (pauseEndMs === Infinity) accept();
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
-      if (connection !== undefined) {
-        close(connection.socket);
-      } else { // there is no descriptor for one more connection
-        pauseEndMs = performance.now() + 1000;
-        epoll.modify(listener, 0);
-      }
+      if (connection !== undefined) close(connection.socket);
+      else pauseEndMs = performance.now() + 1000; // the system has no room for another connection
     }
   }
 }
@@ -63,10 +57,14 @@ for (;;) {
 function accept(): void {
   const accepted = listener.tryAccept();
   if (accepted === null) return;
+  busy.add(listener.fileno());
   const [socket, address] = accepted;
+  using stack = new DisposableStack(); // closes the connection if the system cannot register it
+  stack.use(socket);
   socket.setBlocking(false);
-  connections.set(socket.fileno(), { socket, unsent: new Uint8Array() });
   epoll.register(socket, EPOLLIN | EPOLLOUT | EPOLLET);
+  connections.set(socket.fileno(), { socket, unsent: new Uint8Array() });
+  stack.move();
   console.log("Connection from", address);
 }
 
@@ -76,11 +74,11 @@ function serve(connection: Connection): void {
   for (let turn = 0; turn < TURNS; turn++) {
     while (connection.unsent.length > 0) {
       const sent = socket.trySend(connection.unsent);
-      if (sent === null) return; // there will be an edge when there is room
+      if (sent === null) return; // an edge will come when there is room
       connection.unsent = connection.unsent.subarray(sent);
     }
     const count = socket.tryRecvInto(buffer);
-    if (count === null) return; // there will be an edge when there is more
+    if (count === null) return; // an edge will come with more bytes
     if (count === 0) return close(socket);
     connection.unsent = buffer.slice(0, count);
   }
