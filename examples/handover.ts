@@ -1,8 +1,8 @@
 /**
- * Accepts connections here, and lets `node:http` serve them: a descriptor can be handed on.
+ * Accepts connections by a selector, and hands their descriptors to a server of `node:http`.
  *
- * So a program can decide who serves a connection before a byte of it is read, and still have a whole HTTP server. The
- * wait is the asynchronous one, since Node's server needs Deno's event loop. Ctrl-C ends it once all is answered.
+ * A program can thus choose the server of a connection before it reads a byte. The wait is asynchronous, because the HTTP
+ * server needs Deno's event loop. Ctrl-C ends the program after all requests are answered.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/handover 8005
@@ -13,11 +13,11 @@
 
 import { createServer as createHttpServer } from "node:http";
 import { Socket as NodeSocket } from "node:net";
-import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
+import { DefaultSelector, EVENT_READ } from "../mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 const server = createHttpServer((request, response) => {
-  // Deno 2.9 ends a connection that it was handed once it has answered, and should not promise to keep it.
+  // Deno 2.9 closes a connection from a descriptor after the first answer, and should not announce otherwise.
   response.setHeader("Connection", "close");
   response.end(`${request.method} ${request.url}, served by node:http\n`);
 });
@@ -42,8 +42,8 @@ for await (const [{ fileobj }] of selector) {
     server.emit("connection", new NodeSocket({ fd: connection.detach() }));
     console.log("Handed over:", address);
   } catch (error) {
-    if (!(error instanceof OSError)) throw error;
-    console.log(error.message); // there is no descriptor for one more connection
+    // The system has no room for another connection. If it was node:net that threw, Deno has closed the descriptor.
+    console.log((error as Error).message);
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

@@ -1,8 +1,8 @@
 /**
- * A selector, a timer, an HTTP server with its `fetch`, and standard input, side by side in one program.
+ * Runs a selector, a timer, an HTTP server with its `fetch`, and standard input side by side in one program.
  *
- * The selector waits for connections to a socket of its own, and the rest of Deno goes on meanwhile: that is what
- * `for await` is for. A line of standard input is answered; its end, or Ctrl-C, ends the program.
+ * The selector waits for connections by `for await`, and the rest of Deno goes on meanwhile. The program answers each line
+ * of standard input. The end of the input, or Ctrl-C, ends it.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 jsr:@selectors/selectors/examples/side-by-side
@@ -17,7 +17,7 @@ import { createServer, type InetAddress } from "../ffi/socket/mod.ts";
 let ticks = 0;
 let visitors = 0;
 
-const selector = new DefaultSelector<() => void>();
+const selector = new DefaultSelector<() => Promise<void>>();
 const listener = createServer({ hostname: "127.0.0.1", port: 0 });
 listener.setBlocking(false);
 selector.register(listener, EVENT_READ, greet);
@@ -34,23 +34,22 @@ console.log("A line typed here is answered by both; the end of the input, or Ctr
 
 Deno.addSignalListener("SIGINT", stop);
 void answerLines();
-for await (const [key] of selector) key.data();
+for await (const [key] of selector) await key.data();
 listener.close();
 clearInterval(interval);
 await server.shutdown();
 console.log("All has ended");
-Deno.exit(); // a line that is waited for would keep the program alive
+Deno.exit(); // the pending read of standard input would keep the program alive
 
-/** Tells whoever connects how many were there before; by the way in which the selector calls. */
-function greet(): void {
+/** Accepts a visitor, and sends its number. */
+async function greet(): Promise<void> {
   try {
     using connection = listener.tryAccept()?.[0];
     connection?.trySend(new TextEncoder().encode(`You are visitor ${++visitors}, after ${ticks} ticks\n`));
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
-    if (error.syscall !== "accept") return; // gone already
-    selector.unregister(listener); // for a second: there is no descriptor for one more connection
-    Deno.unrefTimer(setTimeout(() => selector.closed || selector.register(listener, EVENT_READ, greet), 1000));
+    if (error.syscall !== "accept") return; // the visitor has gone
+    await new Promise((resolve) => setTimeout(resolve, 1000)); // the system has no room for another connection
   }
 }
 
