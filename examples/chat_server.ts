@@ -108,7 +108,7 @@ function send(guest: Guest): void {
 
 function leave(guest: Guest, how: string): void {
   if (!guests.delete(guest)) return;
-  if (selector.getMap()!.has(guest.socket)) selector.unregister(guest.socket); // not after a failed register() or modify()
+  if (selector.getMap()!.has(guest.socket)) selector.unregister(guest.socket); // a failed modify() has done so
   guest.socket.close();
   if (guest.name !== "") farewells.push(`* ${guest.name} ${how}\n`);
 }

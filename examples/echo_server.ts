@@ -27,7 +27,7 @@ Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, handle, events);
 console.log("Server shutting down"); // the end of the program closes all sockets
 
-/** Calls a function for a socket. A failure, above all a reset, ends only that connection; the listener pauses instead. */
+/** Calls a function for a socket. A failure, such as a reset, ends that connection; the listener pauses instead. */
 function attempt(socket: Socket, handle: Handler, events = 0): void {
   try {
     handle(socket, events);
@@ -75,7 +75,7 @@ function send(connection: Socket, data: Uint8Array): void {
 function close(connection: Socket): void {
   log(`fd ${connection.fileno()}: closed`);
   connections.delete(connection);
-  if (selector.getMap()!.has(connection)) selector.unregister(connection); // not after a failed register() or modify()
+  if (selector.getMap()!.has(connection)) selector.unregister(connection); // a failed modify() has done so
   connection.close();
 }
 

@@ -1,8 +1,8 @@
 /**
  * Accepts connections by a selector, and hands their descriptors to a server of `node:http`.
  *
- * A program can thus choose the server of a connection before it reads a byte. The wait is asynchronous, because the HTTP
- * server needs Deno's event loop. Ctrl-C ends the program after all requests are answered.
+ * A program can thus choose the server of a connection before it reads a byte. The wait is asynchronous, because the
+ * HTTP server needs Deno's event loop. Ctrl-C ends the program after all requests are answered.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/handover 8005

@@ -1,9 +1,9 @@
 /**
  * Serves HTTP/1.1 on bare sockets, in one thread: persistent connections, pipelined requests, chunked bodies.
  *
- * `http-parser-js` parses the requests, leniently. The server does not read from a client that does not take its answers.
- * There are no timeouts: on the open network, run it behind a server that has timeouts and that writes each request
- * anew.
+ * `http-parser-js` parses the requests, leniently. The server does not read from a client that does not take its
+ * answers. There are no timeouts: on the open network, run it behind a server that has timeouts and that writes each
+ * request anew.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/http-server 8080
@@ -29,7 +29,7 @@ Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, () => handle(events));
 console.log("Server shutting down"); // the end of the program closes all sockets
 
-/** Calls a function for a socket. A failure, also the parser's, ends only that connection; the listener pauses instead. */
+/** Calls a function for a socket. A failure, also of the parser, ends that connection; the listener pauses instead. */
 function attempt(socket: Socket, action: () => void): void {
   try {
     action();
@@ -54,7 +54,7 @@ function accept(): void {
 }
 
 function close(socket: Socket): void {
-  if (selector.getMap()!.has(socket)) selector.unregister(socket); // not after a failed register() or modify()
+  if (selector.getMap()!.has(socket)) selector.unregister(socket); // a failed modify() has done so
   socket.close();
 }
 

@@ -1,6 +1,6 @@
 /**
- * Serves on all processors: each of several Workers runs a selector loop and listens on the same port by SO_REUSEPORT, and
- * the kernel distributes the connections (Linux, FreeBSD).
+ * Serves on all processors: each of several Workers runs a selector loop and listens on the same port by SO_REUSEPORT,
+ * and the kernel distributes the connections (Linux, FreeBSD).
  *
  * Each client is told which Worker serves it, and then gets its bytes echoed. Ctrl-C ends the Workers. A local copy of
  * this file also needs `--allow-read`, because the Workers load it again.
@@ -98,7 +98,7 @@ async function serve({ fd, name }: { fd: number; name: string }): Promise<void> 
   }
 
   function close(connection: Socket): void {
-    if (selector.getMap()!.has(connection)) selector.unregister(connection); // not after a failed register() or modify()
+    if (selector.getMap()!.has(connection)) selector.unregister(connection); // a failed modify() has done so
     connection.close();
   }
 

@@ -1,8 +1,8 @@
 /**
  * Runs a selector, a timer, an HTTP server with its `fetch`, and standard input side by side in one program.
  *
- * The selector waits for connections by `for await`, and the rest of Deno goes on meanwhile. The program answers each line
- * of standard input. The end of the input, or Ctrl-C, ends it.
+ * The selector waits for connections by `for await`, and the rest of Deno goes on meanwhile. The program answers each
+ * line of standard input. The end of the input, or Ctrl-C, ends it.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 jsr:@selectors/selectors/examples/side-by-side

@@ -2,9 +2,9 @@
  * Echoes WebSocket messages on bare sockets, in one thread, and serves a page to try it in a browser.
  *
  * `websocket-driver` converts between bytes and messages, and answers pings; this program moves the bytes. It does not
- * read from a client that does not take its messages, so that they do not pile up. There are no timeouts, and the driver
- * limits the size of a message but not the number of its frames: on the open network, run it behind a server that does
- * both.
+ * read from a client that does not take its messages, so that they do not pile up. There are no timeouts, and the
+ * driver limits the size of a message but not the number of its frames: on the open network, run it behind a server
+ * that does both.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/websocket-server 8002
@@ -37,7 +37,7 @@ Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, () => handle(events));
 console.log("Server shutting down"); // the end of the program closes all sockets
 
-/** Calls a function for a socket. A failure, also the driver's, ends only that connection; the listener pauses instead. */
+/** Calls a function for a socket. A failure, also of the driver, ends that connection; the listener pauses instead. */
 function attempt(socket: Socket, action: () => void): void {
   try {
     action();
@@ -62,7 +62,7 @@ function accept(): void {
 }
 
 function close(socket: Socket): void {
-  if (selector.getMap()!.has(socket)) selector.unregister(socket); // not after a failed register() or modify()
+  if (selector.getMap()!.has(socket)) selector.unregister(socket); // a failed modify() has done so
   socket.close();
 }
 

@@ -1,8 +1,8 @@
 /**
  * The example servers when the system has no room: a failure ends one connection at most, and never the server.
  *
- * `tests/faults.ts` makes the calls fail inside the server's process. The real limit, fs.epoll.max_user_watches, is one for
- * all programs of a user.
+ * `tests/faults.ts` makes the calls fail inside the server's process. The real limit, fs.epoll.max_user_watches, is one
+ * for all programs of a user.
  *
  * @module
  */
