@@ -17,7 +17,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { os } from "../ffi/os/platform.ts";
+import { os } from "../ffi/os/systems.ts";
 import { compileC, descriptorLimit, machine, warnIfBusy } from "./programs.ts";
 import {
   atLeast,

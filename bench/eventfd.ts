@@ -4,7 +4,8 @@
  * @module
  */
 
-import { check, errnoCell, lazyLibc, result } from "../ffi/os/errno.ts";
+import { errnoCell, lazyLibc, result } from "../ffi/os/call.ts";
+import { check } from "../ffi/os/errno.ts";
 
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;

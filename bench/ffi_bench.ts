@@ -6,7 +6,7 @@
  * @module
  */
 
-import { errnoCell, lazyLibc, result } from "../ffi/os/errno.ts";
+import { errnoCell, lazyLibc, result } from "../ffi/os/call.ts";
 
 const abs = lazyLibc({
   close: { name: "abs", parameters: ["i32"], result: "i32" },

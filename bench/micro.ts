@@ -12,7 +12,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { os } from "../ffi/os/platform.ts";
+import { os } from "../ffi/os/systems.ts";
 import { findDeno, here, machine, warnIfBusy } from "./programs.ts";
 import {
   atLeast,

@@ -1,16 +1,15 @@
 /**
- * Which selector is the best one on this system.
+ * Chooses the best selector of this system.
  *
  * @module
  */
 
 import type { FileObject } from "../ffi/os/arguments.ts";
-import { type Os, os } from "../ffi/os/platform.ts";
+import { type System, system } from "../ffi/os/systems.ts";
 import type { BaseSelector, SelectorOptions } from "./base.ts";
 import { DevpollSelector } from "./devpoll.ts";
 import { EpollSelector } from "./epoll.ts";
 import { KqueueSelector } from "./kqueue.ts";
-import { PollSelector } from "./poll.ts";
 import { SelectSelector } from "./select.ts";
 
 /** The constructor of a selector. */
@@ -18,22 +17,16 @@ export type SelectorConstructor = new <D = unknown, F extends FileObject = FileO
   options?: SelectorOptions,
 ) => BaseSelector<D, F>;
 
-/** The best selector of each system. */
-const BEST: Readonly<Record<Os, SelectorConstructor>> = {
-  linux: EpollSelector,
-  android: EpollSelector,
-  darwin: KqueueSelector,
-  freebsd: KqueueSelector,
-  netbsd: KqueueSelector,
-  solaris: DevpollSelector,
-  illumos: DevpollSelector,
-  aix: PollSelector,
-  windows: SelectSelector,
+const SELECTORS: Readonly<Record<System["best"], SelectorConstructor>> = {
+  epoll: EpollSelector,
+  kqueue: KqueueSelector,
+  devpoll: DevpollSelector,
+  select: SelectSelector,
 };
 
-/** Gives the best selector of a system; of one that Deno did not know when this was written, the one that all have. */
-export function selectorFor(system: Os): SelectorConstructor {
-  return BEST[system] ?? SelectSelector;
+/** Returns the best selector of a system. */
+export function selectorFor({ best }: System): SelectorConstructor {
+  return SELECTORS[best];
 }
 
 /**
@@ -57,7 +50,7 @@ export function selectorFor(system: Os): SelectorConstructor {
  * there.close();
  * ```
  */
-export const DefaultSelector: SelectorConstructor = selectorFor(os);
+export const DefaultSelector: SelectorConstructor = selectorFor(system);
 
-/** What every selector is, for annotations: `let selector: DefaultSelector<Handler>`. */
+/** Type of every selector, for annotations: `let selector: DefaultSelector<Handler>`. */
 export type DefaultSelector<D = unknown, F extends FileObject = FileObject> = BaseSelector<D, F>;

@@ -17,6 +17,17 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  * `/dev/null`, which `SelectSelector` can wait for, and `PollSelector` cannot. The writing end of a pipe whose reader is
  * gone may be rejected with `EPIPE`.
  *
+ * ## libkqueue
+ *
+ * On Linux, this class needs libkqueue 2.6 or later; `EpollSelector` is faster and has none of these limits:
+ *
+ * - libkqueue reads the option `SO_ERROR` of a socket, which clears the error. A refused connection therefore looks like an
+ *   established one: `getsockopt(SOL_SOCKET, SO_ERROR)` returns 0. Call `getpeername()`, which throws `ENOTCONN`.
+ * - One `select()` reports at most 512 events.
+ * - No selector can wait for the kqueue descriptor. An asynchronous wait passes every registered descriptor to poll(2), and
+ *   its cost grows with the number of registrations.
+ * - libkqueue up to 2.7.0 can crash if a descriptor is closed, and its number reused, before it is unregistered.
+ *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered
  *
@@ -55,7 +66,7 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     this.#poller = poller;
   }
 
-  /** Returns the kqueue descriptor, for another selector to wait for.
+  /** Returns the kqueue descriptor. Another selector can wait for it, except on libkqueue.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
    */

@@ -24,7 +24,7 @@ import {
   SelectSelector,
   wake,
 } from "../mod.ts";
-import { os } from "../ffi/os/platform.ts";
+import { os } from "../ffi/os/systems.ts";
 import type { Socket } from "../ffi/socket/mod.ts";
 import { hasSignals, interrupted } from "./signals.ts";
 import { Cleanup, isEmulated, isWindows, leavingDescriptors, moduleOf, printedBy, skip, test, text } from "./util.ts";

@@ -10,7 +10,8 @@ import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertLess, as
 import { describe } from "@std/testing/bdd";
 import { Devpoll, type FileObject, KeyError, OSError, POLLIN, POLLOUT, POLLPRI } from "../ffi/select/mod.ts";
 import * as ffi from "../ffi/os/devpoll.ts";
-import { os, standIn } from "../ffi/os/platform.ts";
+import { standIn } from "../ffi/os/library.ts";
+import { os } from "../ffi/os/systems.ts";
 import { close, read } from "../ffi/socket/mod.ts";
 import { DevpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
 import { pollContract } from "./poll_contract.ts";

@@ -44,7 +44,7 @@ import {
   select,
 } from "../ffi/select/mod.ts";
 import { EpollPoller } from "../ffi/os/epoll.ts";
-import { os } from "../ffi/os/platform.ts";
+import { os } from "../ffi/os/systems.ts";
 import { AF_INET, close, MSG_OOB, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
 import {
   type BaseSelector,

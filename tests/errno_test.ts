@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { check, EAGAIN, EBADF, EINPROGRESS, EINTR, errnoCode, OSError, result } from "../ffi/os/errno.ts";
-import { os } from "../ffi/os/platform.ts";
+import { result } from "../ffi/os/call.ts";
+import { check, EAGAIN, EBADF, EINPROGRESS, EINTR, errnoCode, OSError } from "../ffi/os/errno.ts";
+import { os } from "../ffi/os/systems.ts";
 import { AF_UNIX, close, Socket } from "../ffi/socket/mod.ts";
 import { OSError as OSErrorOfMod } from "../mod.ts";
 import { OSError as OSErrorOfSelect } from "../ffi/select/mod.ts";

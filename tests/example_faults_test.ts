@@ -9,7 +9,7 @@
 
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { join } from "@std/path";
-import { os } from "../ffi/os/platform.ts";
+import { os } from "../ffi/os/systems.ts";
 import type { Fault } from "./example_faults.ts";
 import { describeProgram, descriptorsOf, EXAMPLES, Program, until } from "./program.ts";
 import { skip, test } from "./util.ts";

@@ -102,10 +102,18 @@ describe("imports", () => {
     for (const path of imports.keys()) walk(path, []);
   });
 
-  test("ffi/os/platform.ts alone reads Deno.build and opens libraries", () => {
+  test("ffi/os/systems.ts alone reads Deno.build, and ffi/os/library.ts alone opens libraries", () => {
     for (const [path, source] of sources) {
       const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
-      if (path !== "ffi/os/platform.ts") assert(!/Deno\.(build|dlopen)\b/.test(code), path);
+      if (path !== "ffi/os/systems.ts") assert(!/Deno\.build\b/.test(code), path);
+      if (path !== "ffi/os/library.ts") assert(!/Deno\.dlopen\b/.test(code), path);
+    }
+  });
+
+  test("no file of the library compares names of systems", () => {
+    for (const [path, source] of sources) {
+      const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
+      if (!path.startsWith("examples/")) assert(!/\bos\s*[!=]==|[!=]==\s*os\b|\[os\]/.test(code), path);
     }
   });
 });

@@ -12,7 +12,8 @@
  */
 
 import { assert } from "@std/assert";
-import { arch, os, standIn } from "../ffi/os/platform.ts";
+import { standIn } from "../ffi/os/library.ts";
+import { arch, os } from "../ffi/os/systems.ts";
 
 /** A system that can be stood in for. */
 export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";
@@ -34,7 +35,7 @@ const errno = new Int32Array(
   os === "linux" ? Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4) : new ArrayBuffer(4),
 );
 
-const [ENOENT, EBADF, EINVAL] = [2, 9, 22];
+const [ENOENT, EBADF, EFAULT, EINVAL] = [2, 9, 14, 22];
 const [POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x4, 0x8, 0x10, 0x20, 0x2000];
 
 /** struct kevent, and the numbers of its filters. */
@@ -252,7 +253,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const name = `${event.filter}:${event.ident}`;
     if (file === null) {
       notes.delete(name); // gone since the descriptor was closed
-      return EBADF;
+      return system === "linux" ? EFAULT : EBADF; // up to 2.7.0, libkqueue has no other errno for what it cannot add
     }
     let note = notes.get(name);
     // The kernel removes what was registered for a descriptor when it is closed.
@@ -267,6 +268,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       if ((event.flags & EV.ADD) === 0) return ENOENT;
       const kind = kindOf(file?.mode ?? 0);
       if (system === "darwin" && kind === S_IFCHR) return EINVAL; // /dev/tty, /dev/null
+      if (system === "linux" && kind === S_IFCHR) return EFAULT; // /dev/null, and not terminals
       note = {
         ...event,
         disabled: false,
@@ -300,9 +302,11 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
 
   /**
    * Makes the queue's own descriptor readable when there is something in the queue, for whoever waits for it: it is an epoll
-   * instance that waits for the same. It may be readable too often, as after an EV_CLEAR, and never too seldom.
+   * instance that waits for the same. It may be readable too often, as after an EV_CLEAR, and never too seldom. That of
+   * libkqueue is the writing end of a pipe, and never readable.
    */
   function mirror(kq: number, notes: Map<string, Note>, ident: bigint): void {
+    if (system === "linux") return;
     const [reads, writes] = [dialect.read, dialect.write].map((filter) => notes.has(`${filter}:${ident}`));
     const mask = (reads ? POLLIN | POLLRDHUP : 0) | (writes ? POLLOUT : 0);
     const fd = Number(BigInt.asIntN(32, ident));
@@ -511,9 +515,11 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       } else if (system === "freebsd") {
         view.setBigUint64(0, device, true);
         view.setUint16(24, file.mode, true);
-      } else {
+      } else if (system === "netbsd") {
         view.setBigUint64(0, device, true);
         view.setUint32(8, file.mode, true);
+      } else {
+        new Uint8Array(buffer.buffer).set(statBytes); // the kernel under the stand-in is the same
       }
       return 0;
     },

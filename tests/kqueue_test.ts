@@ -47,9 +47,10 @@ import {
 import { KqueueInstance } from "../ffi/os/kqueue.ts";
 import { KQUEUE_SYSTEMS } from "../ffi/os/kqueue_system.ts";
 import * as constants from "../ffi/select/kqueue_constants.ts";
-import { os, standIn } from "../ffi/os/platform.ts";
+import { standIn } from "../ffi/os/library.ts";
+import { arch, os, SYSTEMS as RECORDS } from "../ffi/os/systems.ts";
 import { AF_INET, close } from "../ffi/socket/mod.ts";
-import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector } from "../mod.ts";
+import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector, wake } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
 import { type KqueueStandIn, kqueueStandIn, type StandInSystem } from "./kqueue_standin.ts";
 import { asyncContract } from "./async_contract.ts";
@@ -58,7 +59,7 @@ import { interrupted } from "./signals.ts";
 import { bytes, Cleanup, elapsedMs, fifo, isEmulated, libc, readyFds, skip, tcpPair, test as declare } from "./util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
-const [ENOENT, EINTR, EBADF, ENOMEM, EINVAL] = [2, 4, 9, 12, 22];
+const [ENOENT, EINTR, EBADF, ENOMEM, EFAULT, EINVAL] = [2, 4, 9, 12, 14, 22];
 const SYSTEMS: readonly StandInSystem[] = ["darwin", "freebsd", "netbsd", "linux"];
 
 /** READ and WRITE as their headers have them: not from the code under test. */
@@ -85,10 +86,11 @@ function declareAll(): void {
         ? {}
         : { "select() reports as many as the system lets be open, in one call": slow },
     };
+    // First what ends in any case: a test of the contracts may wait forever if no event wakes it.
+    describe(`KqueueSelector as on ${system}: what is peculiar`, () => peculiarities(system));
     selectorContract(contract);
     selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
     asyncContract(contract);
-    describe(`KqueueSelector as on ${system}: what is peculiar`, () => peculiarities(system));
     describe(`Kqueue as on ${system}`, () => rawTests(system));
   }
   describe("Kevent", keventTests);
@@ -270,12 +272,16 @@ function callTests(system: StandInSystem): void {
   test("wait() gives no changes, the address of its room, and the time", () => {
     const { calls, answers } = recorder(system);
     const instance = new KqueueInstance();
+    // The longest timeout: 2^31-1 milliseconds, or 100,000,000 seconds.
+    const longestMs = system === "linux" ? 2_147_483_647 : 100_000_000_000;
+    const longest = system === "linux" ? "9bc4200000000000c06f902600000000" : "00e1f505000000000000000000000000";
     const times: [timeoutMs: number, timeout: string | null][] = [
       [0, NO_TIME],
       [1e-6, "00000000000000000100000000000000"],
       [1500.25, "01000000000000009035d11d00000000"],
-      [99_999_999_999, "ffe0f50500000000c0878b3b00000000"],
-      [Number.MAX_VALUE, "00e1f505000000000000000000000000"],
+      [longestMs, longest],
+      [longestMs + 1, longest],
+      [1e300, longest],
       [Infinity, null],
     ];
     for (const [timeoutMs, timeout] of times) {
@@ -298,6 +304,28 @@ function callTests(system: StandInSystem): void {
       // As many entries as it told the kernel.
       assertEquals([instance.fdAt(room - 1), instance.fdAt(room)], [0, undefined as unknown as number]);
     }
+  });
+
+  test("a wait that is longer than kevent() can wait is continued", (cleanup) => {
+    const { calls, answers } = recorder(system);
+    const [selector, kqueue] = [cleanup.add(new KqueueSelector()), cleanup.add(new Kqueue())];
+    const key = selector.register(3, EVENT_READ);
+    const fields = {
+      ident: "0300000000000000",
+      fflags: "00000000",
+      data: "0000000000000000",
+      udata: "0100000000000000",
+    };
+    const event = struct(system, { ...fields, filter: "READ", flags: "0100" });
+    const seconds = 300_000_000;
+    calls.length = 0;
+    answers.push([], [event]);
+    assertEquals(selector.select(seconds), [[key, EVENT_READ]]);
+    answers.push([], [event]);
+    assertEquals(kqueue.control(null, 1, seconds).length, 1);
+    assertEquals(kqueue.control([], 0, seconds), []); // does not wait
+    assertEquals(calls.length, 5);
+    assertEquals(new Set(calls.map(({ timeout }) => timeout)).size, 1);
   });
 
   test("KqueueSelector registers, modifies, waits and unregisters with no more than that", (cleanup) => {
@@ -564,6 +592,52 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(assertThrows(() => selector.modify(here, EVENT_READ), OSError).code, "ENOMEM");
   });
 
+  test("an event wakes each kind of asynchronous wait, and so does wake()", async (cleanup) => {
+    const [selector] = make(cleanup);
+    const [here, there] = cleanup.pair();
+    const signal = AbortSignal.timeout(20_000); // an error in place of a wait that never ends
+    const key = selector.register(here, EVENT_READ);
+    const handle = selector.wakeHandle;
+
+    let wait = selector.selectAsync(null, { signal });
+    setTimeout(() => there.send(bytes("x")), 5);
+    assertEquals(await wait, [[key, EVENT_READ]]);
+    here.recv(1);
+    setTimeout(() => there.send(bytes("x")), 5);
+    for await (const entry of selector.events({ signal })) {
+      assertEquals(entry, [key, EVENT_READ]);
+      break;
+    }
+    here.recv(1);
+    wait = selector.selectAsync(null, { signal });
+    setTimeout(() => wake(handle), 5);
+    assertEquals(await wait, []);
+    wait = selector.selectAsync(null, { signal });
+    setTimeout(() => selector.modify(here, EVENT_WRITE), 5);
+    assertEquals(await wait, [[selector.getKey(here), EVENT_WRITE]]);
+  });
+
+  test("an asynchronous wait does not spin if a registered descriptor was closed, or its number reused", async (cleanup) => {
+    const [selector, kernel] = make(cleanup);
+    const [here, there] = cleanup.pair();
+    there.send(bytes("x"));
+    const [closed] = cleanup.pipe();
+    const [reused] = cleanup.pipe();
+    selector.register(closed, EVENT_READ);
+    selector.register(reused, EVENT_READ);
+    // The first wait opens descriptors of its own, and would take the free number.
+    assertEquals(await selector.selectAsync(0.001), []);
+    cleanup.close(closed);
+    libc!.dup2(here.fileno(), reused); // which is readable
+    kernel.calls.length = 0;
+    assertEquals(await selector.selectAsync(0.05), []);
+    assertLess(kernel.calls.length, 10);
+    for (const fd of [closed, reused]) {
+      assertThrows(() => selector.modify(fd, EVENT_WRITE), OSError);
+    }
+    assertEquals(selector.getMap()!.size, 0);
+  });
+
   test("fileno() gives the kqueue, which is not inherited, until it is closed", (cleanup) => {
     const [selector] = make(cleanup);
     assertGreaterOrEqual(selector.fileno(), 0);
@@ -572,17 +646,14 @@ function peculiarities(system: StandInSystem): void {
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "the selector is closed");
   });
 
-  const regular = system === "linux" ? null : "regular file";
-  test("register() refuses regular files and directories where kqueue knows them otherwise", (cleanup) => {
+  test("register() refuses regular files and directories", (cleanup) => {
     const [selector, kernel] = make(cleanup);
-    for (const [path, kind] of [[import.meta.filename!, regular], [import.meta.dirname!, regular && "directory"]]) {
+    for (
+      const [path, kind] of [[import.meta.filename!, "regular file"], [import.meta.dirname!, "directory"]] as const
+    ) {
       const fd = libc!.open(bytes(`${path}\0`), 0);
       cleanup.defer(() => close(fd));
-      if (kind === null) {
-        selector.register(fd, EVENT_READ);
-        continue;
-      }
-      const error = assertThrows(() => selector.register(fd, EVENT_READ), OSError, kind!);
+      const error = assertThrows(() => selector.register(fd, EVENT_READ), OSError, kind);
       assertEquals([error.code, error.syscall], ["EPERM", "kevent"]);
       assertStringIncludes(error.message, "SelectSelector");
       assertEquals(kernel.filtersOf(fd), []);
@@ -617,7 +688,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(readyFds(selector), [[reader, EVENT_READ]]);
   });
 
-  if (system === "darwin") {
+  if (system === "darwin" || system === "linux") {
     test("register() says what to use for devices that kqueue refuses", (cleanup) => {
       const [selector, kernel] = make(cleanup);
       const fd = libc!.open(bytes("/dev/null\0"), O_RDWR);
@@ -625,7 +696,7 @@ function peculiarities(system: StandInSystem): void {
       const error = assertThrows(() => selector.register(fd, EVENT_READ), OSError, "/dev/tty");
       assertEquals(error.code, "EPERM");
       assertStringIncludes(error.message, "use SelectSelector");
-      assertStringIncludes(error.message, "EINVAL");
+      assertStringIncludes(error.message, system === "darwin" ? "EINVAL" : "EFAULT");
       assertEquals(kernel.filtersOf(fd), []);
     });
   }
@@ -777,12 +848,12 @@ function rawTests(system: StandInSystem): void {
     const wrong = [new Kevent(reader, READ), new Kevent(writer, WRITE, KQ_EV_DELETE), new Kevent(here, 77)];
     const events = kqueue.control(wrong, 4, 1);
     assertEquals(events.map(({ ident, data }) => [ident, data]), [
-      [reader, EBADF],
+      [reader, system === "linux" ? EFAULT : EBADF],
       [writer, ENOENT],
       [here.fileno(), EINVAL],
     ]);
     assert(events.every(({ flags }) => (flags & KQ_EV_ERROR) !== 0));
-    for (const [index, code] of ["EBADF", "ENOENT", "EINVAL"].entries()) {
+    for (const [index, code] of [system === "linux" ? "EFAULT" : "EBADF", "ENOENT", "EINVAL"].entries()) {
       const error = assertThrows(() => kqueue.control([wrong[index]!], 0), OSError, "kevent");
       assertEquals(error.code, code);
     }
@@ -957,7 +1028,7 @@ function layoutTests(): void {
   test("struct kevent has the size and the offsets of each system", () => {
     assertEquals(Object.keys(KQUEUE_SYSTEMS).sort(), Object.keys(layouts).sort());
     for (const system of SYSTEMS) {
-      const { size, ident, filter, flags, fflags, data, udata } = KQUEUE_SYSTEMS[system].kevent;
+      const { size, ident, filter, flags, fflags, data, udata } = RECORDS[system].kqueue.kevent;
       assertEquals([size, ident, filter, flags, fflags, data, udata], layouts[system], system);
     }
   });
@@ -969,24 +1040,28 @@ function layoutTests(): void {
     assertEquals(KQUEUE_SYSTEMS.freebsd.filters, bsd);
     assertEquals(KQUEUE_SYSTEMS.netbsd.filters, netbsd);
     assertEquals(KQUEUE_SYSTEMS.linux.filters, bsd);
-    assertEquals(SYSTEMS.map((system) => KQUEUE_SYSTEMS[system].processMask), [
+    assertEquals(SYSTEMS.map((system) => RECORDS[system].kqueue.processMask), [
       0xfff0_0000,
       0xf000_0000,
       0xf000_0000,
       0xf000_0000,
     ]);
-    assertEquals(SYSTEMS.map((system) => KQUEUE_SYSTEMS[system].confirm), [
+    assertEquals(SYSTEMS.map((system) => RECORDS[system].kqueue.confirm), [
       KQ_EV_ENABLE,
       KQ_EV_ENABLE,
       KQ_EV_ENABLE,
       0,
     ]);
     const FIOCLEX = 0x20000000 | "f".charCodeAt(0) << 8 | 1; // _IO('f', 1)
-    assertEquals(SYSTEMS.map((system) => KQUEUE_SYSTEMS[system].closeOnExec), [FIOCLEX, FIOCLEX, FIOCLEX, 0x5451]);
-    assertEquals(SYSTEMS.map((system) => Object.values(KQUEUE_SYSTEMS[system].stat)), [[0, 4], [0, 24], [0, 8], [
-      0,
-      0,
-    ]]);
+    assertEquals(SYSTEMS.map((system) => RECORDS[system].kqueue.closeOnExec), [FIOCLEX, FIOCLEX, FIOCLEX, 0x5451]);
+    const stats = SYSTEMS.map((system) => RECORDS[system].kqueue.stat);
+    assertEquals(stats.map(({ st_dev, st_ino, st_mode }) => [st_dev, st_ino, st_mode]), [
+      [0, 8, 4],
+      [0, 8, 24],
+      [0, 16, 8],
+      [0, 8, arch === "x86_64" ? 24 : 16],
+    ]);
+    assertEquals(SYSTEMS.map((system) => RECORDS[system].kqueue.isPollable), [true, true, true, false]);
   });
 
   test("KQ_EV_* and KQ_NOTE_* are Python's", () => {
@@ -1074,9 +1149,11 @@ function layoutTests(): void {
   });
 
   test("KqueueSelector is the default where there is kqueue", () => {
-    for (const system of ["darwin", "freebsd", "netbsd"] as const) assertEquals(selectorFor(system), KqueueSelector);
+    for (const system of ["darwin", "freebsd", "netbsd"] as const) {
+      assertEquals(selectorFor(RECORDS[system]), KqueueSelector);
+    }
     for (const system of ["linux", "android", "windows", "solaris"] as const) {
-      assert(selectorFor(system) !== KqueueSelector);
+      assert(selectorFor(RECORDS[system]) !== KqueueSelector);
     }
   });
 

@@ -8,7 +8,7 @@ import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import * as epollCalls from "../ffi/os/epoll.ts";
 import { errnoCode, errnoOn, OSError } from "../ffi/os/errno.ts";
-import { arch, type Os, os } from "../ffi/os/platform.ts";
+import { arch, type Os, os, SYSTEMS } from "../ffi/os/systems.ts";
 import * as epollFlags from "../ffi/select/epoll.ts";
 import * as pollFlags from "../ffi/select/poll.ts";
 import * as pollCalls from "../ffi/os/poll.ts";
@@ -327,7 +327,9 @@ describe("the other systems", () => {
   declare("addrinfo has the name before the address everywhere but under glibc", () => {
     const systems: Os[] = ["linux", "darwin", "freebsd", "netbsd", "solaris", "illumos", "android", "windows"];
     const places = systems.map((system) => {
-      const { size, ai_flags, ai_family, ai_socktype, ai_protocol, ai_addrlen, ai_next, ...rest } = addrinfoOf(system);
+      const { size, ai_flags, ai_family, ai_socktype, ai_protocol, ai_addrlen, ai_next, ...rest } = addrinfoOf(
+        SYSTEMS[system],
+      );
       assertEquals([size, ai_flags, ai_family, ai_socktype, ai_protocol, ai_addrlen, ai_next], [
         48,
         0,
@@ -344,10 +346,10 @@ describe("the other systems", () => {
 
   declare("sockaddr begins with its length on the BSDs, and a path has as many bytes as fit", () => {
     for (const system of ["linux", "android", "solaris", "illumos", "windows"] as const) {
-      assertEquals(sockaddrOf(system), { family: 0, port: 2, sun_path: 108 });
+      assertEquals(sockaddrOf(SYSTEMS[system]), { family: 0, port: 2, sun_path: 108 });
     }
     for (const system of ["darwin", "freebsd", "netbsd"] as const) {
-      assertEquals(sockaddrOf(system), { family: 1, port: 2, sun_path: 104 });
+      assertEquals(sockaddrOf(SYSTEMS[system]), { family: 1, port: 2, sun_path: 104 });
     }
   });
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { arch, os } from "../ffi/os/platform.ts";
+import { arch, os } from "../ffi/os/systems.ts";
 import { isWindows, skip, testUnless } from "./util.ts";
 
 const test = testUnless({
@@ -19,7 +19,7 @@ const MODULES = ["../mod.ts", "../ffi/select/mod.ts", "../ffi/socket/mod.ts"].ma
 );
 const [SELECTORS, SELECT, SOCKET] = MODULES.map((href) => JSON.stringify(href));
 
-/** Names from `ffi/platform.ts` that a permission can be for. */
+/** Names from `ffi/os/systems.ts` that a permission can be for. */
 const LIBC_PATHS = [
   `/lib/${arch}-linux-gnu/libc.so.6`,
   `/usr/lib/${arch}-linux-gnu/libc.so.6`,

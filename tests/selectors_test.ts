@@ -1,5 +1,5 @@
 import { DefaultSelector, EpollSelector, PollSelector, SelectSelector } from "../mod.ts";
-import { type Os, os } from "../ffi/os/platform.ts";
+import { type Os, os } from "../ffi/os/systems.ts";
 import { asyncContract } from "./async_contract.ts";
 import { asynchronously, type Contract, selectorContract } from "./selector_contract.ts";
 import { hasEpollPwait2, isEmulated, isWindows, skip } from "./util.ts";

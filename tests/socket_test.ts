@@ -16,7 +16,7 @@ import { describe } from "@std/testing/bdd";
 import { once } from "node:events";
 import net from "node:net";
 import { errnoCode } from "../ffi/os/errno.ts";
-import { arch, os } from "../ffi/os/platform.ts";
+import { arch, os } from "../ffi/os/systems.ts";
 import { inSteps } from "../ffi/os/posix.ts";
 import { select } from "../ffi/select/mod.ts";
 import {

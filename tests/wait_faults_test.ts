@@ -11,7 +11,7 @@ import { assertEquals, assertGreaterOrEqual, assertLess, assertLessOrEqual } fro
 import { describe } from "@std/testing/bdd";
 import { BaseSelector, EpollSelector, EVENT_READ } from "../mod.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, EpollPoller } from "../ffi/os/epoll.ts";
-import { os } from "../ffi/os/platform.ts";
+import { os } from "../ffi/os/systems.ts";
 import { PollPoller } from "../ffi/os/poll.ts";
 import { EPOLLEXCLUSIVE } from "../ffi/select/mod.ts";
 import { retryUntil } from "../ffi/os/timeout.ts";

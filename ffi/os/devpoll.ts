@@ -7,9 +7,11 @@
  * @module
  */
 
-import { isOpen } from "./descriptor.ts";
-import { check, EBADF, EIO, errnoCell, openWithErrno, result } from "./errno.ts";
-import { type Functions, hasLibrary, lazySystem, os } from "./platform.ts";
+import { isOpen } from "./sys.ts";
+import { errnoCell, openWithErrno, result } from "./call.ts";
+import { check, EBADF, EIO } from "./errno.ts";
+import { type Functions, hasLibrary, lazySystem } from "./library.ts";
+import { os } from "./systems.ts";
 import { eventsOf, flagsOf, POLLFD, POLLNVAL } from "./poll.ts";
 import type { Poller } from "./poller.ts";
 import { isInterruption, toIntMs } from "./timeout.ts";

@@ -13,9 +13,10 @@
  * @module
  */
 
-import { check, EBADF, EEXIST, ENOENT, ENOSYS, EPERM, errnoCell, lazyLibc, result } from "./errno.ts";
+import { errnoCell, lazyLibc, result } from "./call.ts";
+import { check, EBADF, EEXIST, ENOENT, ENOSYS, EPERM } from "./errno.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
-import { type Arch, arch, os } from "./platform.ts";
+import { type Arch, arch, os } from "./systems.ts";
 import { NONE_CLOSED, type Poller, type Registration } from "./poller.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
 

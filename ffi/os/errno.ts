@@ -1,32 +1,12 @@
 /**
- * Error numbers of the C library, {@linkcode OSError}, and the only code that compares a result with -1.
- *
- * ## How errno is read, and why so
- *
- * Deno's foreign functions do not save errno, and V8 may run between a call's return and the next step of the program:
- * a garbage collection waits on futexes and leaves `EAGAIN` behind, which is the very value that a non-blocking program
- * trusts; and on entry to a function V8 may begin to compile it, which reads files that are not there and leaves `ENOENT`.
- * Four rules keep the window shut:
- *
- * - Whatever can fail is declared with an `i32` result, also where C says `ssize_t`: an `isize` becomes a BigInt, which
- *   is allocated, and an allocation may collect.
- * - errno is read from a view laid over the thread's own cell, in the list of arguments that begins with the call:
- *   `result(libc.recv(...), errnoCell[0])`. Arguments are evaluated in order, and no function is entered between the two.
- * - A function that cannot read errno so (a nonblocking one runs on another thread, whose errno is another cell) must
- *   find its failure out in another way.
- * - `EAGAIN` from a call that never gives it is a collection's, and means "ask again".
- *
- * Winsock has `WSAGetLastError()` in the place of errno: a call, which stands where the view does, in the arguments.
- *
- * From here on a failure is a negative number, `-errno`, as in the kernel itself: it needs no exception and no
- * allocation where would-block and interruption are everyday.
+ * Error numbers of the C library, and {@linkcode OSError}.
  *
  * @module
  */
 
-import { type Functions, lazy, type Library, openLibrary, type Os, os } from "./platform.ts";
+import { type Os, system, SYSTEMS } from "./systems.ts";
 
-/** One error: its name, its text, and its number on each family of systems, 0 where it has none. */
+/** One error: its name, its text, and its number on each family of systems, or 0. */
 type ErrnoRow = readonly [
   code: string,
   message: string,
@@ -39,7 +19,7 @@ type ErrnoRow = readonly [
 ];
 
 /**
- * Errors that descriptors, sockets and the calls that wait for them are known to give.
+ * Errors of descriptors, sockets and the calls that wait for them.
  *
  * Linux: asm-generic/errno.h. The others: their <sys/errno.h>. Windows: the WSAE* numbers of winsock2.h.
  */
@@ -119,30 +99,22 @@ const ERRNO_TABLE: readonly ErrnoRow[] = [
   ["ECANCELED", "Operation canceled", 125, 89, 85, 87, 47, 10103],
 ];
 
-/** Which number of an {@linkcode ErrnoRow} counts on each system. */
-const ERRNO_COLUMN: Readonly<Record<Os, 2 | 3 | 4 | 5 | 6 | 7>> = {
-  linux: 2,
-  android: 2,
-  darwin: 3,
-  freebsd: 4,
-  netbsd: 5,
-  solaris: 6,
-  illumos: 6,
-  aix: 2,
-  windows: 7,
-};
+/** Place of each family of systems in an {@linkcode ErrnoRow}. */
+const COLUMNS = { linux: 2, darwin: 3, freebsd: 4, netbsd: 5, solaris: 6, windows: 7 } as const;
 
-/** Gives the number that a system gives the error `code`; 0 if it has none. */
-export function errnoOn(system: Os, code: string): number {
-  return ERRNO_TABLE.find((row) => row[0] === code)?.[ERRNO_COLUMN[system]] ?? 0;
+/** Returns the number of an error on a system; 0 if the system does not have it. */
+export function errnoOn(name: Os, code: string): number {
+  return ERRNO_TABLE.find((row) => row[0] === code)?.[COLUMNS[SYSTEMS[name].errno]] ?? 0;
 }
 
-const rows = ERRNO_TABLE.map((row) => ({ code: row[0], message: row[1], errno: row[ERRNO_COLUMN[os]] }));
+const rows = ERRNO_TABLE.map((row) => ({ code: row[0], message: row[1], errno: row[COLUMNS[system.errno]] }));
 const rowOf = new Map(rows.filter((row) => row.errno !== 0).map((row) => [row.errno, row]));
 
-/** The number that this system gives the error `code`; NaN, which no outcome equals, if it has none. */
+const errnoByCode = new Map(rows.map((row) => [row.code, row.errno]));
+
+/** Returns the number of an error here; NaN, which no outcome equals, if this system does not have it. */
 function errnoOf(code: string): number {
-  return errnoOn(os, code) || NaN;
+  return errnoByCode.get(code) || NaN;
 }
 
 /** Number of "operation not permitted". */
@@ -180,7 +152,7 @@ export const ENOBUFS: number = errnoOf("ENOBUFS");
 /** Number of "operation now in progress". */
 export const EINPROGRESS: number = errnoOf("EINPROGRESS");
 
-/** Gives the name of error number `errno`, for example `"EADDRINUSE"`, or `"E4095"` if it has none here. */
+/** Returns the name of an error number, for example `"EADDRINUSE"`, or `"E4095"` if it has none here. */
 export function errnoCode(errno: number): string {
   return rowOf.get(errno)?.code ?? `E${errno}`;
 }
@@ -217,8 +189,8 @@ export class OSError extends Error {
    *
    * @param syscall Name of the call, for example `"bind"`
    * @param errno Number of the error on this system, positive
-   * @param target What the call was applied to, for example `"127.0.0.1:80"` or `"fd 5"`
-   * @param meaning What the number means here, in place of the system's own text and name
+   * @param target Object of the call, for example `"127.0.0.1:80"` or `"fd 5"`
+   * @param meaning Text and name in place of the system's own
    */
   constructor(syscall: string, errno: number, target?: string, meaning: { code?: string; text?: string } = {}) {
     const code = meaning.code ?? errnoCode(errno);
@@ -231,114 +203,12 @@ export class OSError extends Error {
   }
 }
 
-/** Name of the function that gives the address of the calling thread's errno. */
-const ERRNO_LOCATION: Readonly<Partial<Record<Os, string>>> = {
-  linux: "__errno_location",
-  android: "__errno",
-  darwin: "__error",
-  freebsd: "__error",
-  netbsd: "__errno",
-  solaris: "___errno",
-  illumos: "___errno",
-};
-
-/** A view over this thread's errno; under a permission that forbids such a view, a copy that `refresh` makes. */
-export let errnoCell: Int32Array = new Int32Array(1);
-let refresh: (() => void) | null = null;
-
-const findErrno = lazy(() => {
-  const name = ERRNO_LOCATION[os] ?? "__errno_location";
-  const libc = openLibrary("libc", {
-    location: { name, parameters: [], result: "pointer" },
-    address: { name, parameters: [], result: "usize" },
-    memcpy: {
-      parameters: [
-        "buffer", // void *dest
-        "usize", // const void *src
-        "usize", // size_t n
-      ],
-      result: "void",
-    },
-  });
-  if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") {
-    errnoCell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.location()!, 4));
-  } else {
-    // --allow-ffi=<path of the C library> permits its functions and no pointer. The copy is made in result(), on entry to
-    // which errno may be lost, as rarely as V8 compiles it: here the window cannot be shut, only be kept small.
-    const address = libc.address();
-    const { memcpy } = libc;
-    refresh = () => memcpy(errnoCell, address, 4n);
-  }
-});
-
-/** The version of Winsock that is asked for, 2.2, and the size of the struct that it fills in return. */
-const WINSOCK_VERSION = 0x0202;
-const WSADATA_SIZE = 408;
-
-/** Starts Winsock, which refuses every call before that. It is never ended: a socket may be the process's last act. */
-const startWinsock = lazy(() => {
-  const { WSAStartup } = openLibrary("winsock", {
-    WSAStartup: {
-      parameters: [
-        "u16", // WORD wVersionRequested
-        "buffer", // WSADATA *lpWSAData
-      ],
-      result: "i32",
-    },
-  });
-  const failure = WSAStartup(WINSOCK_VERSION, new Uint8Array(WSADATA_SIZE));
-  if (failure !== 0) throw new OSError("WSAStartup", failure);
-});
-
-/** What has to be done once, before errors can be read. */
-const findErrors = ({ windows: startWinsock } as Partial<Record<Os, () => void>>)[os] ?? findErrno;
-
 /**
- * Declares functions of the C library, to be opened by the first call of what is returned.
- *
- * errno is found first, since to find it is to make calls that change it.
- */
-export function lazyLibc<const Symbols extends Deno.ForeignLibraryInterface>(
-  symbols: Symbols,
-): () => Functions<Symbols> {
-  return lazy(() => openWithErrno("libc", symbols));
-}
-
-/** Declares functions that convert and resolve addresses, as {@linkcode lazyLibc} does. */
-export function lazyResolver<const Symbols extends Deno.ForeignLibraryInterface>(
-  symbols: Symbols,
-): () => Functions<Symbols> {
-  return lazy(() => openWithErrno("resolver", symbols));
-}
-
-/** Opens a library whose functions leave their errors in errno, which is found first; or Winsock, which is started. */
-export function openWithErrno<const Symbols extends Deno.ForeignLibraryInterface>(
-  library: Library,
-  symbols: Symbols,
-): Functions<Symbols> {
-  findErrors();
-  return openLibrary(library, symbols);
-}
-
-/**
- * Turns the result of a C function into a number that says all: as it is, or, for -1, `-errno`.
- *
- * @param returned The result; the call must stand in the argument itself
- * @param errno What {@linkcode errnoCell} has after the call, or what `WSAGetLastError()` gives
- */
-export function result(returned: number, errno: number): number {
-  if (returned !== -1) return returned;
-  if (refresh === null) return -errno;
-  refresh();
-  return -errnoCell[0]!;
-}
-
-/**
- * Throws what {@linkcode result} gave if it is an error, and gives it back otherwise.
+ * Throws an outcome that is an error, and returns any other.
  *
  * @param outcome A result, or `-errno`
  * @param syscall Name of the call
- * @param target What the call was applied to; a number is a descriptor
+ * @param target Object of the call; a number is a descriptor
  * @throws {OSError} if `outcome` is negative
  */
 export function check(outcome: number, syscall: string, target?: string | number): number {

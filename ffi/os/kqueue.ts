@@ -13,11 +13,14 @@
  * @module
  */
 
-import { check, EPERM, errnoCell, errnoCode, lazyLibc, openWithErrno, result } from "./errno.ts";
+import { errnoCell, lazyLibc, openWithErrno, result } from "./call.ts";
+import { check, EBADF, EPERM, errnoCode } from "./errno.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
-import { type KqueueSystem, kqueueSystem } from "./kqueue_system.ts";
-import { arch, lazySystem, type Os, os } from "./platform.ts";
-import { NONE_CLOSED, type Poller } from "./poller.ts";
+import { isOpen } from "./sys.ts";
+import type { KqueueSystem } from "./kqueue_system.ts";
+import { lazySystem } from "./library.ts";
+import type { Poller } from "./poller.ts";
+import { os, system as here, SYSTEMS } from "./systems.ts";
 import { isInterruption, Timespec } from "./timeout.ts";
 
 const KQ_EV_ADD = 0x0001;
@@ -30,12 +33,6 @@ const S_IFMT = 0o170000;
 /** Bytes that hold a `struct stat` of any system. */
 const STAT_BYTES = 512;
 
-/** Names of functions whose plain names stand for older versions with other structs. */
-const NAMES: Readonly<Partial<Record<Os, { kevent?: string; fstat?: string }>>> = {
-  darwin: { fstat: arch === "x86_64" ? "fstat$INODE64" : "fstat" },
-  netbsd: { kevent: "__kevent50", fstat: "__fstat50" },
-};
-
 const SYMBOLS = {
   // int kqueue(void)
   kqueue: { parameters: [], result: "i32" },
@@ -43,20 +40,20 @@ const SYMBOLS = {
   //            const struct timespec *timeout)
   // NetBSD has the counts as size_t: the wider type serves both.
   kevent: {
-    name: NAMES[os]?.kevent ?? "kevent",
+    name: here.symbols.kevent ?? "kevent",
     parameters: ["i32", "buffer", "usize", "buffer", "usize", "buffer"],
     result: "i32",
   },
   // The same, with the address of the list of events.
   keventAt: {
-    name: NAMES[os]?.kevent ?? "kevent",
+    name: here.symbols.kevent ?? "kevent",
     parameters: ["i32", "buffer", "usize", "usize", "usize", "buffer"],
     result: "i32",
   },
   // int ioctl(int fd, unsigned long request); variadic, but not with a request that takes no argument
   ioctl: { parameters: ["i32", "usize"], result: "i32" },
-  // int fstat(int fd, struct stat *buf); glibc has had it since 2.33, and needs none here
-  fstat: { name: NAMES[os]?.fstat ?? "fstat", parameters: ["i32", "buffer"], result: "i32", optional: true },
+  // int fstat(int fd, struct stat *buf); glibc exports it since 2.33: before that, libkqueue is given regular files
+  fstat: { name: here.symbols.fstat ?? "fstat", parameters: ["i32", "buffer"], result: "i32", optional: true },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -84,8 +81,8 @@ const COUNTS = [0n, 1n, 2n] as const;
 /** A `struct timespec` of no time. */
 const NO_TIME = new Int32Array(4);
 
-/** Errors by which kevent() of one system or another rejects a kind of descriptor. */
-const UNWATCHABLE: readonly string[] = ["EINVAL", "ENODEV", "EPERM", "EOPNOTSUPP"];
+/** Errors by which kevent() rejects a kind of descriptor. libkqueue up to 2.7.0 reports every failure as EFAULT. */
+const UNWATCHABLE: readonly string[] = ["EINVAL", "ENODEV", "EPERM", "EOPNOTSUPP", "EFAULT"];
 
 /** A kqueue descriptor and its event buffer, with numbers in and out: a negative result is `-errno`. */
 export class KqueueInstance {
@@ -117,7 +114,7 @@ export class KqueueInstance {
     const { functions, system } = lib();
     const { memmove } = libc(); // which finds errno, also if there is a stand-in
     this.#functions = functions;
-    this.system = kqueueSystem(system);
+    this.system = SYSTEMS[system].kqueue;
     const { size, filter, flags, data, udata } = this.system.kevent;
     this.#stride = size / 4;
     this.#filter = filter >> 2;
@@ -150,6 +147,18 @@ export class KqueueInstance {
     const type = this.#stat[stat.st_mode / 4]! & S_IFMT;
     const isOnDevice = this.#stat[stat.st_dev / 4] !== 0;
     return unwatchable.find((kind) => kind.type === type && (isOnDevice || !kind.onDevice))?.text ?? null;
+  }
+
+  /**
+   * Returns a number that identifies the file behind a descriptor, or -1 if the descriptor is closed.
+   *
+   * Anonymous files, such as those of eventfd(2) and timerfd_create(2), share one number.
+   */
+  identity(fd: number): number {
+    const { fstat } = this.#functions;
+    if (fstat === null) return isOpen(fd) ? 0 : -1;
+    if (result(fstat(fd, this.#stat), errnoCell[0]!) < 0) return -1;
+    return this.#stat[this.system.stat.st_ino / 4]! >>> 0;
   }
 
   /**
@@ -224,11 +233,16 @@ export class KqueueInstance {
    * @param timeoutMs Milliseconds, rounded up to nanoseconds
    */
   wait(timeoutMs: number): number {
-    const timeout = timeoutMs === 0 ? NO_TIME : timeoutMs === Infinity ? null : this.#timespec.set(timeoutMs);
     return result(
-      this.#functions.keventAt(this.fd, null, 0n, this.#address, this.#roomCount, timeout),
+      this.#functions.keventAt(this.fd, null, 0n, this.#address, this.#roomCount, this.#timeout(timeoutMs)),
       errnoCell[0]!,
     );
+  }
+
+  /** Returns the `struct timespec` of a timeout, cut to the longest that kevent() obeys; null for ever. */
+  #timeout(timeoutMs: number): Int32Array<ArrayBuffer> | null {
+    if (timeoutMs === 0) return NO_TIME;
+    return timeoutMs === Infinity ? null : this.#timespec.set(Math.min(timeoutMs, this.system.longestMs));
   }
 
   /** The descriptor of event `index` of the last wait. */
@@ -256,10 +270,9 @@ export class KqueueInstance {
    */
   control(changes: Uint8Array<ArrayBuffer>, events: Uint8Array<ArrayBuffer>, timeoutMs: number): number {
     const { size } = this.system.kevent;
-    const timeout = timeoutMs === Infinity ? null : this.#timespec.set(timeoutMs);
     const [changeCount, eventCount] = [BigInt(changes.length / size), BigInt(events.length / size)];
     return result(
-      this.#functions.kevent(this.fd, changes, changeCount, events, eventCount, timeout),
+      this.#functions.kevent(this.fd, changes, changeCount, events, eventCount, this.#timeout(timeoutMs)),
       errnoCell[0]!,
     );
   }
@@ -275,8 +288,7 @@ export class KqueuePoller implements Poller {
   readonly controlCall = "kevent";
   readonly waitCall = "kevent";
   readonly fd: number;
-  readonly nests = true;
-  readonly closed = NONE_CLOSED;
+  readonly nests: boolean;
   readonly #kqueue = new KqueueInstance();
   #size = 0;
   // By descriptor: its events, and its place among the entries.
@@ -288,10 +300,26 @@ export class KqueuePoller implements Poller {
   #events = new Uint8Array(64);
   // Name of the error by which kevent() has rejected a descriptor last.
   #rejection = "";
+  // The file behind each descriptor when it was added, and the descriptors that mean another one by now: only for a queue
+  // that does not nest.
+  readonly #identities = new Map<number, number>();
+  readonly #closed = new Set<number>();
 
   /** Creates a queue, close-on-exec. */
   constructor() {
     this.fd = this.#kqueue.fd;
+    this.nests = this.#kqueue.system.isPollable;
+  }
+
+  /**
+   * Descriptors that were closed, as far as anybody asks: kqueue forgets them, but a parked wait hands the descriptors of a
+   * queue that does not nest to poll(2), which returns at once for a closed one, and for a new file with its number.
+   */
+  get closed(): ReadonlySet<number> {
+    for (const [fd, identity] of this.#identities) {
+      if (this.#kqueue.identity(fd) !== identity) this.#closed.add(fd);
+    }
+    return this.#closed;
   }
 
   add(fd: number, events: number, serial: number): number {
@@ -305,14 +333,16 @@ export class KqueuePoller implements Poller {
     );
     if (outcome < 0) {
       this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0); // one of the two may be there
-      return this.#rejected(outcome);
+      return this.#rejected(outcome, fd);
     }
     this.#size++;
     this.#interests[fd] = events;
+    if (!this.nests) this.#identities.set(fd, this.#kqueue.identity(fd));
     return 0;
   }
 
   modify(fd: number, events: number, serial: number): number {
+    if (this.#closed.has(fd)) return -EBADF;
     const before = this.#interests[fd]!;
     const { confirm } = this.#kqueue.system;
     const outcome = this.#kqueue.change(
@@ -321,13 +351,15 @@ export class KqueuePoller implements Poller {
       transition(before & EVENT_WRITE, events & EVENT_WRITE, confirm),
       serial,
     );
-    if (outcome < 0) return this.#rejected(outcome);
+    if (outcome < 0) return this.#rejected(outcome, fd);
     this.#interests[fd] = events;
     return 0;
   }
 
   remove(fd: number): void {
     this.#size--;
+    this.#identities.delete(fd);
+    this.#closed.delete(fd);
     // Fails if a filter is not there, or the number was closed, or means another file: nothing is left then.
     this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
   }
@@ -393,8 +425,9 @@ export class KqueuePoller implements Poller {
     this.#places = new Int32Array(interests.length); // nothing is kept from one wait to the next
   }
 
-  #rejected(outcome: number): number {
+  #rejected(outcome: number, fd: number): number {
     const code = errnoCode(-outcome);
+    if (code === "EFAULT" && !isOpen(fd)) return -EBADF;
     if (!UNWATCHABLE.includes(code)) return outcome;
     this.#rejection = code;
     return -EPERM;

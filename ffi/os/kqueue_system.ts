@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { Os } from "./platform.ts";
-
 /** Where the fields of a `struct kevent` are, in bytes. `flags` follows `filter`, and so tells how wide both are. */
 export interface KeventLayout {
   /** Bytes of the whole. */
@@ -68,9 +66,13 @@ export interface KqueueSystem {
   readonly confirm: number;
   /** FIOCLEX: the ioctl(2) that sets close-on-exec. */
   readonly closeOnExec: number;
-  /** Those fields of `struct stat` that tell of what kind a file is; of use only where there is something unwatchable. */
-  readonly stat: { readonly st_dev: number; readonly st_mode: number };
-  /** What is refused, since kqueue would never report it, or not as other systems do. */
+  /** True if poll(2) and select(2) report the kqueue descriptor as readable while events are pending. */
+  readonly isPollable: boolean;
+  /** The longest timeout that kevent() obeys, in milliseconds. */
+  readonly longestMs: number;
+  /** Offsets of the fields of `struct stat` that tell the type and the identity of a file. */
+  readonly stat: { readonly st_dev: number; readonly st_ino: number; readonly st_mode: number };
+  /** Kinds of files that are rejected, because kqueue would never report them, or not as other systems do. */
   readonly unwatchable: readonly Unwatchable[];
 }
 
@@ -131,7 +133,7 @@ const S_IFIFO = 0o010000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 
-/** kqueue reports a file as readable only while something is left to read, and on some systems only once. */
+/** kqueue and libkqueue report a file as readable only while data is left to read, and on some systems only once. */
 const NO_FILES: readonly Unwatchable[] = [
   {
     type: S_IFREG,
@@ -151,14 +153,21 @@ const NO_FIFOS: Unwatchable = {
 };
 
 /**
- * struct stat {                   macOS     FreeBSD >= 12   NetBSD
- *   dev_t  st_dev;                // +0     +0              +0
- *   mode_t st_mode;               // +4     +24             +8    16 bits, but 32 on NetBSD
+ * struct stat {                   macOS     FreeBSD >= 12   NetBSD   Linux x86-64   Linux arm64
+ *   dev_t  st_dev;                // +0     +0              +0       +0             +0
+ *   ino_t  st_ino;                // +8     +8              +16      +8             +8
+ *   mode_t st_mode;               // +4     +24             +8       +24            +16
  *   ...
- * };                              // 144    224             152
+ * };                              // 144    224             152      144            128
  *
- * The field st_dev is used only for whether its lower 32 bits are 0.
+ * st_mode has 16 bits on macOS and FreeBSD, and 32 on NetBSD and Linux.
+ *
+ * Of st_dev and st_ino only the lower 32 bits are read; of st_dev only whether they are 0.
  */
+
+/** macOS rejects timeouts above 100,000,000 seconds. */
+const LONGEST_MS = 100_000_000 * 1000;
+
 /** The systems that have kqueue. */
 export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "linux", KqueueSystem>> = {
   darwin: {
@@ -167,7 +176,9 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     processMask: 0xfff0_0000,
     confirm: 0x0004,
     closeOnExec: 0x2000_6601,
-    stat: { st_dev: 0, st_mode: 4 },
+    isPollable: true,
+    longestMs: LONGEST_MS,
+    stat: { st_dev: 0, st_ino: 8, st_mode: 4 },
     unwatchable: [...NO_FILES, NO_FIFOS],
   },
   freebsd: {
@@ -176,7 +187,9 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     processMask: 0xf000_0000,
     confirm: 0x0004,
     closeOnExec: 0x2000_6601,
-    stat: { st_dev: 0, st_mode: 24 },
+    isPollable: true,
+    longestMs: LONGEST_MS,
+    stat: { st_dev: 0, st_ino: 8, st_mode: 24 },
     unwatchable: NO_FILES,
   },
   netbsd: {
@@ -185,7 +198,9 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     processMask: 0xf000_0000,
     confirm: 0x0004,
     closeOnExec: 0x2000_6601,
-    stat: { st_dev: 0, st_mode: 8 },
+    isPollable: true,
+    longestMs: LONGEST_MS,
+    stat: { st_dev: 0, st_ino: 16, st_mode: 8 },
     unwatchable: NO_FILES,
   },
   linux: {
@@ -194,12 +209,9 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     processMask: 0xf000_0000,
     confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with whatever errno there was
     closeOnExec: 0x5451,
-    stat: { st_dev: 0, st_mode: 0 },
-    unwatchable: [],
+    isPollable: false, // the descriptor is the writing end of a pipe; the epoll instance behind it is libkqueue's own
+    longestMs: 0x7fff_ffff, // libkqueue passes an int to epoll_wait(2), and does not check for an overflow
+    stat: { st_dev: 0, st_ino: 8, st_mode: 24 },
+    unwatchable: NO_FILES,
   },
 };
-
-export function kqueueSystem(system: Os): KqueueSystem {
-  // Where there is no kqueue, the constants have FreeBSD's numbers, and nothing takes them.
-  return (KQUEUE_SYSTEMS as Partial<Record<Os, KqueueSystem>>)[system] ?? KQUEUE_SYSTEMS.freebsd;
-}

@@ -1,13 +1,10 @@
 /**
  * A set of descriptors, for which one call waits on a thread of Deno's pool.
  *
- * poll(2) does, where it serves: Windows has none that reports a refused connection, and that of macOS cannot wait for
- * terminals. There select(2) does.
- *
  * @module
  */
 
-import { type Os, os } from "./platform.ts";
+import { system } from "./systems.ts";
 import { flagsOf, PollSet } from "./poll.ts";
 import { SelectSet, setsOf } from "./select.ts";
 
@@ -68,10 +65,5 @@ class SelectParkingSet implements ParkingSet {
   }
 }
 
-const SETS: Readonly<Partial<Record<Os, new () => ParkingSet>>> = {
-  windows: SelectParkingSet,
-  darwin: SelectParkingSet,
-};
-
 /** The set of this system. */
-export const ParkingSet: new () => ParkingSet = SETS[os] ?? PollParkingSet;
+export const ParkingSet: new () => ParkingSet = system.park === "select" ? SelectParkingSet : PollParkingSet;

@@ -6,9 +6,10 @@
  * @module
  */
 
-import { EBADF, errnoCell, lazyLibc, result } from "./errno.ts";
+import { errnoCell, lazyLibc, result } from "./call.ts";
+import { EBADF } from "./errno.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
-import { isOpen } from "./descriptor.ts";
+import { isOpen } from "./sys.ts";
 import type { Poller } from "./poller.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
 

@@ -6,8 +6,8 @@
  * @module
  */
 
-import { errnoCell, lazyLibc, result } from "./errno.ts";
-import { lazy } from "./platform.ts";
+import { errnoCell, lazyLibc, result } from "./call.ts";
+import { lazy } from "./library.ts";
 import {
   AF_UNIX,
   familyOf,
@@ -23,6 +23,7 @@ import {
 /** The family of what {@linkcode socketpair} makes, if it is not told. */
 export const PAIR_FAMILY: number = AF_UNIX;
 
+const F_GETFD = 1;
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
 const F_GETFL = 3;
@@ -433,6 +434,11 @@ export function write(fd: number, bytes: Bytes): number {
 /** Closes a descriptor. */
 export function close(fd: number): number {
   return result(libc().close(fd), errnoCell[0]!);
+}
+
+/** Returns true if a descriptor is open. */
+export function isOpen(fd: number): boolean {
+  return fcntl(fd, F_GETFD, 0) >= 0;
 }
 
 /** Makes calls on a descriptor block, or not. */

@@ -8,18 +8,18 @@
 
 import { EBADF } from "./errno.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
-import { isOpen } from "./descriptor.ts";
-import { os } from "./platform.ts";
+import { isOpen } from "./sys.ts";
+import { system } from "./systems.ts";
 import type { Poller } from "./poller.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet as Sets } from "./select_set.ts";
 import { BitSelectSet } from "./select_unix.ts";
 import { CountedSelectSet } from "./select_windows.ts";
 
 /** The sets of this system. */
-export const SelectSet: new () => Sets = os === "windows" ? CountedSelectSet : BitSelectSet;
+export const SelectSet: new () => Sets = system.select === "arrays" ? CountedSelectSet : BitSelectSet;
 
 /** The sets that say "writable"; Windows has a refused connection in the third. */
-const IN_WRITABLE = os === "windows" ? IN_WRITE | IN_EXCEPT : IN_WRITE;
+const IN_WRITABLE = system.select === "arrays" ? IN_WRITE | IN_EXCEPT : IN_WRITE;
 
 /** Returns the sets that ask for EVENT_* bits. */
 export function setsOf(events: number): number {

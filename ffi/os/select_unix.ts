@@ -6,17 +6,14 @@
  * @module
  */
 
-import { errnoCell, lazyLibc, result } from "./errno.ts";
-import { type Os, os } from "./platform.ts";
+import { errnoCell, lazyLibc, result } from "./call.ts";
+import { system } from "./systems.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet } from "./select_set.ts";
 import { Timespec } from "./timeout.ts";
 
-/** Names of pselect() that differ: the plain one of macOS rejects descriptors above FD_SETSIZE. */
-const PSELECT: Readonly<Partial<Record<Os, string>>> = { darwin: "pselect$DARWIN_EXTSN", netbsd: "__pselect50" };
-
 // int pselect(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, const struct timespec *timeout, const sigset_t *)
 const PSELECT_FUNCTION = {
-  name: PSELECT[os] ?? "pselect",
+  name: system.symbols.pselect ?? "pselect",
   parameters: ["i32", "buffer", "buffer", "buffer", "buffer", "pointer"],
   result: "i32",
 } as const;

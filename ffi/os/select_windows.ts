@@ -6,8 +6,9 @@
  * @module
  */
 
-import { EBADF, ENOTSOCK, openWithErrno, result } from "./errno.ts";
-import { lazy } from "./platform.ts";
+import { openWithErrno, result } from "./call.ts";
+import { EBADF, ENOTSOCK } from "./errno.ts";
+import { lazy } from "./library.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet } from "./select_set.ts";
 import { pause, Timeval } from "./timeout.ts";
 

@@ -1,241 +1,12 @@
 /**
- * Numbers of `<sys/socket.h>` and its kin, on each family of systems.
+ * Constants of `<sys/socket.h>` and its kin, with the values of this system.
  *
  * @module
  */
 
-import { type Os, os } from "./platform.ts";
+import { system } from "./systems.ts";
 
-/** What no option has: the system refuses it with ENOPROTOOPT. */
-const NONE = 0x7fff_ffff;
-
-/** Linux: asm-generic/socket.h, linux/in.h, linux/in6.h, linux/tcp.h, bits/socket.h, netdb.h. */
-const LINUX = {
-  AF_UNSPEC: 0,
-  AF_UNIX: 1,
-  AF_INET: 2,
-  AF_INET6: 10,
-  SOCK_STREAM: 1,
-  SOCK_DGRAM: 2,
-  SOCK_RAW: 3,
-  SOCK_SEQPACKET: 5,
-  SOCK_NONBLOCK: 0o4000,
-  SOCK_CLOEXEC: 0o2000000,
-  O_NONBLOCK: 0o4000,
-  O_CLOEXEC: 0o2000000,
-  SOMAXCONN: 4096,
-  SOL_SOCKET: 1,
-  SO_REUSEADDR: 2,
-  SO_TYPE: 3,
-  SO_ERROR: 4,
-  SO_BROADCAST: 6,
-  SO_SNDBUF: 7,
-  SO_RCVBUF: 8,
-  SO_KEEPALIVE: 9,
-  SO_OOBINLINE: 10,
-  SO_LINGER: 13,
-  SO_REUSEPORT: 15,
-  SO_EXCLUSIVEADDRUSE: NONE,
-  SO_ACCEPTCONN: 30,
-  SO_PROTOCOL: 38,
-  IPPROTO_IP: 0,
-  IPPROTO_ICMP: 1,
-  IPPROTO_TCP: 6,
-  IPPROTO_UDP: 17,
-  IPPROTO_IPV6: 41,
-  IPPROTO_ICMPV6: 58,
-  IP_TTL: 2,
-  IP_MULTICAST_IF: 32,
-  IP_MULTICAST_TTL: 33,
-  IP_MULTICAST_LOOP: 34,
-  IP_ADD_MEMBERSHIP: 35,
-  IP_DROP_MEMBERSHIP: 36,
-  IPV6_UNICAST_HOPS: 16,
-  IPV6_JOIN_GROUP: 20,
-  IPV6_LEAVE_GROUP: 21,
-  IPV6_V6ONLY: 26,
-  TCP_NODELAY: 1,
-  TCP_KEEPIDLE: 4,
-  TCP_KEEPINTVL: 5,
-  TCP_KEEPCNT: 6,
-  MSG_OOB: 0x1,
-  MSG_PEEK: 0x2,
-  MSG_TRUNC: 0x20,
-  MSG_DONTWAIT: 0x40,
-  MSG_WAITALL: 0x100,
-  MSG_NOSIGNAL: 0x4000,
-  AI_PASSIVE: 0x1,
-  AI_CANONNAME: 0x2,
-  AI_NUMERICHOST: 0x4,
-  AI_NUMERICSERV: 0x400,
-};
-
-type Constants = Readonly<Record<keyof typeof LINUX, number>>;
-
-/** What the BSDs have in common, and most of it Solaris and Winsock too: sys/socket.h, netinet/in.h, netinet6/in6.h. */
-const BSD: Constants = {
-  AF_UNSPEC: 0,
-  AF_UNIX: 1,
-  AF_INET: 2,
-  AF_INET6: 10,
-  SOCK_STREAM: 1,
-  SOCK_DGRAM: 2,
-  SOCK_RAW: 3,
-  SOCK_SEQPACKET: 5,
-  SOCK_NONBLOCK: 0x2000_0000,
-  SOCK_CLOEXEC: 0x1000_0000,
-  O_NONBLOCK: 0x4,
-  O_CLOEXEC: 0o2000000,
-  SOMAXCONN: 128,
-  SOL_SOCKET: 0xffff,
-  SO_REUSEADDR: 0x0004,
-  SO_TYPE: 0x1008,
-  SO_ERROR: 0x1007,
-  SO_BROADCAST: 0x0020,
-  SO_SNDBUF: 0x1001,
-  SO_RCVBUF: 0x1002,
-  SO_KEEPALIVE: 0x0008,
-  SO_OOBINLINE: 0x0100,
-  SO_LINGER: 0x0080,
-  SO_REUSEPORT: 0x0200,
-  SO_EXCLUSIVEADDRUSE: NONE,
-  SO_ACCEPTCONN: 0x0002,
-  SO_PROTOCOL: NONE,
-  IPPROTO_IP: 0,
-  IPPROTO_ICMP: 1,
-  IPPROTO_TCP: 6,
-  IPPROTO_UDP: 17,
-  IPPROTO_IPV6: 41,
-  IPPROTO_ICMPV6: 58,
-  IP_TTL: 4,
-  IP_MULTICAST_IF: 9,
-  IP_MULTICAST_TTL: 10,
-  IP_MULTICAST_LOOP: 11,
-  IP_ADD_MEMBERSHIP: 12,
-  IP_DROP_MEMBERSHIP: 13,
-  IPV6_UNICAST_HOPS: 4,
-  IPV6_JOIN_GROUP: 12,
-  IPV6_LEAVE_GROUP: 13,
-  IPV6_V6ONLY: 27,
-  TCP_NODELAY: 1,
-  TCP_KEEPIDLE: 4,
-  TCP_KEEPINTVL: 5,
-  TCP_KEEPCNT: 6,
-  MSG_OOB: 0x1,
-  MSG_PEEK: 0x2,
-  MSG_TRUNC: 0x10,
-  MSG_DONTWAIT: 0x80,
-  MSG_WAITALL: 0x40,
-  MSG_NOSIGNAL: 0x4000,
-  AI_PASSIVE: 0x1,
-  AI_CANONNAME: 0x2,
-  AI_NUMERICHOST: 0x4,
-  AI_NUMERICSERV: 0x8,
-};
-
-/** macOS; SO_LINGER is SO_LINGER_SEC, since the other one counts in ticks, and TCP_KEEPIDLE is called TCP_KEEPALIVE. */
-const DARWIN: Constants = {
-  ...BSD,
-  AF_INET6: 30,
-  SOCK_NONBLOCK: 0,
-  SOCK_CLOEXEC: 0,
-  O_CLOEXEC: 0x100_0000,
-  SO_LINGER: 0x1080,
-  TCP_KEEPIDLE: 0x10,
-  TCP_KEEPINTVL: 0x101,
-  TCP_KEEPCNT: 0x102,
-  MSG_NOSIGNAL: 0x8_0000,
-  AI_NUMERICSERV: 0x1000,
-};
-
-/** FreeBSD. */
-const FREEBSD: Constants = {
-  ...BSD,
-  AF_INET6: 28,
-  O_CLOEXEC: 0x10_0000,
-  SO_PROTOCOL: 0x1016,
-  TCP_KEEPIDLE: 0x100,
-  TCP_KEEPINTVL: 0x200,
-  TCP_KEEPCNT: 0x400,
-  MSG_NOSIGNAL: 0x2_0000,
-};
-
-/** NetBSD. */
-const NETBSD: Constants = {
-  ...BSD,
-  AF_INET6: 24,
-  O_CLOEXEC: 0x40_0000,
-  TCP_KEEPIDLE: 3,
-  MSG_NOSIGNAL: 0x400,
-};
-
-/** Solaris and illumos. */
-const SOLARIS: Constants = {
-  ...BSD,
-  AF_INET6: 26,
-  SOCK_STREAM: 2,
-  SOCK_DGRAM: 1,
-  SOCK_RAW: 4,
-  SOCK_SEQPACKET: 6,
-  SOCK_NONBLOCK: 0x10_0000,
-  SOCK_CLOEXEC: 0x8_0000,
-  O_NONBLOCK: 0x80,
-  O_CLOEXEC: 0x80_0000,
-  SO_REUSEPORT: 0x100e,
-  SO_PROTOCOL: 0x1009,
-  IP_MULTICAST_IF: 0x10,
-  IP_MULTICAST_TTL: 0x11,
-  IP_MULTICAST_LOOP: 0x12,
-  IP_ADD_MEMBERSHIP: 0x13,
-  IP_DROP_MEMBERSHIP: 0x14,
-  IPV6_UNICAST_HOPS: 5,
-  IPV6_JOIN_GROUP: 9,
-  IPV6_LEAVE_GROUP: 10,
-  IPV6_V6ONLY: 0x27,
-  TCP_KEEPIDLE: 0x22,
-  TCP_KEEPINTVL: 0x24,
-  TCP_KEEPCNT: 0x23,
-  MSG_NOSIGNAL: 0x200,
-  AI_PASSIVE: 0x8,
-  AI_CANONNAME: 0x10,
-  AI_NUMERICHOST: 0x20,
-  AI_NUMERICSERV: 0x40,
-};
-
-/** Winsock: winsock2.h, ws2def.h, ws2ipdef.h. What has no flag there has no bit. */
-const WINDOWS: Constants = {
-  ...BSD,
-  AF_INET6: 23,
-  SOCK_NONBLOCK: 0,
-  SOCK_CLOEXEC: 0,
-  O_NONBLOCK: 0,
-  O_CLOEXEC: 0,
-  SOMAXCONN: 0x7fff_ffff,
-  SO_REUSEPORT: NONE,
-  SO_EXCLUSIVEADDRUSE: ~0x0004,
-  TCP_KEEPIDLE: 3,
-  TCP_KEEPINTVL: 17,
-  TCP_KEEPCNT: 16,
-  MSG_TRUNC: 0x100,
-  MSG_DONTWAIT: 0,
-  MSG_WAITALL: 0x8,
-  MSG_NOSIGNAL: 0,
-};
-
-/** The row of each system. */
-const CONSTANTS: Readonly<Record<Os, Constants>> = {
-  linux: LINUX,
-  android: LINUX,
-  darwin: DARWIN,
-  freebsd: FREEBSD,
-  netbsd: NETBSD,
-  solaris: SOLARIS,
-  illumos: SOLARIS,
-  aix: BSD,
-  windows: WINDOWS,
-};
-
-const constants = CONSTANTS[os];
+const { constants } = system;
 
 /** What `socket`, `accept4` and `socketpair` take besides the type: do not block. */
 export const SOCK_NONBLOCK: number = constants.SOCK_NONBLOCK;
@@ -352,18 +123,13 @@ export const AI_NUMERICHOST: number = constants.AI_NUMERICHOST;
 /** Flag of `getaddrinfo`: the port is a number. */
 export const AI_NUMERICSERV: number = constants.AI_NUMERICSERV;
 
-/** Room for any address, as `struct sockaddr_storage` has it. */
+/** Room for any address, like `struct sockaddr_storage`. */
 export const SOCKADDR_STORAGE_SIZE = 128;
 
-/** Tells whether an address of this system begins with its length (sa_len), as of the BSDs, macOS among them. */
-export function hasLength(system: Os): boolean {
-  return ["darwin", "freebsd", "netbsd", "aix"].includes(system);
-}
+/** Place of the family in a socket address: one byte after a length, or two bytes, of which the second is 0. */
+const SA_FAMILY = system.sockaddr.hasLength ? 1 : 0;
 
-/** Where the family is: a byte, or, without a length, two, of which the second is 0 for every family. */
-const SA_FAMILY = hasLength(os) ? 1 : 0;
-
-/** The family of an address that C has written. */
+/** Returns the family of a socket address that C has written. */
 export function familyOf(sockaddr: Uint8Array): number {
   return sockaddr[SA_FAMILY]!;
 }

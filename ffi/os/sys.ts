@@ -7,14 +7,14 @@
  * @module
  */
 
-import { os } from "./platform.ts";
+import { system } from "./systems.ts";
 import * as posix from "./posix.ts";
 import * as winsock from "./winsock.ts";
 
 /** What both twins have. */
 type Sys = typeof posix;
 
-const sys: Pick<Sys, keyof typeof winsock & keyof Sys> = os === "windows" ? winsock : posix;
+const sys: Pick<Sys, keyof typeof winsock & keyof Sys> = system.sys === "winsock" ? winsock : posix;
 
 export const {
   PAIR_FAMILY,
@@ -26,6 +26,7 @@ export const {
   getpeername,
   getsockname,
   getsockopt,
+  isOpen,
   kindOf,
   listen,
   pipe,

@@ -20,19 +20,9 @@
  * @module
  */
 
-import {
-  EAGAIN,
-  EBADF,
-  ECONNABORTED,
-  ECONNRESET,
-  EINPROGRESS,
-  EMSGSIZE,
-  ENOTSOCK,
-  EOPNOTSUPP,
-  openWithErrno,
-  result,
-} from "./errno.ts";
-import { lazy, openLibrary } from "./platform.ts";
+import { openWithErrno, result } from "./call.ts";
+import { EAGAIN, EBADF, ECONNABORTED, ECONNRESET, EINPROGRESS, EMSGSIZE, ENOTSOCK, EOPNOTSUPP } from "./errno.ts";
+import { lazy, openLibrary } from "./library.ts";
 import type { Bytes } from "./posix.ts";
 import {
   AF_INET,
@@ -517,6 +507,11 @@ export function close(fd: number): number {
   const { closesocket, WSAGetLastError } = ws2();
   nonBlocking.delete(fd);
   return outcome(closesocket(handle(fd)), WSAGetLastError());
+}
+
+/** Returns true if a number is an open socket. */
+export function isOpen(fd: number): boolean {
+  return getsockopt(fd, SOL_SOCKET, SO_TYPE, new Uint8Array(4), new Uint32Array([4])) >= 0;
 }
 
 /** Makes calls on a socket block, or not. */

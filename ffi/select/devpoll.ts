@@ -5,9 +5,9 @@
  */
 
 import { filenoOf, type FileObject, KeyError, show } from "../os/arguments.ts";
-import { checkOpen } from "../os/descriptor.ts";
+import { isOpen } from "../os/sys.ts";
 import { DevpollInstance } from "../os/devpoll.ts";
-import { check, ENOENT, OSError } from "../os/errno.ts";
+import { check, EBADF, ENOENT, OSError } from "../os/errno.ts";
 import { retryUntil } from "../os/timeout.ts";
 import { checkedMask, POLLIN, POLLOUT, POLLPRI } from "./poll.ts";
 
@@ -69,7 +69,7 @@ export class Devpoll implements Disposable {
     const instance = this.#open("register");
     const number = filenoOf(fd);
     const mask = checkedMask(eventmask);
-    checkOpen(number, "write");
+    if (!isOpen(number)) check(-EBADF, "write", number);
     if (this.#registered.has(number)) {
       check(instance.change(number, mask), "write", number);
     } else {
@@ -92,7 +92,7 @@ export class Devpoll implements Disposable {
     const number = filenoOf(fd);
     const mask = checkedMask(eventmask);
     if (!this.#registered.has(number)) throw new OSError("write", ENOENT, `fd ${number}`, { text: "Not registered" });
-    checkOpen(number, "write");
+    if (!isOpen(number)) check(-EBADF, "write", number);
     check(instance.change(number, mask), "write", number);
   }
 

@@ -5,11 +5,9 @@
  */
 
 import { filenoOf, type FileObject, show } from "../os/arguments.ts";
-import { type KeventLayout, kqueueSystem } from "../os/kqueue_system.ts";
-import { os } from "../os/platform.ts";
+import type { KeventLayout } from "../os/kqueue_system.ts";
+import { system } from "../os/systems.ts";
 import { KQ_EV_ADD, KQ_FILTER_READ } from "./kqueue_constants.ts";
-
-const HERE = kqueueSystem(os);
 
 /**
  * Python's `select.kevent`: something to wait for, or what came of it.
@@ -53,7 +51,9 @@ export class Kevent {
     udata: number | bigint = 0,
   ) {
     this.ident = typeof ident === "object" ? filenoOf(ident) : integerOf(ident, "ident", 0n, 2n ** 64n);
-    const [lowest, end, flagsEnd] = isWide(HERE.kevent) ? [0n, 2n ** 32n, 2n ** 32n] : [-0x8000n, 0x8000n, 0x1_0000n];
+    const [lowest, end, flagsEnd] = isWide(system.kqueue.kevent)
+      ? [0n, 2n ** 32n, 2n ** 32n]
+      : [-0x8000n, 0x8000n, 0x1_0000n];
     this.filter = integerOf(filter, "filter", lowest, end);
     this.flags = integerOf(flags, "flags", 0n, flagsEnd);
     // JavaScript's `KQ_NOTE_EXIT | KQ_NOTE_FORK` is negative: both readings of the 32 bits are meant.

@@ -68,7 +68,7 @@ export class Kqueue implements Disposable {
     return this.#instance === null;
   }
 
-  /** Gives the number of the kqueue descriptor, which can itself be registered elsewhere. */
+  /** Returns the kqueue descriptor. A selector can wait for it, except on libkqueue. */
   fileno(): number {
     return this.#open("ask for the descriptor").fd;
   }

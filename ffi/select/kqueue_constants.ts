@@ -4,10 +4,9 @@
  * @module
  */
 
-import { kqueueSystem } from "../os/kqueue_system.ts";
-import { os } from "../os/platform.ts";
+import { system } from "../os/systems.ts";
 
-const HERE = kqueueSystem(os);
+const HERE = system.kqueue;
 
 /** Filter: a descriptor is readable; `data` is how many bytes or connections there are. */
 export const KQ_FILTER_READ: number = HERE.filters.READ;

@@ -7,6 +7,7 @@
 import { filenoOf, type FileObject, KeyError, show } from "../os/arguments.ts";
 import { check, ENOENT, OSError } from "../os/errno.ts";
 import { POLLIN, POLLNVAL, POLLOUT, PollSet } from "../os/poll.ts";
+import { system } from "../os/systems.ts";
 import { retryUntil } from "../os/timeout.ts";
 
 export { POLLIN, POLLNVAL, POLLOUT };
@@ -21,14 +22,14 @@ export const POLLHUP = 0x010;
 export const POLLRDNORM = 0x040;
 /** Priority data can be read. */
 export const POLLRDBAND = 0x080;
-/** As POLLOUT. */
-export const POLLWRNORM = 0x100;
+/** Equivalent to POLLOUT. */
+export const POLLWRNORM: number = system.poll.POLLWRNORM;
 /** Priority data can be written. */
-export const POLLWRBAND = 0x200;
-/** Not used by Linux. */
-export const POLLMSG = 0x400;
-/** The peer has shut down its writing half. */
-export const POLLRDHUP = 0x2000;
+export const POLLWRBAND: number = system.poll.POLLWRBAND;
+/** Not used by Linux; 0 on other systems, which do not define it. */
+export const POLLMSG: number = system.poll.POLLMSG;
+/** The peer has shut down its writing half; 0 on systems that do not define it. */
+export const POLLRDHUP: number = system.poll.POLLRDHUP;
 
 /**
  * Python's `select.poll`: a list of descriptors and masks for poll(2).

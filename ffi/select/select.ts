@@ -5,8 +5,8 @@
  */
 
 import { filenoOf, type FileObject, show } from "../os/arguments.ts";
-import { checkOpen } from "../os/descriptor.ts";
-import { check } from "../os/errno.ts";
+import { isOpen } from "../os/sys.ts";
+import { check, EBADF } from "../os/errno.ts";
 import { SelectSet } from "../os/select.ts";
 import { retryUntil, type Timeout, timeoutToMs } from "../os/timeout.ts";
 
@@ -62,7 +62,8 @@ export function select<R extends FileObject, W extends FileObject, X extends Fil
   }
   // The kernel passes over numbers beyond its table of descriptors, and leaves their bits as if they were ready. If the
   // greatest is open, the table has them all.
-  if (where.size > 0) checkOpen([...where.keys()].reduce((one, other) => Math.max(one, other)), "select");
+  const greatest = [...where.keys()].reduce((one, other) => Math.max(one, other), -1);
+  if (greatest >= 0 && !isOpen(greatest)) check(-EBADF, "select", greatest);
   const set = new SelectSet();
   for (const [fd, bits] of where) set.set(fd, bits);
   check(retryUntil(timeoutMs, (ms) => set.wait(ms)), "select");

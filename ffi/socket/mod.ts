@@ -50,7 +50,7 @@
 import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "../os/errno.ts";
 import { checkInt, filenoOf, show } from "../os/arguments.ts";
 import { EVENT_WRITE } from "../os/events.ts";
-import { os } from "../os/platform.ts";
+import { system } from "../os/systems.ts";
 import { resolve } from "./resolve.ts";
 import { SelectSet, setsOf } from "../os/select.ts";
 import { type Address, checkAddress, decodeAddress, showAddress } from "./sockaddr.ts";
@@ -557,7 +557,7 @@ export class Socket implements Disposable {
  * Windows lets it do so in any case. There SO_REUSEADDR would let any other program take the port over, which this one
  * forbids.
  */
-const SERVER_OPTION = os === "windows" ? SO_EXCLUSIVEADDRUSE : SO_REUSEADDR;
+const SERVER_OPTION = system.sys === "winsock" ? SO_EXCLUSIVEADDRUSE : SO_REUSEADDR;
 
 /** What {@linkcode createServer} is asked for. */
 export interface ServerOptions {

@@ -4,9 +4,11 @@
  * @module
  */
 
-import { errnoCell, errnoCode, lazyResolver, OSError, result } from "../os/errno.ts";
+import { errnoCell, lazyResolver, result } from "../os/call.ts";
+import { errnoCode, OSError } from "../os/errno.ts";
 import { checkInt, show } from "../os/arguments.ts";
-import { lazy, openLibrary, type Os, os } from "../os/platform.ts";
+import { lazy, openLibrary } from "../os/library.ts";
+import { type System, system } from "../os/systems.ts";
 import {
   type Address,
   checkPort,
@@ -20,11 +22,6 @@ import {
   SOCKADDR,
 } from "./sockaddr.ts";
 import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "../os/socket_constants.ts";
-
-/** Which numbers and which layout of getaddrinfo() a system has: glibc's alone are other than those of the BSDs. */
-function kindOf(system: Os): "linux" | "windows" | "bsd" {
-  return system === "linux" || system === "windows" ? system : "bsd";
-}
 
 type AddrinfoField =
   | "ai_flags"
@@ -50,7 +47,7 @@ type AddrinfoField =
  *   addrinfo *ai_next;           // +40   +40
  * };                             // 48    48
  */
-export function addrinfoOf(system: Os): Readonly<Record<AddrinfoField | "size", number>> {
+export function addrinfoOf({ getaddrinfo }: System): Readonly<Record<AddrinfoField | "size", number>> {
   return {
     size: 48,
     ai_flags: 0,
@@ -58,13 +55,13 @@ export function addrinfoOf(system: Os): Readonly<Record<AddrinfoField | "size", 
     ai_socktype: 8,
     ai_protocol: 12,
     ai_addrlen: 16,
-    ...(kindOf(system) === "linux" ? { ai_addr: 24, ai_canonname: 32 } : { ai_canonname: 24, ai_addr: 32 }),
+    ...(getaddrinfo === "linux" ? { ai_addr: 24, ai_canonname: 32 } : { ai_canonname: 24, ai_addr: 32 }),
     ai_next: 40,
   };
 }
 
 /** The layout here. */
-export const ADDRINFO: Readonly<Record<AddrinfoField | "size", number>> = addrinfoOf(os);
+export const ADDRINFO: Readonly<Record<AddrinfoField | "size", number>> = addrinfoOf(system);
 
 /** One of getaddrinfo()'s own errors: its name, its text, and its number, 0 where it has none. */
 type EaiRow = readonly [code: string, text: string, linux: number, bsd: number, windows: number];
@@ -85,7 +82,7 @@ const EAI_TABLE: readonly EaiRow[] = [
   ["EAI_OVERFLOW", "Argument too long", -12, 14, 0],
 ];
 const EAI_COLUMN = { linux: 2, bsd: 3, windows: 4 } as const;
-const eai = new Map(EAI_TABLE.map((row) => [row[EAI_COLUMN[kindOf(os)]], row]));
+const eai = new Map(EAI_TABLE.map((row) => [row[EAI_COLUMN[system.getaddrinfo]], row]));
 
 /** NI_MAXHOST: the longest name that getaddrinfo() gives. */
 const MAX_NAME = 1025n;

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { lazyResolver } from "../os/errno.ts";
+import { lazyResolver } from "../os/call.ts";
 import { show } from "../os/arguments.ts";
-import { type Os, os } from "../os/platform.ts";
-import { AF_INET, AF_INET6, AF_UNIX, familyOf, hasLength } from "../os/socket_constants.ts";
+import { type System, system } from "../os/systems.ts";
+import { AF_INET, AF_INET6, AF_UNIX, familyOf } from "../os/socket_constants.ts";
 
 /** An IPv4 or IPv6 address, or a name that stands for one, and a port; the shape of a `Deno.NetAddr`. */
 export interface InetAddress {
@@ -39,8 +39,8 @@ export type Address = InetAddress | UnixAddress;
  *
  * Ports and addresses are in network byte order. Where there is a length, it is the first byte, and the family the second.
  */
-export function sockaddrOf(system: Os): { family: number; port: number; sun_path: number } {
-  return { family: hasLength(system) ? 1 : 0, port: 2, sun_path: SUN_PATH[system] ?? 104 }; // 104 bytes: of the BSDs
+export function sockaddrOf({ sockaddr }: System): { family: number; port: number; sun_path: number } {
+  return { family: sockaddr.hasLength ? 1 : 0, port: 2, sun_path: sockaddr.sunPath };
 }
 
 /** Layout of a `sockaddr_in`. */
@@ -51,22 +51,12 @@ export const SOCKADDR_IN6 = { size: 28, sin6_flowinfo: 4, sin6_addr: 8, sin6_sco
 export const SOCKADDR_UN = { sun_path: 2 };
 
 /** Writes how an address begins, all of whose bytes are 0 before. */
-const setFamily: (sockaddr: Uint8Array, family: number) => void = hasLength(os)
+const setFamily: (sockaddr: Uint8Array, family: number) => void = system.sockaddr.hasLength
   ? (sockaddr, family) => sockaddr.set([sockaddr.length, family])
   : (sockaddr, family) => sockaddr.set([family]);
 
-/** How many bytes `sun_path` has. */
-const SUN_PATH: Readonly<Partial<Record<Os, number>>> = {
-  linux: 108,
-  android: 108,
-  solaris: 108,
-  illumos: 108,
-  aix: 1023,
-  windows: 108,
-};
-
 /** Where family and port are here, and how many bytes a path can have. */
-export const SOCKADDR: { family: number; port: number; sun_path: number } = sockaddrOf(os);
+export const SOCKADDR: { family: number; port: number; sun_path: number } = sockaddrOf(system);
 
 const resolver = lazyResolver({
   inet_pton: {
@@ -184,5 +174,5 @@ export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number)
     return { hostname: fromCString(text) + (scope === 0 ? "" : `%${scope}`), port: view.getUint16(SOCKADDR.port) };
   }
   const path = sockaddr.subarray(SOCKADDR_UN.sun_path, view.byteLength);
-  return { path: path[0] === 0 ? decoder.decode(path) : fromCString(path) };
+  return { path: path[0] === 0 && system.sockaddr.hasAbstractNames ? decoder.decode(path) : fromCString(path) };
 }

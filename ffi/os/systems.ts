@@ -1,0 +1,249 @@
+/**
+ * Everything that differs from one operating system to the next, in one record for each.
+ *
+ * A new system is a new record. Nothing else in the package compares names of systems, and nothing else reads `Deno.build`.
+ *
+ * @module
+ */
+
+import { KQUEUE_SYSTEMS, type KqueueSystem } from "./kqueue_system.ts";
+import { BSD, DARWIN, FREEBSD, LINUX, NETBSD, type SocketConstants, SOLARIS, WINDOWS } from "./socket_numbers.ts";
+
+const { os: name, arch } = Deno.build;
+
+/** Operating systems of which the package has a record; Deno's list has `aix` too, for which Deno is not built. */
+export type Os = Exclude<typeof Deno.build.os, "aix">;
+
+/** Processor architectures that Deno knows. */
+export type Arch = typeof Deno.build.arch;
+
+export { arch };
+
+/** Names of a library's file, the likeliest first. */
+type Files = readonly string[];
+
+/** Libraries of a system, by their subjects. */
+interface Libraries {
+  /** The C library: descriptors, sockets, and most calls that wait. */
+  readonly libc?: Files;
+  /** Winsock. */
+  readonly winsock?: Files;
+  /** Functions that convert and resolve addresses, equal everywhere. */
+  readonly resolver?: Files;
+  /** Functions that read memory by its address. */
+  readonly memory?: Files;
+  /** Functions that tell child processes which handles of Windows to inherit. */
+  readonly handles?: Files;
+  /** kqueue() and kevent(). */
+  readonly kqueue?: Files;
+  /** Functions that open and drive /dev/poll. */
+  readonly devpoll?: Files;
+}
+
+/** Name of a library in {@linkcode Libraries}. */
+export type Library = keyof Libraries;
+
+/** One operating system. */
+export interface System {
+  readonly libraries: Libraries;
+  /** Functions whose plain names are missing, or mean older versions with other structs. */
+  readonly symbols: { readonly pselect?: string; readonly kevent?: string; readonly fstat?: string };
+  /** Function that returns the address of errno; null where Winsock's WSAGetLastError() takes its place. */
+  readonly errnoLocation: string | null;
+  /** Column of the errno table. */
+  readonly errno: "linux" | "darwin" | "freebsd" | "netbsd" | "solaris" | "windows";
+  /** Numbers of `<sys/socket.h>` and its kin. */
+  readonly constants: SocketConstants;
+  /** Bits of `<poll.h>` that differ; 0 where the system does not define one. */
+  readonly poll: {
+    readonly POLLWRNORM: number;
+    readonly POLLWRBAND: number;
+    readonly POLLMSG: number;
+    readonly POLLRDHUP: number;
+  };
+  readonly sockaddr: {
+    /** True if a socket address begins with its length (sa_len). */
+    readonly hasLength: boolean;
+    /** Bytes of `sun_path`. */
+    readonly sunPath: number;
+    /** True if a path that begins with a zero byte is a name without a file. */
+    readonly hasAbstractNames: boolean;
+  };
+  /** Layout of `struct addrinfo`, and column of the EAI table. */
+  readonly getaddrinfo: "linux" | "bsd" | "windows";
+  /** What kqueue is here; FreeBSD's where there is none, for the numbers of its constants. */
+  readonly kqueue: KqueueSystem;
+  /** Twin that has descriptors and sockets. */
+  readonly sys: "posix" | "winsock";
+  /** Form of select(2)'s sets. */
+  readonly select: "bitmaps" | "arrays";
+  /** Mechanism of `DefaultSelector`. */
+  readonly best: "epoll" | "kqueue" | "devpoll" | "select";
+  /**
+   * Call that parked waits share. Windows has no poll() that reports a refused connection, and that of macOS cannot wait for
+   * terminals.
+   */
+  readonly park: "poll" | "select";
+}
+
+/**
+ * Files of Linux's C library. glibc's `libc.so` is a linker script, hence the version. A bare name needs the whole of
+ * `--allow-ffi`; an absolute one can be granted alone.
+ */
+const LINUX_LIBC: Files = [
+  "libc.so.6",
+  `/lib/${arch}-linux-gnu/libc.so.6`,
+  `/usr/lib/${arch}-linux-gnu/libc.so.6`,
+  "/lib64/libc.so.6",
+  "/usr/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+  "/lib/libc.so.6",
+  `libc.musl-${arch}.so.1`,
+  `/lib/libc.musl-${arch}.so.1`,
+  `/lib/ld-musl-${arch}.so.1`,
+];
+const ANDROID_LIBC: Files = ["libc.so", "/system/lib64/libc.so"];
+/** macOS keeps the library in its dyld cache, not on disk. */
+const DARWIN_LIBC: Files = ["libSystem.B.dylib", "/usr/lib/libSystem.B.dylib"];
+const FREEBSD_LIBC: Files = ["libc.so.7", "/lib/libc.so.7"];
+const NETBSD_LIBC: Files = ["libc.so.12", "/lib/libc.so.12"];
+const SOLARIS_LIBC: Files = ["libc.so.1", "/lib/64/libc.so.1"];
+const WS2_32: Files = ["ws2_32.dll", "C:\\Windows\\System32\\ws2_32.dll"];
+
+/** The libraries of a Unix, most of which are one. */
+function unixLibraries(libc: Files, others: Libraries = {}): Libraries {
+  return { libc, resolver: libc, memory: libc, ...others };
+}
+
+const LINUX_POLL = { POLLWRNORM: 0x100, POLLWRBAND: 0x200, POLLMSG: 0x400, POLLRDHUP: 0x2000 };
+const BSD_POLL = { POLLWRNORM: 0x004, POLLWRBAND: 0x100, POLLMSG: 0, POLLRDHUP: 0 };
+
+const linux: System = {
+  libraries: unixLibraries(LINUX_LIBC, {
+    kqueue: ["libkqueue.so.0", `/usr/lib/${arch}-linux-gnu/libkqueue.so.0`, "/usr/lib64/libkqueue.so.0"],
+  }),
+  symbols: {},
+  errnoLocation: "__errno_location",
+  errno: "linux",
+  constants: LINUX,
+  poll: LINUX_POLL,
+  sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: true },
+  getaddrinfo: "linux",
+  kqueue: arch === "x86_64" ? KQUEUE_SYSTEMS.linux : {
+    ...KQUEUE_SYSTEMS.linux,
+    stat: { ...KQUEUE_SYSTEMS.linux.stat, st_mode: 16 },
+  },
+  sys: "posix",
+  select: "bitmaps",
+  best: "epoll",
+  park: "poll",
+};
+
+const android: System = {
+  ...linux,
+  libraries: unixLibraries(ANDROID_LIBC),
+  errnoLocation: "__errno",
+  getaddrinfo: "bsd",
+};
+
+const freebsd: System = {
+  libraries: unixLibraries(FREEBSD_LIBC, { kqueue: FREEBSD_LIBC }),
+  symbols: {},
+  errnoLocation: "__error",
+  errno: "freebsd",
+  constants: FREEBSD,
+  poll: { ...BSD_POLL, POLLRDHUP: 0x4000 },
+  sockaddr: { hasLength: true, sunPath: 104, hasAbstractNames: false },
+  getaddrinfo: "bsd",
+  kqueue: KQUEUE_SYSTEMS.freebsd,
+  sys: "posix",
+  select: "bitmaps",
+  best: "kqueue",
+  park: "poll",
+};
+
+const darwin: System = {
+  ...freebsd,
+  libraries: unixLibraries(DARWIN_LIBC, { kqueue: DARWIN_LIBC }),
+  // The plain pselect() rejects descriptors above FD_SETSIZE, and the plain fstat() of x86-64 has an older struct stat.
+  symbols: { pselect: "pselect$DARWIN_EXTSN", fstat: arch === "x86_64" ? "fstat$INODE64" : "fstat" },
+  errno: "darwin",
+  constants: DARWIN,
+  poll: BSD_POLL,
+  kqueue: KQUEUE_SYSTEMS.darwin,
+  park: "select",
+};
+
+const netbsd: System = {
+  ...freebsd,
+  libraries: unixLibraries(NETBSD_LIBC, { kqueue: NETBSD_LIBC }),
+  symbols: { pselect: "__pselect50", kevent: "__kevent50", fstat: "__fstat50" },
+  errnoLocation: "__errno",
+  errno: "netbsd",
+  constants: NETBSD,
+  poll: BSD_POLL,
+  kqueue: KQUEUE_SYSTEMS.netbsd,
+};
+
+const solaris: System = {
+  libraries: unixLibraries(SOLARIS_LIBC, { devpoll: SOLARIS_LIBC }),
+  symbols: {},
+  errnoLocation: "___errno",
+  errno: "solaris",
+  constants: SOLARIS,
+  poll: { ...BSD_POLL, POLLRDHUP: 0x4000 },
+  sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: false },
+  getaddrinfo: "bsd",
+  kqueue: KQUEUE_SYSTEMS.freebsd,
+  sys: "posix",
+  select: "bitmaps",
+  best: "devpoll",
+  park: "poll",
+};
+
+const windows: System = {
+  libraries: {
+    winsock: WS2_32,
+    resolver: WS2_32,
+    memory: ["msvcrt.dll", "C:\\Windows\\System32\\msvcrt.dll"],
+    handles: ["kernel32.dll", "C:\\Windows\\System32\\kernel32.dll"],
+  },
+  symbols: {},
+  errnoLocation: null,
+  errno: "windows",
+  constants: WINDOWS,
+  poll: BSD_POLL,
+  sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: false },
+  getaddrinfo: "windows",
+  kqueue: KQUEUE_SYSTEMS.freebsd,
+  sys: "winsock",
+  select: "arrays",
+  best: "select",
+  park: "select",
+};
+
+/** Every system by its name in Deno. */
+export const SYSTEMS: Readonly<Record<Os, System>> = {
+  linux,
+  android,
+  darwin,
+  freebsd,
+  netbsd,
+  solaris,
+  illumos: solaris,
+  windows,
+};
+
+/** A system without a record: importing the package works, and opening a library throws `Deno.errors.NotSupported`. */
+const unknown: System = { ...freebsd, libraries: {}, constants: BSD, best: "select" };
+
+/** Returns the record of a system by its name in Deno. */
+export function systemOf(name: string): System {
+  return (SYSTEMS as Partial<Record<string, System>>)[name] ?? unknown;
+}
+
+/** Name of this system. */
+export const os: Os = name as Os;
+
+/** This system. */
+export const system: System = systemOf(name);
