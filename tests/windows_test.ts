@@ -259,6 +259,31 @@ describe("winsock: what Windows is asked", () => {
     }
   });
 
+  test("Winsock is told the true length of an array that claims to have another", async () => {
+    using cleanup = new Cleanup();
+    const { calls, results, module } = await fakeWinsock(cleanup);
+    // It claims to be shorter, since the fake reads as many bytes as it claims to have.
+    const three = Object.defineProperty(new Uint8Array(3), "byteLength", { value: 1 });
+    const [name, length] = [new Uint8Array(2), new Uint32Array([2])];
+    results.recv = [-10040]; // WSAEMSGSIZE
+    assertEquals(module.recv(0x64, three, 0), 3);
+    module.recvfrom(0x64, three, 0, name, length);
+    module.read(0x64, three);
+    module.send(0x64, three, 0);
+    module.sendto(0x64, three, 0, name);
+    module.write(0x64, three);
+    module.setsockopt(0x64, 1, 2, three);
+    assertEquals(calls, [
+      ["recv", LISTENER, "00", 3, 0],
+      ["recvfrom", LISTENER, "00", 3, 0, "0000", "02000000"],
+      ["recv", LISTENER, "00", 3, 0],
+      ["send", LISTENER, "00", 3, 0],
+      ["sendto", LISTENER, "00", 3, 0, "0000", 2],
+      ["send", LISTENER, "00", 3, 0],
+      ["setsockopt", LISTENER, 1, 2, "00", 3],
+    ]);
+  });
+
   test("what Winsock calls otherwise has the names that it has elsewhere", async () => {
     using cleanup = new Cleanup();
     const { results, writes, module } = await fakeWinsock(cleanup);

@@ -8,6 +8,7 @@
 
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { lazy } from "./library.ts";
+import { byteLengthOf } from "./bytes.ts";
 import {
   AF_UNIX,
   familyOf,
@@ -232,7 +233,7 @@ const sizeNumbers = new Int32Array(SIZES);
 const sizeBigInts: bigint[] = new Array(SIZES).fill(0n);
 
 function sizeT(bytes: Bytes): bigint {
-  const size = bytes.byteLength;
+  const size = byteLengthOf(bytes);
   const slot = size % SIZES;
   if (sizeNumbers[slot] !== size) {
     sizeBigInts[slot] = BigInt(size);
@@ -305,7 +306,7 @@ export function socketpair(domain: number, type: number, protocol: number, pair:
 
 /** Gives a socket its address. */
 export function bind(fd: number, sockaddr: Bytes): number {
-  return result(libc().bind(fd, sockaddr, sockaddr.byteLength), errnoCell[0]!);
+  return result(libc().bind(fd, sockaddr, byteLengthOf(sockaddr)), errnoCell[0]!);
 }
 
 /** Makes a socket take connections. */
@@ -320,7 +321,7 @@ export function accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuf
 
 /** Connects a socket. */
 export function connect(fd: number, sockaddr: Bytes): number {
-  return result(libc().connect(fd, sockaddr, sockaddr.byteLength), errnoCell[0]!);
+  return result(libc().connect(fd, sockaddr, byteLengthOf(sockaddr)), errnoCell[0]!);
 }
 
 /** Receives bytes. */
@@ -363,7 +364,7 @@ export function sendto(fd: number, bytes: Bytes, flags: number, sockaddr: Bytes)
       sizeT(bytes),
       flags,
       sockaddr,
-      sockaddr.byteLength,
+      byteLengthOf(sockaddr),
     ),
     errnoCell[0]!,
   );
@@ -386,7 +387,7 @@ export function getpeername(fd: number, sockaddr: Bytes, length: Uint32Array<Arr
 
 /** Sets an option. */
 export function setsockopt(fd: number, level: number, option: number, value: Bytes): number {
-  return result(libc().setsockopt(fd, level, option, value, value.byteLength), errnoCell[0]!);
+  return result(libc().setsockopt(fd, level, option, value, byteLengthOf(value)), errnoCell[0]!);
 }
 
 /** Reads an option. */

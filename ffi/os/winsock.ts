@@ -23,6 +23,7 @@
 import { openWithErrno, result } from "./call.ts";
 import { EAGAIN, EBADF, ECONNABORTED, ECONNRESET, EINPROGRESS, EMSGSIZE, ENOTSOCK, EOPNOTSUPP } from "./errno.ts";
 import { lazy, openLibrary } from "./library.ts";
+import { byteLengthOf } from "./bytes.ts";
 import type { Bytes } from "./posix.ts";
 import {
   AF_INET,
@@ -234,6 +235,14 @@ function handle(fd: number): bigint {
   return slotHandles[slot]!;
 }
 
+/** The greatest number that a C `int` can carry. */
+const INT_MAX = 0x7fff_ffff;
+
+/** Returns the length of an array as the C `int` that Winsock takes; of a longer array only the beginning is used. */
+function sizeOf(bytes: Bytes): number {
+  return Math.min(byteLengthOf(bytes), INT_MAX);
+}
+
 /** As {@linkcode result}, with one name for a number that is no socket; both arguments have to be calls. */
 function outcome(returned: number, error: number): number {
   const value = result(returned, error);
@@ -360,7 +369,7 @@ function nameOf(call: typeof getsockname, fd: number): string {
 }
 
 function lengthOf(sockaddr: Bytes): Uint32Array<ArrayBuffer> {
-  return new Uint32Array([sockaddr.byteLength]);
+  return new Uint32Array([sizeOf(sockaddr)]);
 }
 
 function abandon(fd: number, failure: number): number {
@@ -371,7 +380,7 @@ function abandon(fd: number, failure: number): number {
 /** Gives a socket its address. */
 export function bind(fd: number, sockaddr: Bytes): number {
   const { bind, WSAGetLastError } = ws2();
-  return outcome(bind(handle(fd), sockaddr, sockaddr.byteLength), WSAGetLastError());
+  return outcome(bind(handle(fd), sockaddr, sizeOf(sockaddr)), WSAGetLastError());
 }
 
 /** Makes a socket take connections. */
@@ -394,15 +403,16 @@ export function accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuf
 /** Connects a socket. */
 export function connect(fd: number, sockaddr: Bytes): number {
   const { connect, WSAGetLastError } = ws2();
-  const connected = outcome(connect(handle(fd), sockaddr, sockaddr.byteLength), WSAGetLastError());
+  const connected = outcome(connect(handle(fd), sockaddr, sizeOf(sockaddr)), WSAGetLastError());
   return connected === -EAGAIN ? -EINPROGRESS : connected;
 }
 
 /** Receives bytes. */
 export function recv(fd: number, bytes: Bytes, flags: number): number {
   const { recv, WSAGetLastError } = ws2();
-  const count = outcome(recv(handle(fd), bytes, bytes.byteLength, flags), WSAGetLastError());
-  return count === -EMSGSIZE ? bytes.byteLength : count;
+  const size = sizeOf(bytes);
+  const count = outcome(recv(handle(fd), bytes, size, flags), WSAGetLastError());
+  return count === -EMSGSIZE ? size : count;
 }
 
 /** Receives bytes and the sender's address. */
@@ -414,14 +424,15 @@ export function recvfrom(
   length: Uint32Array<ArrayBuffer>,
 ): number {
   const { recvfrom, WSAGetLastError } = ws2();
-  const count = outcome(recvfrom(handle(fd), bytes, bytes.byteLength, flags, sockaddr, length), WSAGetLastError());
-  return count === -EMSGSIZE ? bytes.byteLength : count;
+  const size = sizeOf(bytes);
+  const count = outcome(recvfrom(handle(fd), bytes, size, flags, sockaddr, length), WSAGetLastError());
+  return count === -EMSGSIZE ? size : count;
 }
 
 /** Sends bytes. */
 export function send(fd: number, bytes: Bytes, flags: number): number {
   const { send, WSAGetLastError } = ws2();
-  return outcome(send(handle(fd), bytes, bytes.byteLength, flags), WSAGetLastError());
+  return outcome(send(handle(fd), bytes, sizeOf(bytes), flags), WSAGetLastError());
 }
 
 /** Sends bytes to an address. */
@@ -431,10 +442,10 @@ export function sendto(fd: number, bytes: Bytes, flags: number, sockaddr: Bytes)
     sendto(
       handle(fd),
       bytes,
-      bytes.byteLength,
+      sizeOf(bytes),
       flags,
       sockaddr,
-      sockaddr.byteLength,
+      sizeOf(sockaddr),
     ),
     WSAGetLastError(),
   );
@@ -461,7 +472,7 @@ export function getpeername(fd: number, sockaddr: Bytes, length: Uint32Array<Arr
 /** Sets an option. */
 export function setsockopt(fd: number, level: number, option: number, value: Bytes): number {
   const { setsockopt, WSAGetLastError } = ws2();
-  return outcome(setsockopt(handle(fd), level, option, value, value.byteLength), WSAGetLastError());
+  return outcome(setsockopt(handle(fd), level, option, value, sizeOf(value)), WSAGetLastError());
 }
 
 /** Reads an option. */

@@ -47,6 +47,7 @@
  * @module
  */
 
+import { byteLengthOf, checkBytes, restOf } from "../os/bytes.ts";
 import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "../os/errno.ts";
 import { checkInt, filenoOf, show } from "../os/arguments.ts";
 import { EVENT_WRITE } from "../os/events.ts";
@@ -325,7 +326,7 @@ export class Socket implements Disposable {
    * @param flags Any of the `MSG_*` flags
    * @returns How many there are; 0 if the peer has shut down
    * @throws {OSError} EAGAIN if there are none and the socket does not block, ECONNRESET and others
-   * @throws {TypeError} if the buffer is detached or not an Uint8Array
+   * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
   recvInto(buffer: Uint8Array, flags: number = 0): number {
     return this.tryRecvInto(buffer, flags) ?? raiseAgain("recv", this.#fd);
@@ -338,7 +339,7 @@ export class Socket implements Disposable {
    * @param flags Any of the `MSG_*` flags
    * @returns How many there are; 0 if the peer has shut down
    * @throws {OSError} ECONNRESET and others
-   * @throws {TypeError} if the buffer is detached or not an Uint8Array
+   * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
   tryRecvInto(buffer: Uint8Array, flags: number = 0): number | null {
     checkBytes(buffer);
@@ -382,7 +383,7 @@ export class Socket implements Disposable {
    * @param flags Any of the `MSG_*` flags
    * @returns How many were taken, which may be fewer
    * @throws {OSError} EAGAIN if there is no room and the socket does not block, EPIPE, ECONNRESET and others
-   * @throws {TypeError} if the data is detached or not an Uint8Array
+   * @throws {TypeError} if the data is detached or not a Uint8Array
    */
   send(data: Uint8Array, flags: number = 0): number {
     return this.trySend(data, flags) ?? raiseAgain("send", this.#fd);
@@ -395,7 +396,7 @@ export class Socket implements Disposable {
    * @param flags Any of the `MSG_*` flags
    * @returns How many were taken, which may be fewer
    * @throws {OSError} EPIPE, ECONNRESET and others
-   * @throws {TypeError} if the data is detached or not an Uint8Array
+   * @throws {TypeError} if the data is detached or not a Uint8Array
    */
   trySend(data: Uint8Array, flags: number = 0): number | null {
     checkBytes(data);
@@ -416,7 +417,8 @@ export class Socket implements Disposable {
    */
   sendAll(data: Uint8Array, flags: number = 0): void {
     let sent = this.send(data, flags);
-    while (sent < data.byteLength) sent += this.send(data.subarray(sent), flags);
+    const size = byteLengthOf(data);
+    while (sent < size) sent += this.send(restOf(data, sent), flags);
   }
 
   /**
@@ -429,8 +431,8 @@ export class Socket implements Disposable {
    * @throws {OSError} EAGAIN if there is no room and the socket does not block, EMSGSIZE and others
    */
   sendTo(data: Uint8Array, address: Address, flags: number = 0): number {
+    const encoded = this.#encode(address); // first: reading the address may run code that detaches the data
     checkBytes(data);
-    const encoded = this.#encode(address);
     for (;;) {
       const count = sys.sendto(this.#fd, data, checkInt(flags, "flags"), encoded);
       if (count !== -EINTR) return check(count, "sendto", showAddress(address));
@@ -672,7 +674,7 @@ export function pipe(): [reader: number, writer: number] {
  * @param buffer Where the bytes go, from its beginning
  * @returns How many there are; 0 at the end
  * @throws {OSError} EAGAIN if there are none and the descriptor does not block, EBADF if it is closed
- * @throws {TypeError} if the buffer is detached or not an Uint8Array
+ * @throws {TypeError} if the buffer is detached or not a Uint8Array
  */
 export function read(fd: number, buffer: Uint8Array): number {
   fd = filenoOf(fd);
@@ -690,7 +692,7 @@ export function read(fd: number, buffer: Uint8Array): number {
  * @param data The bytes
  * @returns How many were taken, which may be fewer
  * @throws {OSError} EAGAIN if there is no room and the descriptor does not block, EPIPE if nobody reads
- * @throws {TypeError} if the data is detached or not an Uint8Array
+ * @throws {TypeError} if the data is detached or not a Uint8Array
  */
 export function write(fd: number, data: Uint8Array): number {
   fd = filenoOf(fd);
@@ -765,18 +767,4 @@ function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<Array
 function checkSize(size: number): number {
   if (Number.isInteger(size) && size >= 0 && size <= 0x7fff_ffff) return size;
   throw new RangeError(`Cannot take ${show(size)} bytes: the size must be an integer from 0 to 2147483647`);
-}
-
-/**
- * Refuses what is not bytes, and a view that its buffer was detached or shrunk under, which C would see as an empty one:
- * "0 received" is the end.
- */
-function checkBytes(bytes: Uint8Array): Uint8Array {
-  if (!(bytes instanceof Uint8Array)) throw new TypeError(`Cannot use ${show(bytes)} as bytes: use an Uint8Array`);
-  if (
-    bytes.byteLength === 0 && bytes.buffer instanceof ArrayBuffer && (bytes.buffer.detached || bytes.buffer.resizable)
-  ) {
-    throw new TypeError("Cannot use the bytes: their buffer is detached, or shrank under them");
-  }
-  return bytes;
 }
