@@ -107,6 +107,7 @@ const test = testUnless({
     "fromFd() knows a Unix stream from its descriptor": NO_UNIX,
     "fromFd() knows a Unix datagram socket from its descriptor": NO_UNIX,
     "send() and recvInto() keep sizes apart that have a slot of the cache in common": NO_UNIX,
+    "recvInto() keeps to a short array after one whose length has the same low 32 bits": "only Unix has this cache",
     "bind() takes a path of as many bytes as the struct has room for, and throws RangeError for more": NO_UNIX,
     "bind() throws RangeError for a path with a zero within, which would name another file": NO_UNIX,
     "connect() throws EINPROGRESS, then SO_ERROR says once that the connection is refused": "Winsock says it each time",
@@ -154,6 +155,21 @@ const linuxTest = isLinux ? test : (name: string) => skip(name, `only Linux has 
 
 /** A test that traffic on `::1` is needed for. */
 const inet6Test = hasInet6() ? test : (name: string) => skip(name, "this machine has no ::1");
+
+/** More bytes than an unsigned integer of 32 bits can count. */
+const LONG = 2 ** 32 + 5;
+
+/** A test for which an array of that many bytes is made. */
+const longTest = isWindows || hasRoom() ? test : (name: string) => skip(name, "this machine refuses an array of 4 GiB");
+
+function hasRoom(): boolean {
+  try {
+    return new Uint8Array(LONG).length === LONG;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return false;
+  }
+}
 
 /** An IPv6 address that means nothing without the name of its interface. */
 const linkLocal = Deno.networkInterfaces().find(({ family, address }) =>
@@ -1040,6 +1056,19 @@ describe("Socket", () => {
         },
       };
       assertThrows(() => socket.sendTo(data, address), TypeError, "detached");
+    });
+
+    longTest("recvInto() keeps to a short array after one whose length has the same low 32 bits", () => {
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      const long = new Uint8Array(LONG); // never touched, and so without memory behind it
+      const closed = new Socket();
+      closed.close();
+      assertCode(() => closed.send(long), "EBADF");
+      there.send(bytes("0123456789"));
+      const memory = new Uint8Array(100);
+      assertEquals(here.recvInto(memory.subarray(0, 5)), 5);
+      assertEquals(text(memory.subarray(0, 10)), "01234\0\0\0\0\0");
     });
 
     test("send(), sendAll() and recvInto() take Buffers of node:buffer, and arrays over shared memory", () => {
