@@ -20,6 +20,7 @@ import { errnoCode } from "../ffi/os/errno.ts";
 import { arch, os } from "../ffi/os/systems.ts";
 import { inSteps } from "../ffi/os/posix.ts";
 import { select } from "../ffi/select/mod.ts";
+import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import {
   type Address,
   AF_INET,
@@ -1660,6 +1661,35 @@ describe("Socket", () => {
       setBlocking(fd, true);
       assertEquals(libc!.fcntl(fd, F_GETFL), before);
       close(fd);
+    });
+
+    const flagTest = SOCK_NONBLOCK === 0 ? (name: string) => skip(name, `${os} has no such flag`) : test;
+
+    flagTest("type is the type alone for a socket made with SOCK_NONBLOCK, which does not block", () => {
+      using cleanup = new Cleanup();
+      const path = `${folder(cleanup)}/server`;
+      for (const type of [SOCK_STREAM, SOCK_DGRAM]) {
+        for (const flags of [SOCK_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK | SOCK_CLOEXEC]) {
+          const one = cleanup.add(new Socket(AF_INET, type | flags));
+          const pair = socketpair(AF_UNIX, type | flags).map((socket) => cleanup.add(socket));
+          for (const socket of [one, ...pair]) {
+            assertEquals([socket.type, socket.getsockopt(SOL_SOCKET, SO_TYPE)], [type, type]);
+            assertEquals(socket.getBlocking(), (flags & SOCK_NONBLOCK) === 0);
+            assertStringIncludes(Deno.inspect(socket), `type: ${type},`);
+          }
+          const again = cleanup.add(Socket.fromFd(one.detach()));
+          assertEquals([again.type, again.getBlocking()], [type, (flags & SOCK_NONBLOCK) === 0]);
+        }
+      }
+      const server = cleanup.add(new Socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC));
+      server.bind({ path });
+      server.listen();
+      assertEquals(server.tryAccept(), null);
+      const client = cleanup.add(new Socket(AF_UNIX));
+      client.connect({ path });
+      const connection = cleanup.add(server.accept()[0]);
+      assertEquals([connection.type, connection.getBlocking()], [SOCK_STREAM, true]);
+      assertEquals([server.type, server.getBlocking()], [SOCK_STREAM, false]);
     });
 
     test("recv() of a blocking socket waits until something comes", async () => {

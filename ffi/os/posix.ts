@@ -234,7 +234,7 @@ const sizeBigInts: bigint[] = new Array(SIZES).fill(0n);
 
 function sizeT(bytes: Bytes): bigint {
   const size = byteLengthOf(bytes);
-  if (size > 0x7fff_ffff) return BigInt(size); // sizeNumbers would hold its lower half, and give it to a short array
+  if (size > 0x7fff_ffff) return BigInt(size); // sizeNumbers keeps 32 bits only
   const slot = size & (SIZES - 1);
   if (sizeNumbers[slot] !== size) {
     sizeBigInts[slot] = BigInt(size);

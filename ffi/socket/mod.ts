@@ -135,6 +135,9 @@ export const SHUT_WR = 1;
 /** Shut down both halves. */
 export const SHUT_RDWR = 2;
 
+/** The bits of a socket type; on every system the flags that `socket` takes besides are above them. */
+const TYPE_MASK = 0xf;
+
 // Written by C and read at once, so that every socket can share them.
 const sockaddr = new Uint8Array(SOCKADDR_STORAGE_SIZE);
 const sockaddrLength = new Uint32Array(1);
@@ -183,9 +186,10 @@ export class Socket implements Disposable {
   constructor(family?: number, type?: number, protocol?: number);
   constructor(family: number = AF_INET, type: number = SOCK_STREAM, protocol: number = 0, fd?: number) {
     this.#family = checkInt(family, "address family");
-    this.#type = checkInt(type, "socket type");
+    type = checkInt(type, "socket type");
+    this.#type = type & TYPE_MASK;
     this.#protocol = checkInt(protocol, "protocol");
-    this.#fd = fd ?? check(sys.socket(this.#family, this.#type, this.#protocol), "socket");
+    this.#fd = fd ?? check(sys.socket(this.#family, type, this.#protocol), "socket");
   }
 
   /**
@@ -207,7 +211,7 @@ export class Socket implements Disposable {
     return this.#family;
   }
 
-  /** Socket type: SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW. */
+  /** Socket type: SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW, without the flags given to the constructor. */
   get type(): number {
     return this.#type;
   }
