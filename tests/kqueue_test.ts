@@ -800,8 +800,14 @@ function rawTests(system: StandInSystem): void {
 
   test("control() refuses numbers and timeouts that are none", (cleanup) => {
     const [kqueue] = make(cleanup);
-    for (const count of [-1, 1.5, NaN, 2 ** 31, "1"]) {
-      assertThrows(() => kqueue.control(null, count as number, 0), RangeError, "events");
+    for (const count of [-1, 1.5, NaN, 2 ** 31]) {
+      assertThrows(() => kqueue.control(null, count, 0), RangeError, "events");
+    }
+    for (const count of ["1", null, undefined, 1n, true, {}]) {
+      assertThrows(() => kqueue.control(null, count as number, 0), TypeError, "events");
+    }
+    for (const timeout of ["1", true, 1n, {}]) {
+      assertThrows(() => kqueue.control(null, 1, timeout as number), TypeError);
     }
     assertThrows(() => kqueue.control(null, 1, -1), RangeError, "negative");
     assertThrows(() => kqueue.control(null, 1, NaN), RangeError, "NaN");
@@ -1009,9 +1015,23 @@ function keventTests(): void {
       () => new Kevent(1, 1, 1, 1, INT64_MAX + 1n),
       () => new Kevent(1, 1, 1, 1, 1, -1),
       () => new Kevent(1, 1, 1, 1, 1, UINT64_MAX + 1n),
-      () => new Kevent(1, 1, "1" as unknown as number),
+      () => new Kevent(1, 1, 1, 1, 1, NaN),
     ];
     for (const make of wrong) assertThrows(make, RangeError, "of an event");
+    for (const value of ["1", null, true, {}, Symbol("1")] as never[]) {
+      const made: (() => Kevent)[] = [
+        () => new Kevent(1, value),
+        () => new Kevent(1, 1, value),
+        () => new Kevent(1, 1, 1, value),
+        () => new Kevent(1, 1, 1, 1, value),
+        () => new Kevent(1, 1, 1, 1, 1, value),
+      ];
+      for (const make of made) assertThrows(make, TypeError, "of an event");
+    }
+    for (const ident of ["5", true, undefined]) {
+      assertThrows(() => new Kevent(ident as never), TypeError, "of an event");
+    }
+    assertThrows(() => new Kevent(null as never), TypeError, "file object");
     assertThrows(() => new Kevent({} as number), TypeError, "file object");
   });
 }

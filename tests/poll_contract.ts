@@ -124,14 +124,19 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     });
 
     test(
-      "register() and modify() throw RangeError if the mask is no integer of 16 bits, and change nothing",
+      "register() and modify() throw RangeError or TypeError if the mask is not an integer of 16 bits, and change nothing",
       (cleanup, poll) => {
         const [here, there] = cleanup.pair();
         poll.register(here, POLLOUT);
-        for (const mask of [-1, 0x1_0000, 2 ** 31, 2 ** 32, 2 ** 64, 1.5, NaN, Infinity, "1", null, 1n, true]) {
-          assertThrows(() => poll.register(here, mask as never), RangeError, "events");
-          assertThrows(() => poll.register(there, mask as never), RangeError, "events");
-          assertThrows(() => poll.modify(here, mask as never), RangeError, "events");
+        for (const mask of [-1, 0x1_0000, 2 ** 31, 2 ** 32, 2 ** 64, 1.5, NaN, Infinity]) {
+          assertThrows(() => poll.register(here, mask), RangeError, "events");
+          assertThrows(() => poll.register(there, mask), RangeError, "events");
+          assertThrows(() => poll.modify(here, mask), RangeError, "events");
+        }
+        for (const mask of ["1", null, 1n, true, {}]) {
+          assertThrows(() => poll.register(here, mask as never), TypeError, "events");
+          assertThrows(() => poll.register(there, mask as never), TypeError, "events");
+          assertThrows(() => poll.modify(here, mask as never), TypeError, "events");
         }
         assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
         poll.modify(here, 0xffff); // what is no flag is passed over, as by the kernel

@@ -3,8 +3,7 @@
  *
  * Of CPython's tests these differ here. test_threaded_poll: a Worker cannot be given an object, so that nothing can wait
  * twice with one Poll, or change it while it waits. test_poll3 and test_poll_c_limits: a timeout that C cannot say is not
- * refused; it is as good as for ever. Number, integer and overflow are one thing in TypeScript: whatever is no mask is a
- * RangeError.
+ * refused; it is as good as for ever. TypeScript has no OverflowError, so a number that is not a mask is a RangeError.
  */
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";

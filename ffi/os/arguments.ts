@@ -53,12 +53,18 @@ function callFileno(fileobj: { fileno(): number }): number {
  *
  * @param value The number
  * @param what What it stands for, for the message
- * @throws {RangeError} if it is not an integer from -2^31 to 2^31-1
+ * @throws {RangeError} if it is a number, but not an integer from -2^31 to 2^31-1
+ * @throws {TypeError} if it is not a number
  */
 export function checkInt(value: number, what: string): number {
   const int = typeof value === "number" ? value | 0 : NaN;
   if (int === value) return int;
-  throw new RangeError(`Cannot use ${show(value)} as ${what}: it must be an integer of 32 bits`);
+  throw numberError(value, `Cannot use ${show(value)} as ${what}: it must be an integer of 32 bits`);
+}
+
+/** Returns the error for an invalid numeric argument: a RangeError for a number, a TypeError for any other value. */
+export function numberError(value: unknown, message: string): RangeError | TypeError {
+  return typeof value === "number" ? new RangeError(message) : new TypeError(message);
 }
 
 /** A short form of any value, for a message. */

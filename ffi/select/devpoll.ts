@@ -63,7 +63,8 @@ export class Devpoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
    * @throws {OSError} EBADF if the descriptor is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
     const instance = this.#open("register");
@@ -85,7 +86,8 @@ export class Devpoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
    * @throws {OSError} ENOENT if it is not registered, EBADF if it is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
    */
   modify(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
     const instance = this.#open("modify");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { filenoOf, type FileObject, show } from "../os/arguments.ts";
+import { filenoOf, type FileObject, numberError, show } from "../os/arguments.ts";
 import {
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
@@ -83,6 +83,7 @@ export class Epoll implements Disposable {
    * @param sizehint How many descriptors to expect, or -1; the kernel has ignored it since Linux 2.6.8
    * @param flags 0 or EPOLL_CLOEXEC, which is set in any case
    * @throws {RangeError} if `sizehint` is neither positive nor -1, or if `flags` has another bit
+   * @throws {TypeError} if one of them is not a number
    * @throws {OSError} EMFILE, ENFILE or ENOMEM if the kernel has no room
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    * @throws {Deno.errors.NotSupported} if the system has no epoll
@@ -90,12 +91,16 @@ export class Epoll implements Disposable {
   constructor(sizehint?: number, flags?: number);
   constructor(sizehint: number = -1, flags: number = 0, adopted?: EpollPoller) {
     if (!Number.isInteger(sizehint) || (sizehint <= 0 && sizehint !== -1)) {
-      throw new RangeError(
+      throw numberError(
+        sizehint,
         `Cannot create an epoll instance for ${show(sizehint)} descriptors: use a number above 0 or -1`,
       );
     }
     if (flags !== 0 && flags !== EPOLL_CLOEXEC) {
-      throw new RangeError(`Cannot create an epoll instance with flags ${show(flags)}: only EPOLL_CLOEXEC is known`);
+      throw numberError(
+        flags,
+        `Cannot create an epoll instance with flags ${show(flags)}: only EPOLL_CLOEXEC is known`,
+      );
     }
     this.#instance = adopted ?? new EpollPoller();
   }
@@ -105,6 +110,7 @@ export class Epoll implements Disposable {
    *
    * @param fd Number of the epoll descriptor
    * @throws {RangeError} if `fd` is not from 0 to 2^31-1
+   * @throws {TypeError} if `fd` is not an integer
    */
   static fromfd(fd: number): Epoll {
     return Reflect.construct(Epoll, [-1, 0, new EpollPoller(filenoOf(fd))]);
@@ -126,6 +132,8 @@ export class Epoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `EPOLL*` flags
    * @throws {OSError} EEXIST if it is registered, EBADF if it is closed, EPERM if it cannot be waited for
+   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above 2^31-1
+   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
    */
   register(fd: FileObject, eventmask: number = EPOLLIN | EPOLLOUT | EPOLLPRI): void {
     this.#ctl(EPOLL_CTL_ADD, fd, eventmask, "register");
@@ -137,6 +145,8 @@ export class Epoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `EPOLL*` flags
    * @throws {OSError} ENOENT if it is not registered, EBADF if it is closed
+   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above 2^31-1
+   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
    */
   modify(fd: FileObject, eventmask: number): void {
     this.#ctl(EPOLL_CTL_MOD, fd, eventmask, "modify");
@@ -161,12 +171,16 @@ export class Epoll implements Disposable {
    * @param maxevents The greatest number of events to give, or -1 for 1,023; others come next time
    * @returns Pairs of a descriptor and the flags that hold for it
    * @throws {RangeError} if `timeout` is NaN or `maxevents` neither positive nor -1
+   * @throws {TypeError} if `timeout` is neither a number nor a duration, or `maxevents` not a number
    */
   poll(timeout?: Timeout, maxevents: number = -1): [fd: number, events: number][] {
     const timeoutMs = timeoutToMs(timeout);
     const instance = this.#open("poll");
     if (!Number.isInteger(maxevents) || maxevents < -1 || maxevents === 0 || maxevents > 0x7ff_ffff) {
-      throw new RangeError(`Cannot wait for ${show(maxevents)} events: use a number from 1 to 134217727, or -1`);
+      throw numberError(
+        maxevents,
+        `Cannot wait for ${show(maxevents)} events: use a number from 1 to 134217727, or -1`,
+      );
     }
     const wanted = maxevents === -1 ? DEFAULT_MAX_EVENTS : maxevents;
     instance.reserve(wanted);
@@ -192,7 +206,8 @@ export class Epoll implements Disposable {
     const instance = this.#open(action); // again: the object's fileno() may be anything
     // JavaScript's `EPOLLIN | EPOLLET` is negative: both readings of the 32 bits are meant.
     if (typeof eventmask !== "number" || ((eventmask | 0) !== eventmask && eventmask >>> 0 !== eventmask)) {
-      throw new RangeError(
+      throw numberError(
+        eventmask,
         `Cannot ${action} fd ${fd} for events ${show(eventmask)}: they must be an integer of 32 bits`,
       );
     }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { filenoOf, type FileObject, show } from "../os/arguments.ts";
+import { filenoOf, type FileObject, numberError, show } from "../os/arguments.ts";
 import type { KeventLayout } from "../os/kqueue_system.ts";
 import { system } from "../os/systems.ts";
 import { KQ_EV_ADD, KQ_FILTER_READ } from "./kqueue_constants.ts";
@@ -40,7 +40,7 @@ export class Kevent {
    * @param data A number as the filter wants it
    * @param udata A number that comes back with each event
    * @throws {RangeError} if a number is not an integer that its field can carry
-   * @throws {TypeError} if `ident` is neither a number nor a file object
+   * @throws {TypeError} if `ident` is neither a number nor a file object, or another field not a number
    */
   constructor(
     ident: FileObject | bigint,
@@ -93,7 +93,8 @@ function integerOf<N extends number | bigint>(value: N, field: string, lowest: b
   const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
   if (!isInteger || BigInt(value) < lowest || BigInt(value) >= end) {
     const bounds = `from ${lowest} to ${end - 1n}`;
-    throw new RangeError(`Cannot use ${show(value)} as ${field} of an event: it must be an integer ${bounds}`);
+    const message = `Cannot use ${show(value)} as ${field} of an event: it must be an integer ${bounds}`;
+    throw typeof value === "bigint" ? new RangeError(message) : numberError(value, message);
   }
   return narrowed(BigInt(value)) as N;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { filenoOf, show } from "../os/arguments.ts";
+import { filenoOf, numberError, show } from "../os/arguments.ts";
 import { check } from "../os/errno.ts";
 import { KqueueInstance } from "../os/kqueue.ts";
 import { deadlineAfter, isInterruption, leftUntil, monotonicMs, type Timeout, timeoutToMs } from "../os/timeout.ts";
@@ -58,6 +58,7 @@ export class Kqueue implements Disposable {
    *
    * @param fd Number of the kqueue descriptor
    * @throws {RangeError} if `fd` is not from 0 to 2^31-1
+   * @throws {TypeError} if `fd` is not an integer
    */
   static fromfd(fd: number): Kqueue {
     return Reflect.construct(Kqueue, [new KqueueInstance(filenoOf(fd))]);
@@ -84,7 +85,8 @@ export class Kqueue implements Disposable {
    * @param timeout Seconds or a duration; null for ever
    * @returns The events
    * @throws {RangeError} if `maxEvents` is negative or no integer, or `timeout` negative or NaN
-   * @throws {TypeError} if `changelist` has something else than events
+   * @throws {TypeError} if `changelist` has something else than events, `maxEvents` is not a number, or `timeout` neither
+   * a number nor a duration
    * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT if
    * what is to be removed is not there, EINVAL if the filter does not apply
    */
@@ -93,7 +95,7 @@ export class Kqueue implements Disposable {
     const { kevent } = instance.system;
     const kevents = eventsOf(changelist);
     if (!Number.isInteger(maxEvents) || maxEvents < 0 || maxEvents > 0xff_ffff) {
-      throw new RangeError(`Cannot wait for ${show(maxEvents)} events: use a number from 0 to 16777215`);
+      throw numberError(maxEvents, `Cannot wait for ${show(maxEvents)} events: use a number from 0 to 16777215`);
     }
     const timeoutMs = timeoutToMs(timeout);
     if (timeoutMs < 0) throw new RangeError(`Cannot wait for ${show(timeout)}: the timeout must not be negative`);

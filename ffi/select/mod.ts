@@ -31,8 +31,8 @@
  * | `error`                                                     | {@linkcode OSError}                                        |
  * | `PIPE_BUF`                                                  | left out: Deno has nothing that would ask for it; it is 4096 on Linux, 512 on macOS and the BSDs |
  *
- * Python refuses an invalid timeout with a `TypeError` or a `ValueError`; here that is a `TypeError` for what is no number
- * and a `RangeError` for a number that cannot be one.
+ * Where Python raises `TypeError` or `ValueError` for an invalid number (a timeout, an event mask, a count, flags), every
+ * function here throws a `TypeError` for a value that is not a number, and a `RangeError` for a number that is not allowed.
  *
  * @module
  */

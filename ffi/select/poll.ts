@@ -4,7 +4,7 @@
  * @module
  */
 
-import { filenoOf, type FileObject, KeyError, show } from "../os/arguments.ts";
+import { filenoOf, type FileObject, KeyError, numberError, show } from "../os/arguments.ts";
 import { check, ENOENT, OSError } from "../os/errno.ts";
 import { POLLIN, POLLNVAL, POLLOUT, PollSet } from "../os/poll.ts";
 import { system } from "../os/systems.ts";
@@ -63,7 +63,8 @@ export class Poll {
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
-   * @throws {RangeError} if the mask is not an integer of 16 bits
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
     this.#set.set(filenoOf(fd), checkedMask(eventmask));
@@ -75,7 +76,8 @@ export class Poll {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
    * @throws {OSError} ENOENT if it is not registered
-   * @throws {RangeError} if the mask is not an integer of 16 bits
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
    */
   modify(fd: FileObject, eventmask: number): void {
     const number = filenoOf(fd);
@@ -127,9 +129,10 @@ export class Poll {
 /**
  * Gives a mask that a C `short` can carry.
  *
- * @throws {RangeError} if it is not an integer of 16 bits
+ * @throws {RangeError} if it is a number, but not an integer of 16 bits
+ * @throws {TypeError} if it is not a number
  */
 export function checkedMask(eventmask: number): number {
   if (Number.isInteger(eventmask) && eventmask >= 0 && eventmask <= 0xffff) return eventmask;
-  throw new RangeError(`Cannot poll for events ${show(eventmask)}: they must be an integer from 0 to 65535`);
+  throw numberError(eventmask, `Cannot poll for events ${show(eventmask)}: they must be an integer from 0 to 65535`);
 }

@@ -49,7 +49,7 @@
 
 import { byteLengthOf, checkBytes, restOf } from "../os/bytes.ts";
 import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "../os/errno.ts";
-import { checkInt, filenoOf, show } from "../os/arguments.ts";
+import { checkInt, filenoOf, numberError, show } from "../os/arguments.ts";
 import { EVENT_WRITE } from "../os/events.ts";
 import { system } from "../os/systems.ts";
 import { resolve } from "./resolve.ts";
@@ -490,10 +490,13 @@ export class Socket implements Disposable {
    * @param option Which one, for example SO_REUSEADDR
    * @param value A number, a switch, or bytes for options of other types
    * @throws {OSError} ENOPROTOOPT if there is no such option, EINVAL if the value is refused
+   * @throws {RangeError} if a number is not an integer of 32 bits
+   * @throws {TypeError} if the value is of another type, or its buffer is detached
    */
   setsockopt(level: number, option: number, value: number | boolean | Uint8Array): void {
-    const bytes = typeof value === "object" ? checkBytes(value) : optionBytes;
-    if (bytes === optionBytes) optionInt[0] = checkInt(Number(value), "value of an option");
+    let bytes: Uint8Array = optionBytes;
+    if (typeof value === "object") bytes = checkBytes(value);
+    else optionInt[0] = checkInt(typeof value === "boolean" ? Number(value) : value, "value of an option");
     check(
       sys.setsockopt(this.#fd, checkInt(level, "level"), checkInt(option, "option"), bytes),
       "setsockopt",
@@ -770,5 +773,5 @@ function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<Array
 
 function checkSize(size: number): number {
   if (Number.isInteger(size) && size >= 0 && size <= 0x7fff_ffff) return size;
-  throw new RangeError(`Cannot take ${show(size)} bytes: the size must be an integer from 0 to 2147483647`);
+  throw numberError(size, `Cannot take ${show(size)} bytes: the size must be an integer from 0 to 2147483647`);
 }

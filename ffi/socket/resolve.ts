@@ -160,6 +160,7 @@ export interface AddressInfo {
  * @param hints What is wanted
  * @throws {OSError} whose code begins with `EAI_`, for example `"EAI_NONAME"`, if nothing is found
  * @throws {RangeError} if `port` is not an integer from 0 to 65535
+ * @throws {TypeError} if `hostname` is not a string or null, or `port` neither a number nor a string
  *
  * @see {@link https://man7.org/linux/man-pages/man3/getaddrinfo.3.html | getaddrinfo(3)}
  *

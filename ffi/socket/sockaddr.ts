@@ -5,7 +5,7 @@
  */
 
 import { lazyResolver } from "../os/call.ts";
-import { show } from "../os/arguments.ts";
+import { numberError, show } from "../os/arguments.ts";
 import { type System, system } from "../os/systems.ts";
 import { AF_INET, AF_INET6, AF_UNIX, familyOf } from "../os/socket_constants.ts";
 
@@ -96,7 +96,8 @@ export function fromCString(bytes: Uint8Array): string {
 export function checkPort(port: number | string): number {
   const number = typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port;
   if (typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= 0xffff) return number;
-  throw new RangeError(`Cannot use port ${show(port)}: it must be an integer from 0 to 65535`);
+  const message = `Cannot use port ${show(port)}: it must be an integer from 0 to 65535`;
+  throw typeof port === "string" ? new RangeError(message) : numberError(port, message);
 }
 
 /** Refuses what is neither kind of address. */
