@@ -18,7 +18,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { errnoCode } from "../ffi/os/errno.ts";
 import { arch, os } from "../ffi/os/systems.ts";
-import { inSteps } from "../ffi/os/posix.ts";
+import * as posix from "../ffi/os/posix.ts";
 import { select } from "../ffi/select/mod.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import {
@@ -73,6 +73,7 @@ import {
   TCP_NODELAY,
   write,
 } from "../ffi/socket/mod.ts";
+import { encodeUnix } from "../ffi/socket/sockaddr.ts";
 import {
   BROKEN_CODES,
   bytes,
@@ -1192,6 +1193,61 @@ describe("Socket", () => {
       assertEquals([...Deno.readDirSync(path)], []);
     });
 
+    for (const [name, call] of ADDRESS_CALLS) {
+      test(`${name} throws for a lone surrogate in a path or a hostname, and names no other file`, () => {
+        using cleanup = new Cleanup();
+        const directory = folder(cleanup);
+        const inet = cleanup.add(new Socket(AF_INET, SOCK_DGRAM));
+        const unix = isWindows ? null : cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
+        for (const lone of ["\ud800", "\udfff", "\udc80", "\ude00\ud83d", "\ud83d\ud83d\ude00"]) {
+          for (const path of [`${directory}/a${lone}b`, `\0${directory}${lone}`]) {
+            if (unix === null) continue;
+            assertThrows(() => call(unix, { path }), RangeError, "lone surrogate");
+            assertThrows(() => createServer({ path }, { family: AF_UNIX }), RangeError, "lone surrogate");
+          }
+          assertThrows(() => call(inet, { hostname: lone, port: 9 }), TypeError, "lone surrogate");
+        }
+        assertEquals([...Deno.readDirSync(directory)], []);
+      });
+    }
+
+    linuxTest("bind() and getsockname() keep every character of a path", () => {
+      using cleanup = new Cleanup();
+      const socket = cleanup.add(new Socket(AF_UNIX));
+      const path = `${folder(cleanup)}/\ufeff\u{1f600} \ufffd\u0080é`;
+      socket.bind({ path });
+      assertEquals(socket.getsockname(), { path });
+    });
+
+    linuxTest(
+      "getsockname() and recvFrom() give the bytes of a path that is not UTF-8 as lone surrogates",
+      () => {
+        using cleanup = new Cleanup();
+        const directory = folder(cleanup);
+        const cases: [ending: number[], shown: string][] = [
+          [[0xff], "\udcff"],
+          [[0x61, 0xc3, 0xa9, 0xc3, 0x62], "aé\udcc3b"], // a character, and the first half of one
+          [[0xe2, 0x82, 0xf0, 0x9f, 0x98, 0x80, 0x80], "\udce2\udc82\u{1f600}\udc80"],
+          [[0xed, 0xa0, 0x80], "\udced\udca0\udc80"], // what encodes a surrogate is not UTF-8
+        ];
+        for (const [index, [ending, shown]] of cases.entries()) {
+          for (const prefix of [`${directory}/${index}`, `\0${directory}/${index}`]) {
+            const sockaddr = encodeUnix(prefix + "?".repeat(ending.length));
+            sockaddr.set(ending, sockaddr.indexOf("?".charCodeAt(0)));
+            const server = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
+            assertEquals(posix.bind(server.fileno(), sockaddr), 0);
+            const address = { path: prefix + shown };
+            assertEquals(server.getsockname(), address);
+            const other = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
+            other.bind({ path: `${prefix} other` });
+            assertEquals(server.sendTo(bytes("x"), other.getsockname()), 1);
+            assertEquals(other.recvFrom(1), [bytes("x"), address]);
+            assertThrows(() => other.sendTo(bytes("x"), address), RangeError, "lone surrogate");
+          }
+        }
+      },
+    );
+
     test("connect(), bind() and sendTo() throw TypeError for a hostname with a zero within, which C would cut off", () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket(AF_INET, SOCK_DGRAM));
@@ -1882,8 +1938,8 @@ describe("getaddrinfo", () => {
     for (const port of [undefined, 80n, true, {}] as never[]) {
       assertThrows(() => getaddrinfo("127.0.0.1", port), TypeError, "from 0 to 65535");
     }
-    for (const name of ["127.0.0.1\0", "local\0host", 5, undefined, {}]) {
-      assertThrows(() => getaddrinfo(name as string, 80), TypeError, "without zeros");
+    for (const name of ["127.0.0.1\0", "local\0host", "\ud800", "local\udc80host", 5, undefined, {}]) {
+      assertThrows(() => getaddrinfo(name as string, 80), TypeError, "without zeros or lone surrogates");
     }
   });
 });
@@ -1983,7 +2039,7 @@ if (libc === null) {
     server.setBlocking(false);
     cleanup.add(new Socket()).connect(server.getsockname());
     waitReadable(server);
-    const makers = inSteps();
+    const makers = posix.inSteps();
     const [pair, ends] = [new Int32Array(2), new Int32Array(2)];
     assertEquals(makers.socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
     assertEquals(makers.pipe(ends), 0);

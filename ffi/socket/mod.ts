@@ -231,7 +231,7 @@ export class Socket implements Disposable {
    *
    * @param address `{ hostname, port }`, where port 0 means any that is free, or `{ path }`
    * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the name cannot be resolved
-   * @throws {RangeError} if the port is not from 0 to 65535, or the path too long
+   * @throws {RangeError} if the port is not from 0 to 65535, or the path too long or not a well-formed string
    * @throws {TypeError} if the address is not of the socket's family
    */
   bind(address: Address): void {
@@ -584,7 +584,7 @@ export interface ServerOptions {
  * @param address `{ hostname, port }`, where port 0 means any that is free, or `{ path }`
  * @param options What is wanted
  * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the name cannot be resolved
- * @throws {RangeError} if the port is not from 0 to 65535, or the path too long
+ * @throws {RangeError} if the port is not from 0 to 65535, or the path too long or not a well-formed string
  * @throws {TypeError} if the address is not of the family
  *
  * @example Usage

@@ -236,9 +236,9 @@ function readMemory(address: bigint, size: number): Uint8Array<ArrayBuffer> {
 }
 
 function checkName(hostname: string): string {
-  // C would take what stands before a zero for the whole name.
-  if (typeof hostname === "string" && !hostname.includes("\0")) return hostname;
-  throw new TypeError(`Cannot resolve ${show(hostname)}: a name must be a string without zeros`);
+  // C would take what stands before a zero for the whole name, and the encoder would write U+FFFD for a lone surrogate.
+  if (typeof hostname === "string" && !hostname.includes("\0") && hostname.isWellFormed()) return hostname;
+  throw new TypeError(`Cannot resolve ${show(hostname)}: a name must be a string without zeros or lone surrogates`);
 }
 
 /**

@@ -19,7 +19,12 @@ export interface InetAddress {
 
 /** The address of a Unix socket, the shape of a `Deno.UnixAddr`. */
 export interface UnixAddress {
-  /** A path; an abstract name, which has no file, if it begins with `"\0"`; `""` for a socket without a name. */
+  /**
+   * A path; an abstract name, which has no file, if it begins with `"\0"`; `""` for a socket without a name.
+   *
+   * A string with a lone surrogate is rejected. The system can return a path that is not UTF-8: each byte that is not part
+   * of a UTF-8 character is then a lone surrogate from U+DC80 to U+DCFF, as with Python's `surrogateescape`.
+   */
   path: string;
 }
 
@@ -79,7 +84,8 @@ const resolver = lazyResolver({
 });
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // which is part of a path as any other character
+const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }); // U+FEFF can be part of a path
 
 /** Bytes of a string for C, with a zero at the end. */
 export function cString(string: string): Uint8Array<ArrayBuffer> {
@@ -88,8 +94,46 @@ export function cString(string: string): Uint8Array<ArrayBuffer> {
 
 /** The string that begins a piece of C's memory. */
 export function fromCString(bytes: Uint8Array): string {
+  return decoder.decode(untilZero(bytes));
+}
+
+function untilZero(bytes: Uint8Array): Uint8Array {
   const end = bytes.indexOf(0);
-  return decoder.decode(end === -1 ? bytes : bytes.subarray(0, end));
+  return end === -1 ? bytes : bytes.subarray(0, end);
+}
+
+/**
+ * Returns the string of a path, which on Unix can be any bytes.
+ *
+ * A byte that is not part of a UTF-8 character becomes a lone surrogate from U+DC80 to U+DCFF, as with Python's
+ * `surrogateescape`. U+FFFD in its place would make the string the path of another file.
+ */
+function decodePath(bytes: Uint8Array): string {
+  const whole = decodeStrictly(bytes);
+  if (whole !== null) return whole;
+  let path = "";
+  for (let at = 0; at < bytes.length;) {
+    const [length, character] = characterAt(bytes, at);
+    path += character;
+    at += length;
+  }
+  return path;
+}
+
+function characterAt(bytes: Uint8Array, at: number): [length: number, character: string] {
+  for (let length = 1; length <= 4; length++) {
+    const character = decodeStrictly(bytes.subarray(at, at + length));
+    if (character !== null) return [length, character];
+  }
+  return [1, String.fromCharCode(0xdc00 + bytes[at]!)];
+}
+
+function decodeStrictly(bytes: Uint8Array): string | null {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch {
+    return null; // not UTF-8
+  }
 }
 
 /** Refuses a port that C would read as another; a string of digits, as a command line gives it, is a number. */
@@ -110,6 +154,9 @@ export function checkAddress(address: Address): Address {
       if (address.hostname.includes("\0")) {
         throw new TypeError(`Cannot use ${JSON.stringify(address.hostname)} as a name: it has a zero within`);
       }
+      if (!address.hostname.isWellFormed()) {
+        throw new TypeError(`Cannot use ${JSON.stringify(address.hostname)} as a name: it has a lone surrogate`);
+      }
       return address;
     }
   }
@@ -129,6 +176,10 @@ export function showAddress(address: Address): string {
 
 /** The bytes of a Unix address. */
 export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
+  if (!path.isWellFormed()) {
+    // The encoder would write U+FFFD, and so name another file.
+    throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has a lone surrogate`);
+  }
   // An abstract name is as long as the struct says; a path ends with a zero.
   const isAbstract = path.startsWith("\0");
   const bytes = encoder.encode(path === "" || isAbstract ? path : path + "\0");
@@ -175,5 +226,6 @@ export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number)
     return { hostname: fromCString(text) + (scope === 0 ? "" : `%${scope}`), port: view.getUint16(SOCKADDR.port) };
   }
   const path = sockaddr.subarray(SOCKADDR_UN.sun_path, view.byteLength);
-  return { path: path[0] === 0 && system.sockaddr.hasAbstractNames ? decoder.decode(path) : fromCString(path) };
+  const hasName = path[0] === 0 && system.sockaddr.hasAbstractNames;
+  return { path: decodePath(hasName ? path : untilZero(path)) };
 }
