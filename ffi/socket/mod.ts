@@ -153,6 +153,9 @@ const scratch = new Uint8Array(64 * 1024);
  *
  * Its `try` methods give null where a non-blocking socket would block, the others throw an OSError `EAGAIN` there.
  *
+ * Close every socket, with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket that
+ * is garbage-collected, and warns. Here its descriptor stays open until the process ends, without a warning.
+ *
  * @see {@link https://docs.python.org/3/library/socket.html#socket-objects | Python's socket objects}
  *
  * @example Usage
@@ -169,6 +172,7 @@ const scratch = new Uint8Array(64 * 1024);
  * ```
  */
 export class Socket implements Disposable {
+  // No FinalizationRegistry reports a dropped socket: to register one takes 0.2 µs, a tenth of new Socket() and close().
   #fd: number;
   readonly #family: number;
   readonly #type: number;
