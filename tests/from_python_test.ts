@@ -12,8 +12,12 @@ import { skip, test } from "./util.ts";
 
 const MODULES: readonly [file: string, module: string, names: string][] = [
   ["mod.ts", "selectors", "[n for n in dir(m) if n[0] in 'DESPKB'] + dir(m.BaseSelector)"],
-  ["ffi/mod.ts", "select", "dir(m) + dir(m.poll()) + dir(m.epoll)"],
-  ["ffi/socket.ts", "socket", "dir(m.socket) + ['create_server', 'create_connection', 'socketpair', 'getaddrinfo']"],
+  ["ffi/select/mod.ts", "select", "dir(m) + dir(m.poll()) + dir(m.epoll)"],
+  [
+    "ffi/socket/mod.ts",
+    "socket",
+    "dir(m.socket) + ['create_server', 'create_connection', 'socketpair', 'getaddrinfo']",
+  ],
 ];
 
 /** Families of constants, of which the tables name one. */

@@ -86,7 +86,7 @@ export class Program implements AsyncDisposable {
   async #line(pattern: RegExp): Promise<string[]> {
     for (;;) {
       for (let end; (end = this.#rest.indexOf("\n")) !== -1;) {
-        const line = this.#rest.slice(0, end);
+        const line = this.#rest.slice(0, end).replace(/\r$/, ""); // CPython ends lines as the system does
         this.#rest = this.#rest.slice(end + 1);
         const match = pattern.exec(line);
         if (match !== null) return match.slice(1);
@@ -109,11 +109,12 @@ export class Program implements AsyncDisposable {
   }
 }
 
-/** Runs a program to its end. */
+/** Runs a program to its end, and gives what it has printed, with `\n` at the end of each line. */
 export async function run(command: string, ...args: string[]): Promise<{ code: number; out: string; error: string }> {
   const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null", env: { NO_COLOR: "1" } })
     .output();
-  return { code, out: text(stdout), error: text(stderr) };
+  const [out, error] = [stdout, stderr].map((bytes) => text(bytes).replaceAll("\r\n", "\n"));
+  return { code, out: out!, error: error! };
 }
 
 /** Tells whether a program is there that ends well when it is called so. */
@@ -150,6 +151,9 @@ export async function interrupt(program: Program): Promise<void> {
   await program.line(/^Server shutting down$/);
   assertEquals(await program.ended(), { code: 0, signal: null });
 }
+
+/** Why the memory and the descriptors of another process are looked at on Linux alone. */
+export const NO_PROC = "there is no /proc to read another process's memory and descriptors from";
 
 /** Memory of a process that is its own, in bytes. */
 export function memoryOf(pid: number): number {

@@ -7,10 +7,11 @@
  * @module
  */
 
-import { libc } from "./util.ts";
+import { os } from "../ffi/os/platform.ts";
+import { LIBC, libc } from "./util.ts";
 
-/** A signal that does nothing where it has no listener; with one, it interrupts. Its number is Linux's. */
-const SIGURG = 23;
+/** A signal that does nothing without a listener, and interrupts calls with one: on macOS and the BSDs, and on Linux. */
+const SIGURG = os === "darwin" || os === "freebsd" || os === "netbsd" ? 16 : 23;
 
 /** Parts of the memory that is shared with the Worker. */
 const RUN = 0;
@@ -24,7 +25,7 @@ if (libc !== null) {
   Deno.addSignalListener("SIGURG", () => {});
   const worker = new Worker(import.meta.resolve("./signals_worker.ts"), { type: "module" });
   const started = new Promise((resolve) => worker.onmessage = resolve);
-  worker.postMessage({ state, pid: libc.getpid(), tid: libc.gettid(), signal: SIGURG });
+  worker.postMessage({ state, library: LIBC, thread: libc.pthread_self(), signal: SIGURG });
   await started;
 }
 

@@ -17,8 +17,14 @@ import { AF_INET, close, pipe, Socket, socketpair } from "../ffi/socket/mod.ts";
 import { PAIR_FAMILY } from "../ffi/os/sys.ts";
 import { lendWaker } from "../ffi/os/waker.ts";
 
-/** Whether descriptors are sockets only, and what a Unix has beside them is not there. */
+/** True on Windows, where every descriptor is a socket and there is no C library of Unix. */
 export const isWindows: boolean = os === "windows";
+
+const isLinux = os === "linux" || os === "android";
+const isDarwin = os === "darwin";
+
+/** File name of the C library, with the whole of `--allow-ffi`. */
+export const LIBC: string = isDarwin ? "libSystem.B.dylib" : "libc.so.6";
 
 /** Directory in which the kernel lists this process's descriptors; none where there is no such list. */
 const DESCRIPTORS = os === "linux" ? "/proc/self/fd" : null;
@@ -79,10 +85,25 @@ export function skip(name: string, reason: string): void {
 /** Names of tests, and why they cannot run. */
 type Reasons = Readonly<Record<string, string>>;
 
-/** Gives a `test` for a file in which some tests cannot run on Windows, or under an emulator of another processor. */
-export function testUnless({ windows = {}, emulated = {} }: { windows?: Reasons; emulated?: Reasons }): typeof test {
+/** Gives a `test` for a file in which some tests cannot run everywhere. */
+export function testUnless({ notLinux = {}, darwin = {}, windows = {}, emulated = {} }: {
+  /** Tests of what Linux alone has, such as `/proc`. */
+  notLinux?: Reasons;
+  /** Tests that cannot run on macOS. */
+  darwin?: Reasons;
+  /** Tests that cannot run on Windows. */
+  windows?: Reasons;
+  /** Tests that cannot run under an emulator of another processor. */
+  emulated?: Reasons;
+}): typeof test {
+  const reasons: Reasons = {
+    ...(isLinux ? {} : notLinux),
+    ...(isDarwin ? darwin : {}),
+    ...(isWindows ? windows : {}),
+    ...(isEmulated ? emulated : {}),
+  };
   return (name, body) => {
-    const reason = isWindows ? windows[name] : isEmulated ? emulated[name] : undefined;
+    const reason = reasons[name];
     if (reason === undefined) test(name, body);
     else skip(name, reason);
   };
@@ -247,21 +268,20 @@ export function elapsedMs(body: () => unknown): number {
 }
 
 /** C functions for what the library has no need of: duplicates, special files, signals. */
-export const libc = isWindows ? null : Deno.dlopen(
-  os === "darwin" ? "libSystem.B.dylib" : "libc.so.6",
-  {
-    dup: { parameters: ["i32"], result: "i32" },
-    dup2: { parameters: ["i32", "i32"], result: "i32" },
-    fcntl: { parameters: ["i32", "i32"], result: "i32" },
-    epoll_pwait2: { parameters: ["i32", "buffer", "i32", "buffer", "pointer"], result: "i32", optional: true },
-    getpid: { parameters: [], result: "i32" },
-    gettid: { parameters: [], result: "i32" },
-    getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
-    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
-    mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
-    open: { parameters: ["buffer", "i32"], result: "i32" },
-  },
-).symbols;
+export const libc = isWindows ? null : Deno.dlopen(LIBC, {
+  dup: { parameters: ["i32"], result: "i32" },
+  dup2: { parameters: ["i32", "i32"], result: "i32" },
+  fcntl: { parameters: ["i32", "i32"], result: "i32" },
+  epoll_pwait2: { parameters: ["i32", "buffer", "i32", "buffer", "pointer"], result: "i32", optional: true },
+  getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  pthread_self: { parameters: [], result: "usize" },
+}).symbols;
+
+/** True if `ppoll()` waits for less than a millisecond; macOS has `poll()` alone. */
+export const hasPpoll: boolean = isLinux;
 
 /** Codes that a connect() which cannot be made gives: at once, or later through SO_ERROR. */
 export const REFUSED_CODES: readonly string[] = ["EINPROGRESS", "ECONNREFUSED"];
@@ -286,13 +306,18 @@ export const RESET_ON_CLOSE: Uint8Array<ArrayBuffer> = new Uint8Array(
   (isWindows ? new Int16Array([1, 0]) : new Int32Array([1, 0])).buffer,
 );
 
+/** Resource of getrlimit(): the number of descriptors. Linux has a number of its own, macOS and the BSDs share one. */
+const RLIMIT_NOFILE = isLinux ? 7 : 8;
+
+/** OPEN_MAX of macOS, above which poll() fails with EINVAL, whatever the limit of the process is. */
+const OPEN_MAX = 10_240;
+
 /** How many descriptors this process may have open; of Windows, which has no bound, how many a test has time for. */
 export function descriptorLimit(): number {
   if (isWindows) return 1_256;
-  const RLIMIT_NOFILE = 7;
   const limits = new BigUint64Array(2);
   assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
-  return Number(limits[0]);
+  return isDarwin ? Math.min(Number(limits[0]), OPEN_MAX) : Number(limits[0]);
 }
 
 /** Whether the kernel has epoll_pwait2; it says EBADF of a descriptor that is none, and not ENOSYS. */
