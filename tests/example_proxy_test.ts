@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { os } from "../ffi/os/systems.ts";
 import { createServer, type InetAddress, OSError, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import {
   describeProgram,
@@ -13,19 +14,20 @@ import {
   interrupt,
   memoryOf,
   NO_CTRL_C,
+  NO_PROC,
   OF_WAITING,
   Program,
   until,
 } from "./program.ts";
 import { bytes, RESET_ON_CLOSE, testUnless, text } from "./util.ts";
 
-const NO_PROC = "there is no /proc to read another process's memory and descriptors from";
-
 const test = testUnless({
-  windows: {
+  notLinux: {
     "tcp_proxy passes bytes both ways at once, unchanged, and keeps few of them": NO_PROC,
     "tcp_proxy does not read a target whose client does not read": NO_PROC,
     "tcp_proxy serves five hundred clients, and leaves nothing behind": NO_PROC,
+  },
+  windows: {
     "tcp_proxy shuts down at Ctrl-C, and resets both sides of its connections": NO_CTRL_C,
   },
 });
@@ -163,10 +165,10 @@ describeProgram("tcp_proxy", () => {
     none.close();
     for (let round = 0; round < 3; round++) {
       await assertRejects(async () => {
-        // The reset can come before Deno has looked at the new connection.
+        // The reset can come before Deno has looked at the new connection, which on macOS is an error of another class.
         using client = await Deno.connect({ hostname: "127.0.0.1", port: proxy.port });
         await client.read(new Uint8Array(1));
-      }, Deno.errors.ConnectionReset);
+      }, os === "darwin" ? Error : Deno.errors.ConnectionReset);
       await proxy.line(/^connect: .*ECONNREFUSED/);
     }
     using target = listen(none.addr.port);

@@ -62,10 +62,23 @@ const errnos = Array.from({ length: 4096 }, (_, errno): [string, number] => [err
 /** Codes of getaddrinfo(), each with a question that is answered by it, whatever network there is. */
 const EAI_QUESTIONS: [code: string, ask: () => unknown][] = [
   ["EAI_NONAME", () => getaddrinfo("not.numeric", 80, { flags: constants.AI_NUMERICHOST })],
-  ["EAI_BADFLAGS", () => getaddrinfo("127.0.0.1", 80, { flags: 0x4000_0000 })],
   ["EAI_FAMILY", () => getaddrinfo("127.0.0.1", 80, { family: 12345 })],
-  ["EAI_SOCKTYPE", () => getaddrinfo("127.0.0.1", 80, { type: 12345 })],
 ];
+// macOS checks no flags, and answers EAI_BADHINTS, which is its own, to an unknown type.
+if (os !== "darwin") {
+  EAI_QUESTIONS.push(
+    ["EAI_BADFLAGS", () => getaddrinfo("127.0.0.1", 80, { flags: 0x4000_0000 })],
+    ["EAI_SOCKTYPE", () => getaddrinfo("127.0.0.1", 80, { type: 12345 })],
+  );
+}
+
+/** Constants whose name in C differs from the name here. */
+const C_NAMES: Readonly<Record<string, string>> = os === "darwin"
+  ? { SO_LINGER: "SO_LINGER_SEC", TCP_KEEPIDLE: "TCP_KEEPALIVE" }
+  : {};
+
+/** Values of constants that a system does not define: no bit, and an option that no system has. */
+const UNDEFINED = [0, 0x7fff_ffff];
 
 /** Structs, with those of their fields that are used. */
 const STRUCTS: Record<string, string[]> = {
@@ -89,7 +102,13 @@ const FD_SET_MEMBERS = [0, 1, 7, 8, 31, 32, 33, 63, 64, 95, 511, 1023];
 function program(): string {
   const lines: string[] = [];
   const put = (name: string, value: string) => lines.push(`printf("%s=%lld\\n", "${name}", (long long)(${value}));`);
-  for (const [name] of [...socketConstants, ...pollConstants, ...shutConstants, ...errnos]) put(name, name);
+  const putMacro = (name: string) => {
+    const macro = C_NAMES[name] ?? name;
+    lines.push(`#ifdef ${macro}`);
+    put(name, macro);
+    lines.push("#endif");
+  };
+  for (const [name] of [...socketConstants, ...pollConstants, ...shutConstants, ...errnos]) putMacro(name);
   for (const [name] of hasEpoll ? epollConstants : []) put(name, name);
   for (const [name] of EAI_QUESTIONS) put(name, name);
   for (const name of ["EAI_SYSTEM", "NI_MAXHOST", "FD_SETSIZE", "F_GETFL", "EWOULDBLOCK"]) put(name, name);
@@ -99,6 +118,9 @@ function program(): string {
     put(`sizeof(${struct})`, `sizeof(struct ${struct})`);
     for (const field of fields) put(`${struct}.${field}`, `offsetof(struct ${struct}, ${field})`);
   }
+  /** Initializes the length with which addresses of the BSDs begin. */
+  const length = (field: string, value: string) => constants.hasLength(os) ? `.${field} = ${value}, ` : "";
+  const unixLength = 'offsetof(struct sockaddr_un, sun_path) + sizeof "/a/path"';
   for (const fd of FD_SET_MEMBERS) lines.push(`FD_ZERO(&set); FD_SET(${fd}, &set); dump("fd_set ${fd}", &set, 128);`);
   return `
     #define _GNU_SOURCE
@@ -135,19 +157,21 @@ function program(): string {
       struct pollfd pollfd = { .fd = 0x01020304, .events = 0x0506, .revents = 0x0708 };
       dump("pollfd", &pollfd, sizeof pollfd);
 
-      struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(8080) };
+      struct sockaddr_in in = { ${length("sin_len", "sizeof in")}.sin_family = AF_INET, .sin_port = htons(8080) };
       inet_pton(AF_INET, "192.0.2.1", &in.sin_addr);
       dump("192.0.2.1:8080", &in, sizeof in);
 
-      struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(8080) };
+      struct sockaddr_in6 in6 = { ${
+    length("sin6_len", "sizeof in6")
+  }.sin6_family = AF_INET6, .sin6_port = htons(8080) };
       inet_pton(AF_INET6, "2001:db8::1", &in6.sin6_addr);
       dump("[2001:db8::1]:8080", &in6, sizeof in6);
       in6.sin6_scope_id = 258;
       in6.sin6_flowinfo = 0xffffffff;
       dump("[2001:db8::1%258]:8080", &in6, sizeof in6);
 
-      struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/a/path" };
-      dump("/a/path", &un, offsetof(struct sockaddr_un, sun_path) + sizeof "/a/path");
+      struct sockaddr_un un = { ${length("sun_len", unixLength)}.sun_family = AF_UNIX, .sun_path = "/a/path" };
+      dump("/a/path", &un, ${unixLength});
       return 0;
     }
   `;
@@ -161,7 +185,9 @@ function askCompiler(): Map<string, string> | null {
     const [source, binary] = [join(directory, "layout.c"), join(directory, "layout")];
     Deno.writeTextFileSync(source, program());
     const machine = new Deno.Command("cc", { args: ["-dumpmachine"] }).outputSync();
-    if (!new TextDecoder().decode(machine.stdout).startsWith(arch)) return null; // the compiler is for another processor
+    // Apple calls the processor arm64 that others call aarch64.
+    const target = new TextDecoder().decode(machine.stdout).replace(/^arm64/, "aarch64");
+    if (!target.startsWith(arch)) return null; // the compiler is for another processor
     const compiled = new Deno.Command("cc", { args: ["-o", binary, source] }).outputSync();
     assert(compiled.success, new TextDecoder().decode(compiled.stderr));
     const { stdout } = new Deno.Command(binary).outputSync();
@@ -405,7 +431,11 @@ describe("constants", () => {
   ) {
     test(title, () => {
       assertGreaterOrEqual(numbers.length, least);
-      assertEquals(Object.fromEntries(numbers), Object.fromEntries(numbers.map(([name]) => [name, c(name)])));
+      const defined = numbers.filter(([name]) => answers!.has(name));
+      assertEquals(Object.fromEntries(defined), Object.fromEntries(defined.map(([name]) => [name, c(name)])));
+      const others = numbers.filter(([name]) => !answers!.has(name));
+      if (os === "linux") assertEquals(others, []);
+      for (const [name, value] of others) assert(UNDEFINED.includes(value), `${os} has no ${name}, which is ${value}`);
     });
   }
 
@@ -432,7 +462,7 @@ describe("constants", () => {
       const error = assertThrows(ask, OSError);
       assertEquals([error.code, error.errno], [code, c(code)]);
     }
-    assertEquals([c("EAI_SYSTEM"), c("NI_MAXHOST")], [-11, 1025]);
+    assertEquals([c("EAI_SYSTEM"), c("NI_MAXHOST")], [os === "linux" ? -11 : 11, 1025]);
   });
 
   test("setBlocking() sets the flag that C calls O_NONBLOCK", () => {

@@ -22,6 +22,7 @@ import { type FileObject, OSError, select, type Timeout } from "../ffi/select/mo
 import { SelectSet } from "../ffi/os/select.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE } from "../ffi/os/select_set.ts";
 import { BitSelectSet } from "../ffi/os/select_unix.ts";
+import { os } from "../ffi/os/systems.ts";
 import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
@@ -272,7 +273,9 @@ describe("select()", () => {
   test("select() reports a regular file as readable and writable", () => {
     const fd = openSync(import.meta.filename!, "r");
     try {
-      assertEquals(select([fd], [fd], [fd], SOON), [[fd], [fd], []]);
+      // macOS reports a file as exceptional, too.
+      const exceptional = os === "darwin" ? [] : [fd];
+      assertEquals(select([fd], [fd], exceptional, SOON), [[fd], [fd], []]);
     } finally {
       closeSync(fd);
     }

@@ -95,8 +95,15 @@ const NO_FLAG = "Winsock has no such flag";
 const NO_PIPE = "Windows has no pipes that can be waited for";
 
 const OPTIONS = "the emulator does not know this option, or not at this size";
+const NO_EFFECT_ON_PEER = "shutdown(SHUT_RD) on macOS lets the peer of a Unix socket go on sending";
 
 const test = testUnless({
+  darwin: {
+    "recv() loses what a datagram has more, and MSG_TRUNC gives its true length": "recv() of macOS ignores MSG_TRUNC",
+    "MSG_DONTWAIT does not block a send(), this once": "send() of macOS ignores MSG_DONTWAIT",
+    "shutdown(SHUT_RD) ends what the socket itself receives": NO_EFFECT_ON_PEER,
+    "shutdown(SHUT_RDWR) ends both directions": NO_EFFECT_ON_PEER,
+  },
   windows: {
     "accept() gives a connection over a Unix path, and the file stays until it is removed": NO_UNIX,
     "accept() gives the path of a peer that is bound": NO_UNIX,
@@ -107,6 +114,7 @@ const test = testUnless({
     "send() throws EDESTADDRREQ on a datagram socket without a peer": OWN_ERRORS,
     "MSG_OOB sends and receives urgent data": "the second half of it waits for ever under Wine",
     "MSG_DONTWAIT does not block, this once": NO_FLAG,
+    "MSG_DONTWAIT does not block a send(), this once": NO_FLAG,
     "fromFd() knows a Unix stream from its descriptor": NO_UNIX,
     "fromFd() knows a Unix datagram socket from its descriptor": NO_UNIX,
     "send() and recvInto() keep sizes apart that have a slot of the cache in common": NO_UNIX,
@@ -711,6 +719,9 @@ describe("Socket", () => {
     test("recv() takes more than 64 KiB at once", () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
+      // A Unix socket of macOS takes 8 KiB, and sendAll() would wait for the rest of them to be read.
+      here.setsockopt(SOL_SOCKET, SO_SNDBUF, 200_000);
+      there.setsockopt(SOL_SOCKET, SO_RCVBUF, 200_000);
       const sent = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251);
       here.sendAll(sent);
       const first = there.recv(99_999, MSG_WAITALL);
@@ -760,6 +771,9 @@ describe("Socket", () => {
     test("send() and recvInto() keep sizes apart that have a slot of the cache in common", () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair(AF_UNIX, SOCK_DGRAM);
+      // macOS takes 2 KiB and keeps 4.
+      here.setsockopt(SOL_SOCKET, SO_SNDBUF, 20_000);
+      there.setsockopt(SOL_SOCKET, SO_RCVBUF, 20_000);
       const buffer = new Uint8Array(10_000);
       for (const size of [1, 1025, 1, 2049, 0, 1024, 0, 1025, 8193, 1]) {
         assertEquals(here.send(new Uint8Array(size)), size);
@@ -799,6 +813,11 @@ describe("Socket", () => {
       assertCode(() => there.recv(1, MSG_DONTWAIT), "EAGAIN", "recv");
       assertCode(() => there.recvFrom(1, MSG_DONTWAIT), "EAGAIN", "recvfrom");
       assert(there.getBlocking());
+    });
+
+    test("MSG_DONTWAIT does not block a send(), this once", () => {
+      using cleanup = new Cleanup();
+      const [here] = cleanup.pair();
       const much = new Uint8Array(1 << 20);
       while (here.trySend(much, MSG_DONTWAIT) !== null);
       assertCode(() => here.send(much, MSG_DONTWAIT), "EAGAIN", "send");
@@ -1297,8 +1316,9 @@ describe("Socket", () => {
 
     test("new Socket() throws what the system says of a kind that it does not have", () => {
       assertCode(() => new Socket(200), "EAFNOSUPPORT", "socket");
-      assertCode(() => new Socket(AF_INET, SOCK_STREAM, IPPROTO_UDP), "EPROTONOSUPPORT", "socket");
-      assertCode(() => new Socket(AF_INET, SOCK_DGRAM, IPPROTO_TCP), "EPROTONOSUPPORT", "socket");
+      const mismatch = os === "darwin" ? "EPROTOTYPE" : "EPROTONOSUPPORT";
+      assertCode(() => new Socket(AF_INET, SOCK_STREAM, IPPROTO_UDP), mismatch, "socket");
+      assertCode(() => new Socket(AF_INET, SOCK_DGRAM, IPPROTO_TCP), mismatch, "socket");
     });
   });
 
@@ -1452,9 +1472,12 @@ describe("Socket", () => {
       runs(`fromFd() knows ${name} from its descriptor`, () => {
         const fd = new Socket(family, type).detach();
         using socket = Socket.fromFd(fd);
-        assertEquals([socket.fileno(), socket.family, socket.type, socket.protocol], [fd, family, type, protocol]);
+        // macOS has no SO_PROTOCOL.
+        const known = os === "darwin" ? 0 : protocol;
+        assertEquals([socket.fileno(), socket.family, socket.type, socket.protocol], [fd, family, type, known]);
         assertEquals(socket.getsockopt(SOL_SOCKET, SO_TYPE), type);
-        if (!isWindows) assertEquals(socket.getsockopt(SOL_SOCKET, SO_PROTOCOL), protocol);
+        if (isWindows || os === "darwin") return;
+        assertEquals(socket.getsockopt(SOL_SOCKET, SO_PROTOCOL), protocol);
       });
     }
 
@@ -1620,7 +1643,8 @@ describe("Socket", () => {
         using cleanup = new Cleanup();
         const { address, name, scopeid } = linkLocal;
         const socket = cleanup.add(new Socket(AF_INET6, SOCK_DGRAM));
-        assertCode(() => socket.bind({ hostname: address, port: 0 }), "EINVAL", "bind");
+        const refused = os === "darwin" ? "EADDRNOTAVAIL" : "EINVAL";
+        assertCode(() => socket.bind({ hostname: address, port: 0 }), refused, "bind");
         socket.bind({ hostname: `${address}%${name}`, port: 0 });
         const bound = socket.getsockname();
         assertEquals(bound, { hostname: `${address}%${scopeid}`, port: portOf(socket) });
@@ -1636,13 +1660,15 @@ describe("Socket", () => {
     test("setsockopt() takes numbers and switches, getsockopt() gives numbers", () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket());
-      for (const [value, expected] of [[true, 1], [false, 0], [1, 1], [0, 0]] as const) {
+      // The BSDs give the bit of the option for a switch that is on, the others 1.
+      const isOn = (level: number, option: number) => socket.getsockopt(level, option) !== 0;
+      for (const [value, expected] of [[true, true], [false, false], [1, true], [0, false]] as const) {
         socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, value);
-        assertEquals(socket.getsockopt(SOL_SOCKET, SO_REUSEADDR), expected);
+        assertEquals(isOn(SOL_SOCKET, SO_REUSEADDR), expected);
         socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, value);
-        assertEquals(socket.getsockopt(SOL_SOCKET, SO_KEEPALIVE), expected);
+        assertEquals(isOn(SOL_SOCKET, SO_KEEPALIVE), expected);
         socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, value);
-        assertEquals(socket.getsockopt(IPPROTO_TCP, TCP_NODELAY), expected);
+        assertEquals(isOn(IPPROTO_TCP, TCP_NODELAY), expected);
       }
       socket.setsockopt(IPPROTO_IP, IP_TTL, 33);
       assertEquals(socket.getsockopt(IPPROTO_IP, IP_TTL), 33);
@@ -1651,10 +1677,10 @@ describe("Socket", () => {
         assertGreaterOrEqual(socket.getsockopt(SOL_SOCKET, option), 20_000);
         assertLess(socket.getsockopt(SOL_SOCKET, option), 80_001);
       }
-      assertEquals(socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN), 0);
+      assertEquals(isOn(SOL_SOCKET, SO_ACCEPTCONN), false);
       socket.bind({ hostname: "127.0.0.1", port: 0 });
       socket.listen();
-      assertEquals(socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN), 1);
+      assertEquals(isOn(SOL_SOCKET, SO_ACCEPTCONN), true);
     });
 
     test("setsockopt() and getsockopt() take and give bytes", () => {
@@ -1704,7 +1730,7 @@ describe("Socket", () => {
     test("setsockopt() throws EINVAL for a value that is refused, RangeError or TypeError for what is none", () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket());
-      assertCode(() => socket.setsockopt(IPPROTO_IP, IP_TTL, 0), "EINVAL", "setsockopt");
+      if (os !== "darwin") assertCode(() => socket.setsockopt(IPPROTO_IP, IP_TTL, 0), "EINVAL", "setsockopt");
       assertCode(() => socket.setsockopt(IPPROTO_IP, IP_TTL, 256), "EINVAL", "setsockopt");
       for (const value of [2 ** 31, NaN, 1.5, -(2 ** 31) - 1]) {
         assertThrows(() => socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, value), RangeError, "value of an option");
@@ -1916,7 +1942,9 @@ describe("getaddrinfo", () => {
   });
 
   test("getaddrinfo() gives the canonical name if AI_CANONNAME asks for it", () => {
-    assertEquals(getaddrinfo("127.0.0.1", 80, { flags: AI_CANONNAME })[0]?.canonname, "127.0.0.1");
+    if (os !== "darwin") { // which has no canonical name for an address in numbers
+      assertEquals(getaddrinfo("127.0.0.1", 80, { flags: AI_CANONNAME })[0]?.canonname, "127.0.0.1");
+    }
     assertStringIncludes(getaddrinfo("localhost", 80, { family: AF_INET, flags: AI_CANONNAME })[0]!.canonname, "local");
     assertEquals(getaddrinfo("localhost", 80, { family: AF_INET })[0]!.canonname, "");
   });
@@ -1926,7 +1954,7 @@ describe("getaddrinfo", () => {
     assertEquals(error.message, "getaddrinfo localhost: Name or service not known (EAI_NONAME)");
     assertEquals([error.code, error.syscall, error.name], ["EAI_NONAME", "getaddrinfo", "OSError"]);
     assertCode(() => getaddrinfo("127.0.0.1", 80, { family: 12345 }), "EAI_FAMILY");
-    assertCode(() => getaddrinfo("127.0.0.1", 80, { flags: -1 }), "EAI_BADFLAGS");
+    if (os !== "darwin") assertCode(() => getaddrinfo("127.0.0.1", 80, { flags: -1 }), "EAI_BADFLAGS");
     // Longer than a name can be, so that no server is asked.
     assertMatch(assertThrows(() => getaddrinfo("a".repeat(300), 80), OSError).code, /^EAI_/);
   });
