@@ -83,8 +83,8 @@ describe("asynchronous waits", () => {
       assertEquals([seen.answer, seen.file, seen.ready], ["hello", true, count]);
       // 150 and less than 50, on a machine that has nothing else to do.
       assertGreaterOrEqual(seen.ticksMs, 150);
-      assertLess(seen.ticksMs, 10_000);
-      assertLess(seen.signalMs, 5_000);
+      assertLess(seen.ticksMs, 30_000);
+      assertLess(seen.signalMs, 30_000);
       if (os === "linux" && !isEmulated) assertEquals(seen.blocked, 1);
     });
   }
@@ -125,7 +125,7 @@ describe("asynchronous waits", () => {
       globalThis.addEventListener("unload", () => console.log(JSON.stringify(performance.now() - start)));
     `) as number;
     assertGreaterOrEqual(seen, 49);
-    assertLess(seen, 5_000);
+    assertLess(seen, 30_000);
   });
 
   const title = "waits go on when there is no descriptor left, if one was begun before";

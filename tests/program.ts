@@ -169,7 +169,7 @@ export function descriptorsOf(pid: number): number {
 /** Waits until something holds, in a test that cannot be told when. */
 export async function until(condition: () => boolean): Promise<void> {
   for (let tries = 0; !condition(); tries++) {
-    assertLess(tries, 500, `Still not so: ${condition}`);
+    assertLess(tries, 1500, `Still not so: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

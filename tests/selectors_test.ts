@@ -1,12 +1,14 @@
+import { assert } from "@std/assert";
+import { describe } from "@std/testing/bdd";
 import { DefaultSelector, EpollSelector, PollSelector, SelectSelector } from "../mod.ts";
 import { type Os, os } from "../ffi/os/systems.ts";
 import { asyncContract } from "./async_contract.ts";
 import { asynchronously, type Contract, selectorContract } from "./selector_contract.ts";
-import { hasEpollPwait2, isEmulated, isWindows, skip } from "./util.ts";
+import { hasEpollPwait2, hasPpoll, isEmulated, isWindows, skip, test } from "./util.ts";
 
-const coarse = hasEpollPwait2()
-  ? {}
-  : { "select() waits for a tenth of a millisecond, and not for a whole one": "this kernel has no epoll_pwait2" };
+const SHORT_WAIT = "select() waits for a tenth of a millisecond, and not for a whole one";
+const coarseEpoll = hasEpollPwait2() ? {} : { [SHORT_WAIT]: "this kernel has no epoll_pwait2" };
+const coarsePoll = hasPpoll ? {} : { [SHORT_WAIT]: "this system has no ppoll()" };
 
 const narrow = !isEmulated ? {} : {
   "register() takes a descriptor above 1,024": "the emulator ends the process at such a descriptor in select()",
@@ -23,14 +25,13 @@ const unixOnly = {
   "modify() of a descriptor that was seen closed is refused, even if its number is used again": NO_DUP,
   "stale descriptions starve nobody": NO_DUP,
   "select() goes on waiting when signals interrupt it, for the time that is left": "Windows has no such signals",
-  "select() waits for a tenth of a millisecond, and not for a whole one": "the clocks of Windows are coarser",
+  [SHORT_WAIT]: "the clocks of Windows are coarser",
 };
 
 const contracts: readonly [contract: Contract, systems: readonly Os[] | "all but Windows" | "all"][] = [
-  [{ name: "EpollSelector", create: () => new EpollSelector(), skips: coarse }, ["linux", "android"]],
-  [{ name: "PollSelector", create: () => new PollSelector() }, "all but Windows"],
+  [{ name: "EpollSelector", create: () => new EpollSelector(), skips: coarseEpoll }, ["linux", "android"]],
+  [{ name: "PollSelector", create: () => new PollSelector(), skips: coarsePoll }, "all but Windows"],
   [{ name: "SelectSelector", create: () => new SelectSelector(), skips: isWindows ? unixOnly : narrow }, "all"],
-  [{ name: "DefaultSelector", create: () => new DefaultSelector(), skips: isWindows ? unixOnly : coarse }, "all"],
 ];
 
 for (const [contract, systems] of contracts) {
@@ -42,3 +43,10 @@ for (const [contract, systems] of contracts) {
     skip(`the contract of ${contract.name}`, `${os} has no such call`);
   }
 }
+
+describe("DefaultSelector", () => {
+  test("DefaultSelector is a class whose contract is tested here, or in libkqueue_test.ts", () => {
+    const tested = [...contracts.map(([{ name }]) => name), "KqueueSelector"];
+    assert(tested.includes(DefaultSelector.name), DefaultSelector.name);
+  });
+});

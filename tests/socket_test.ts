@@ -808,7 +808,7 @@ describe("Socket", () => {
 
     test("MSG_DONTWAIT does not block, this once", () => {
       using cleanup = new Cleanup();
-      const [here, there] = cleanup.pair();
+      const [, there] = cleanup.pair();
       assertEquals(there.tryRecvInto(new Uint8Array(1), MSG_DONTWAIT), null);
       assertCode(() => there.recv(1, MSG_DONTWAIT), "EAGAIN", "recv");
       assertCode(() => there.recvFrom(1, MSG_DONTWAIT), "EAGAIN", "recvfrom");
