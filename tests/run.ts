@@ -1,13 +1,29 @@
 /**
  * Runs every test: `deno task test`. With arguments after it, they are those of `deno test`.
  *
- * The tests import `@std/assert`, `@std/path` and `@std/testing` by these names. Where JSR, or a cache of it, does not
- * answer, the same names are mapped to what Deno has built in. It is asked once, before the first test.
+ * The tests import `@std/assert`, `@std/path` and `@std/testing` by these names. If neither JSR nor a cache of it answers,
+ * the names are mapped to modules that Deno has built in. JSR is asked once, before the first test.
+ *
+ * Two processes run at the same time: tests that start other programs, which mostly wait, and all others. A process has its
+ * descriptors to itself. `deno test --parallel` would not do: its Workers share the descriptors of one process, in which
+ * each test looks for those that it has left open.
  *
  * @module
  */
 
-const { imports } = JSON.parse(await Deno.readTextFile("deno.json")) as { imports: Record<string, string> };
+import { type Tally, tally } from "./tally.ts";
+
+/** Files whose tests start other programs. */
+const PROGRAMS = /^tests\/(.*\/)?(example|jsr|permissions|readme)[^/]*$/;
+
+/** What the doc comments are of; each example in them is a test. */
+const DOCUMENTED = ["mod.ts", "ffi", "selectors", "examples"];
+
+/** Files whose examples use what a system lacks. */
+const NOT_ON_WINDOWS = ["ffi/os/poll.ts", "ffi/socket/mod.ts", "selectors/poll.ts"];
+const ONLY_ON_LINUX = ["ffi/os/epoll.ts"];
+
+const { imports } = JSON.parse(Deno.readTextFileSync("deno.json")) as { imports: Record<string, string> };
 const packages = Object.values(imports).filter((specifier) => specifier.startsWith("jsr:"));
 const asked = await new Deno.Command(Deno.execPath(), {
   args: ["cache", "--quiet", "--no-lock", ...packages],
@@ -17,17 +33,89 @@ const asked = await new Deno.Command(Deno.execPath(), {
   signal: AbortSignal.timeout(30_000),
 }).output().catch(() => ({ success: false }));
 
-const map = asked.success ? [] : ["--import-map=tests/offline/import_map.json"];
 console.log(
   asked.success
     ? "JSR answers: the assertions are those of @std/assert."
     : "JSR does not answer: @std/assert, @std/path and @std/testing stand for node:assert, node:path and node:test.",
 );
+const command = [
+  "test",
+  "--allow-all",
+  "--no-lock",
+  ...(asked.success ? [] : ["--import-map=tests/offline/import_map.json"]),
+];
 
-// The examples in the doc comments are tests too.
-const tests = Deno.args.length > 0 ? Deno.args : ["--doc", "mod.ts", "ffi", "selectors", "examples", "tests"];
-const { code } = await new Deno.Command(Deno.execPath(), {
-  args: ["test", "--allow-all", "--no-lock", ...map, ...tests],
-  stdin: "null",
-}).spawn().status;
-Deno.exit(code);
+if (Deno.args.length > 0) {
+  const process = new Deno.Command(Deno.execPath(), { args: [...command, ...Deno.args], stdin: "null" }).spawn();
+  Deno.exit((await process.status).code);
+}
+
+const files = testFiles("tests");
+const programs = files.filter((path) => PROGRAMS.test(path));
+const others = files.filter((path) => !PROGRAMS.test(path));
+const suites = {
+  library: suite("--doc", ...undocumented(), ...DOCUMENTED, ...others),
+  programs: suite(...programs),
+};
+
+const lines: string[] = [];
+const sum: Tally = { passed: 0, failed: 0, skipped: 0 };
+for (const [name, { output, status }] of Object.entries(suites)) {
+  let printed = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of output) {
+    printed += decoder.decode(chunk, { stream: true });
+    await write(chunk);
+  }
+  const counts = tally(printed);
+  // A suite that ends without a failed test may have crashed, or found no test.
+  if (counts.failed === 0 && (!(await status).success || counts.passed === 0)) counts.failed = 1;
+  lines.push(`${name}: ${shown(counts)}`);
+  for (const key of ["passed", "failed", "skipped"] as const) sum[key] += counts[key];
+}
+console.log(`\n${lines.join("\n")}\ntogether: ${shown(sum)}`);
+Deno.exit(sum.failed === 0 ? 0 : 1);
+
+/** Finds the test files in a directory. */
+function testFiles(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].flatMap(({ name, isDirectory }) => {
+    const path = `${directory}/${name}`;
+    return isDirectory ? testFiles(path) : name.endsWith("_test.ts") ? [path] : [];
+  }).sort();
+}
+
+/** Gives the options that leave out files whose examples cannot run on this system. */
+function undocumented(): string[] {
+  const { os } = Deno.build;
+  for (const path of [...NOT_ON_WINDOWS, ...ONLY_ON_LINUX]) Deno.statSync(path); // throws if the list is out of date
+  const left = [...(os === "windows" ? NOT_ON_WINDOWS : []), ...(os === "linux" ? [] : ONLY_ON_LINUX)];
+  return left.length === 0 ? [] : [`--ignore=${left.join(",")}`];
+}
+
+/** Starts `deno test`, and keeps what it prints until it is read. */
+function suite(...args: string[]): { output: ReadableStream<Uint8Array>; status: Promise<Deno.CommandStatus> } {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [...command, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    env: Deno.stdout.isTerminal() && !Deno.noColor ? { FORCE_COLOR: "1" } : {},
+  }).spawn();
+  const output = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      await Promise.all([process.stdout, process.stderr].map(async (stream) => {
+        for await (const chunk of stream) controller.enqueue(chunk);
+      }));
+      controller.close();
+    },
+  });
+  return { output, status: process.status };
+}
+
+async function write(chunk: Uint8Array): Promise<void> {
+  for (let written = 0; written < chunk.length;) written += await Deno.stdout.write(chunk.subarray(written));
+}
+
+function shown({ passed, failed, skipped }: Tally): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
