@@ -20,10 +20,10 @@ const PROGRAMS = /^tests\/(.*\/)?(example|jsr|permissions|readme)[^/]*$/;
 const DOCUMENTED = ["mod.ts", "ffi", "selectors", "examples"];
 
 /** Files with examples that use what Windows does not have. */
-const NOT_ON_WINDOWS = ["ffi/os/poll.ts", "ffi/socket/mod.ts", "selectors/poll.ts"];
+const NOT_ON_WINDOWS = ["ffi/select/poll.ts", "ffi/socket/mod.ts", "selectors/poll.ts"];
 
 /** Files with examples that use what Linux alone has. */
-const ONLY_ON_LINUX = ["ffi/os/epoll.ts"];
+const ONLY_ON_LINUX = ["ffi/select/epoll.ts"];
 
 const { imports } = JSON.parse(Deno.readTextFileSync("deno.json")) as { imports: Record<string, string> };
 const packages = Object.values(imports).filter((specifier) => specifier.startsWith("jsr:"));
