@@ -271,7 +271,7 @@ describe("layouts", () => {
     const room = c("sizeof(sun_path)");
     assertEquals(SOCKADDR.sun_path, room);
     assertEquals(encodeUnix("x".repeat(room - 1)).length, c("sizeof(sockaddr_un)")); // and a zero
-    assertThrows(() => encodeUnix("x".repeat(room)), RangeError, `more than ${room - 1} bytes`);
+    assertThrows(() => encodeUnix("x".repeat(room)), RangeError, `longer than ${room - 1} bytes`);
     assertEquals(encodeUnix("\0" + "x".repeat(room - 1)).length, c("sizeof(sockaddr_un)"));
     assertThrows(() => encodeUnix("\0" + "x".repeat(room)), RangeError);
   });

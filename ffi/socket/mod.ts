@@ -1,5 +1,5 @@
 /**
- * Python's `socket` module, as far as selectors need it: sockets whose descriptors can be waited for.
+ * Sockets, after Python's `socket` module: the part of it that programs with selectors need.
  *
  * ```ts
  * import { Socket } from "@selectors/selectors/socket";
@@ -16,8 +16,8 @@
  * server.close();
  * ```
  *
- * Sockets block until `setBlocking(false)`, as Python's do; a blocking call stops Deno's event loop. All descriptors are
- * closed when another program is executed.
+ * A socket blocks until `setBlocking(false)`, as in Python; a blocking call stops Deno's event loop. Every descriptor is
+ * close-on-exec: it is closed when the process executes another program.
  *
  * ## From Python
  *
@@ -25,24 +25,24 @@
  * | ----------------------------------------------------------- | ---------------------------------------------------------- |
  * | `socket(family, type, proto)`, `socket(fileno=fd)`          | `new Socket(family, type, protocol)`, `Socket.fromFd(fd)`  |
  * | `family`, `type`, `proto`                                   | `family`, `type`, `protocol`                               |
- * | `bind`, `listen`, `accept`, `connect`, `connect_ex`         | the same, `connectEx`, which gives the code or null; addresses are Deno's: `{ hostname, port }` or `{ path }` |
- * | `recv`, `recv_into`, `recvfrom`                             | `recv`, `recvInto`, `recvFrom`; `tryRecvInto` gives null where `recvInto` throws `EAGAIN` |
- * | `send`, `sendall`, `sendto`                                 | `send`, `sendAll`, `sendTo`; `trySend` as above            |
- * | `shutdown`, `close`, `detach`, `fileno`                     | the same; `fileno()` is -1 once closed, as in Python       |
+ * | `bind`, `listen`, `accept`, `connect`, `connect_ex`         | the same, `connectEx`, which returns the error code or null; addresses are Deno's: `{ hostname, port }` or `{ path }` |
+ * | `recv`, `recv_into`, `recvfrom`                             | `recv`, `recvInto`, `recvFrom`; `tryRecvInto` returns null where `recvInto` throws `EAGAIN` |
+ * | `send`, `sendall`, `sendto`                                 | `send`, `sendAll`, `sendTo`; `trySend` likewise            |
+ * | `shutdown`, `close`, `detach`, `fileno`                     | the same; `fileno()` is -1 after `close()`, as in Python   |
  * | `getsockname`, `getpeername`, `getsockopt`, `setsockopt`    | the same                                                   |
  * | `setblocking`, `getblocking`                                | `setBlocking`, `getBlocking`                               |
  * | `create_server`, `socketpair`, `getaddrinfo`                | `createServer`, `socketpair`, `getaddrinfo`                |
- * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SHUT_*`, `AI_*` | those in use, with this system's values; any other can be given as a number |
+ * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SHUT_*`, `AI_*` | the common ones, with this system's values; pass any other as a number |
  * | `gaierror`, `error`, `herror`                               | {@linkcode OSError}, with a code such as `"EAI_NONAME"`    |
- * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: a selector has the timeout   |
- * | `create_connection`                                         | left out: `getaddrinfo`, and a `connect` to each address   |
- * | `makefile`, `sendfile`, `dup`, `fromfd`                     | left out: `node:fs` and `node:net` are there, and take descriptors |
- * | `recvmsg`, `sendmsg`, `recv_fds`, `send_fds`, `recvfrom_into`, `recvmsg_into`, `sendmsg_afalg` | left out: no selector needs them |
- * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is closed when another program is executed |
- * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` are there |
+ * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: pass the timeout to a selector |
+ * | `create_connection`                                         | left out: call `getaddrinfo`, then `connect` for each address |
+ * | `makefile`, `sendfile`, `dup`, `fromfd`                     | left out: use `node:fs` and `node:net`, which accept descriptors |
+ * | `recvmsg`, `sendmsg`, `recv_fds`, `send_fds`, `recvfrom_into`, `recvmsg_into`, `sendmsg_afalg` | left out: selectors do not need them |
+ * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is close-on-exec |
+ * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: use `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` |
  *
- * Of Python's `os` there are {@linkcode pipe}, {@linkcode read}, {@linkcode write}, {@linkcode close} and
- * {@linkcode setBlocking} (`set_blocking`), for descriptors that are no sockets.
+ * {@linkcode pipe}, {@linkcode read}, {@linkcode write}, {@linkcode close} and {@linkcode setBlocking} (`set_blocking`) are
+ * those of Python's `os`. They also work for descriptors that are not sockets.
  *
  * @module
  */
@@ -128,30 +128,30 @@ export {
   TCP_NODELAY,
 } from "../os/socket_constants.ts";
 
-/** Shut down the half that receives. */
+/** Shuts down the receiving half of a connection. */
 export const SHUT_RD = 0;
-/** Shut down the half that sends. */
+/** Shuts down the sending half of a connection. */
 export const SHUT_WR = 1;
-/** Shut down both halves. */
+/** Shuts down both halves of a connection. */
 export const SHUT_RDWR = 2;
 
-/** The bits of a socket type; on every system the flags that `socket` takes besides are above them. */
+/** The bits of a socket type; on every system, flags such as SOCK_NONBLOCK are above them. */
 const TYPE_MASK = 0xf;
 
-// Written by C and read at once, so that every socket can share them.
+// Shared by all sockets: C writes them, and they are read before the next call.
 const sockaddr = new Uint8Array(SOCKADDR_STORAGE_SIZE);
 const sockaddrLength = new Uint32Array(1);
 const optionInt = new Int32Array(1);
 const optionBytes = new Uint8Array(optionInt.buffer);
 const optionLength = new Uint32Array(1);
 
-/** What `recv` and `recvFrom` receive into, when asked for no more than this. */
+/** Shared receive buffer of `recv` and `recvFrom`, for sizes up to its own. */
 const scratch = new Uint8Array(64 * 1024);
 
 /**
  * A socket of the operating system, after Python's `socket.socket`.
  *
- * Its `try` methods give null where a non-blocking socket would block, the others throw an OSError `EAGAIN` there.
+ * On a non-blocking socket that is not ready, the `try` methods return null and the others throw an OSError `EAGAIN`.
  *
  * Close every socket, with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket that
  * is garbage-collected, and warns. Here its descriptor stays open until the process ends, without a warning.
@@ -172,19 +172,21 @@ const scratch = new Uint8Array(64 * 1024);
  * ```
  */
 export class Socket implements Disposable {
-  // No FinalizationRegistry reports a dropped socket: to register one takes 0.2 µs, a tenth of new Socket() and close().
+  // No FinalizationRegistry reports a dropped socket: registering takes 0.2 µs, a tenth of new Socket() and close().
   #fd: number;
   readonly #family: number;
   readonly #type: number;
   readonly #protocol: number;
 
   /**
-   * Makes a socket.
+   * Creates a socket.
    *
    * @param family AF_INET (the default), AF_INET6 or AF_UNIX
    * @param type SOCK_STREAM (the default), SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW
-   * @param protocol Protocol, or 0 for the usual one
-   * @throws {OSError} EMFILE if too many descriptors are open, EAFNOSUPPORT and others if there is no such socket
+   * @param protocol Protocol, or 0 for the default protocol of family and type
+   * @throws {OSError} EMFILE if too many descriptors are open, EAFNOSUPPORT and others if the system has no such socket
+   * @throws {RangeError} if a number is not an integer of 32 bits
+   * @throws {TypeError} if an argument is not a number
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */
   constructor(family?: number, type?: number, protocol?: number);
@@ -197,11 +199,12 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Takes over a descriptor that is a socket, for example an inherited one.
+   * Wraps an open descriptor that is a socket, for example an inherited one.
    *
-   * @param fd Number of the descriptor; closing the socket closes it
-   * @throws {OSError} EBADF if it is closed, ENOTSOCK if it is not a socket
-   * @throws {RangeError} if it is not from 0 to 2^31-1
+   * @param fd File descriptor; closing the socket closes it
+   * @throws {OSError} EBADF if the descriptor is closed, ENOTSOCK if it is not a socket
+   * @throws {RangeError} if `fd` is not from 0 to 2^31-1
+   * @throws {TypeError} if `fd` is not an integer
    */
   static fromFd(fd: number): Socket {
     fd = filenoOf(fd);
@@ -220,51 +223,52 @@ export class Socket implements Disposable {
     return this.#type;
   }
 
-  /** Protocol; 0 is the usual one of family and type. */
+  /** Protocol; 0 means the default protocol of family and type. */
   get protocol(): number {
     return this.#protocol;
   }
 
-  /** Gives the number of the descriptor, -1 once the socket is closed or detached. */
+  /** Returns the file descriptor, or -1 after `close()` or `detach()`. */
   fileno(): number {
     return this.#fd;
   }
 
   /**
-   * Gives the socket its address.
+   * Binds the socket to an address.
    *
-   * @param address `{ hostname, port }`, where port 0 means any that is free, or `{ path }`
-   * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the name cannot be resolved
-   * @throws {RangeError} if the port is not from 0 to 65535, or the path too long or not a well-formed string
-   * @throws {TypeError} if the address is not of the socket's family
+   * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
+   * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the hostname cannot be resolved
+   * @throws {RangeError} if the port is not from 0 to 65535, or the path is too long or not a well-formed string
+   * @throws {TypeError} if the address does not fit the socket's family
    */
   bind(address: Address): void {
     check(sys.bind(this.#fd, this.#encode(address)), "bind", showAddress(address));
   }
 
   /**
-   * Makes the socket take connections.
+   * Starts to listen for connections.
    *
-   * @param backlog How many may wait to be accepted; the kernel has a bound of its own
+   * @param backlog Maximum number of connections that wait to be accepted; the kernel has its own limit
    */
   listen(backlog: number = SOMAXCONN): void {
     check(sys.listen(this.#fd, checkInt(backlog, "backlog")), "listen", this.#fd);
   }
 
   /**
-   * Takes the next connection, and waits for it if the socket blocks.
+   * Accepts the next connection; a blocking socket waits for one.
    *
-   * @returns A socket for the connection, which blocks, and the address of its peer
-   * @throws {OSError} EAGAIN if there is none and the socket does not block; EMFILE if too many descriptors are open
+   * @returns A blocking socket for the connection, and the address of its peer
+   * @throws {OSError} EAGAIN if there is no connection and the socket is non-blocking; EMFILE if too many descriptors are
+   * open
    */
   accept(): [connection: Socket, address: Address] {
     return this.tryAccept() ?? raiseAgain("accept", this.#fd);
   }
 
   /**
-   * Takes the next connection, or gives null if there is none and the socket does not block.
+   * Accepts the next connection, or returns null if there is none and the socket is non-blocking.
    *
-   * @returns A socket for the connection, which blocks, and the address of its peer
+   * @returns A blocking socket for the connection, and the address of its peer
    * @throws {OSError} EMFILE if too many descriptors are open
    */
   tryAccept(): [connection: Socket, address: Address] | null {
@@ -275,7 +279,7 @@ export class Socket implements Disposable {
         return [adopt(fd, this.#family, this.#type, this.#protocol), decodeAddress(sockaddr, sockaddrLength[0]!)];
       }
       if (fd === -EAGAIN) return null;
-      // A peer that went away before it was accepted is not this socket's failure.
+      // ECONNABORTED: the peer left before it was accepted, which is no failure of the listener.
       if (fd !== -EINTR && fd !== -ECONNABORTED) check(fd, "accept", this.#fd);
     }
   }
@@ -283,20 +287,20 @@ export class Socket implements Disposable {
   /**
    * Connects the socket.
    *
-   * @param address `{ hostname, port }` or `{ path }`; a name is resolved, which blocks
-   * @throws {OSError} ECONNREFUSED, ETIMEDOUT and others; EINPROGRESS if the socket does not block: wait then until it
-   * is writable, and read the outcome with `getsockopt(SOL_SOCKET, SO_ERROR)`
+   * @param address `{ hostname, port }` or `{ path }`; resolving a hostname blocks
+   * @throws {OSError} ECONNREFUSED, ETIMEDOUT and others; EINPROGRESS if the socket is non-blocking: wait until it is
+   * writable, then read the outcome with `getsockopt(SOL_SOCKET, SO_ERROR)`
    */
   connect(address: Address): void {
     check(this.#connect(address), "connect", showAddress(address));
   }
 
   /**
-   * Connects the socket, and gives the code of the error instead of throwing it.
+   * Connects the socket, and returns the error code instead of throwing the error.
    *
-   * @param address `{ hostname, port }` or `{ path }`; a name is resolved, which blocks
-   * @returns Null if it is connected, otherwise for example `"EINPROGRESS"`
-   * @throws {OSError} if a name cannot be resolved
+   * @param address `{ hostname, port }` or `{ path }`; resolving a hostname blocks
+   * @returns Null if the socket is connected, otherwise an error code such as `"EINPROGRESS"`
+   * @throws {OSError} if the hostname cannot be resolved
    */
   connectEx(address: Address): string | null {
     const outcome = this.#connect(address);
@@ -306,7 +310,7 @@ export class Socket implements Disposable {
   #connect(address: Address): number {
     const outcome = sys.connect(this.#fd, this.#encode(address));
     if (outcome !== -EINTR) return outcome;
-    // The connection goes on being made, and cannot be asked for again.
+    // After EINTR the kernel goes on connecting, and a second connect() would fail. See connect(2).
     if (sys.getBlocking(this.#fd) === 0) return -EINPROGRESS;
     const set = new SelectSet();
     set.set(this.#fd, setsOf(EVENT_WRITE));
@@ -317,10 +321,10 @@ export class Socket implements Disposable {
   /**
    * Receives bytes into a new array.
    *
-   * @param size The greatest number of bytes
+   * @param size Maximum number of bytes
    * @param flags Any of the `MSG_*` flags
-   * @returns The bytes; none if the peer has shut down
-   * @throws {OSError} EAGAIN if there are none and the socket does not block, ECONNRESET and others
+   * @returns The bytes; an empty array if the peer has shut down
+   * @throws {OSError} EAGAIN if there are none and the socket is non-blocking, ECONNRESET and others
    */
   recv(size: number, flags: number = 0): Uint8Array<ArrayBuffer> {
     const buffer = bufferFor(size, flags);
@@ -330,10 +334,10 @@ export class Socket implements Disposable {
   /**
    * Receives bytes into an array.
    *
-   * @param buffer Where they go, from its beginning
+   * @param buffer Array to fill, from its beginning
    * @param flags Any of the `MSG_*` flags
-   * @returns How many there are; 0 if the peer has shut down
-   * @throws {OSError} EAGAIN if there are none and the socket does not block, ECONNRESET and others
+   * @returns Number of bytes received; 0 if the peer has shut down
+   * @throws {OSError} EAGAIN if there are none and the socket is non-blocking, ECONNRESET and others
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
   recvInto(buffer: Uint8Array, flags: number = 0): number {
@@ -341,11 +345,11 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Receives bytes into an array, or gives null if there are none and the socket does not block.
+   * Receives bytes into an array, or returns null if there are none and the socket is non-blocking.
    *
-   * @param buffer Where they go, from its beginning
+   * @param buffer Array to fill, from its beginning
    * @param flags Any of the `MSG_*` flags
-   * @returns How many there are; 0 if the peer has shut down
+   * @returns Number of bytes received; 0 if the peer has shut down
    * @throws {OSError} ECONNRESET and others
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
@@ -360,22 +364,22 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Receives a datagram and its sender's address, which is empty on a stream.
+   * Receives a datagram and its sender's address; a stream has no sender, so the address is empty.
    *
-   * @param size The greatest number of bytes; what the datagram has more is lost
+   * @param size Maximum number of bytes; the rest of a longer datagram is lost
    * @param flags Any of the `MSG_*` flags
-   * @throws {OSError} EAGAIN if there is none and the socket does not block
+   * @throws {OSError} EAGAIN if there is no datagram and the socket is non-blocking
    */
   recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: Address] {
     const buffer = bufferFor(size, flags);
     for (;;) {
-      sockaddr.fill(0, 0, 2); // neither length nor family
+      sockaddr.fill(0, 0, 2); // clears length and family
       sockaddrLength[0] = sockaddr.length;
       const count = sys.recvfrom(this.#fd, buffer, checkInt(flags, "flags"), sockaddr, sockaddrLength);
       if (count >= 0) {
         const data = taken(buffer, count);
-        // Of a stream the call names no sender: Unix gives no length, and Winsock leaves what it was given. To ask for the
-        // peer could fail, and the data would be lost.
+        // For a stream the call writes no sender: Unix sets the length to 0, and Winsock leaves the address as it was.
+        // getpeername() could fail, and the data would be lost.
         const isNameless = (sockaddrLength[0] === 0 || (sockaddr[0] === 0 && sockaddr[1] === 0)) &&
           this.#family !== AF_UNIX;
         return [data, isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, sockaddrLength[0]!)];
@@ -387,10 +391,10 @@ export class Socket implements Disposable {
   /**
    * Sends bytes.
    *
-   * @param data The bytes
+   * @param data Bytes to send
    * @param flags Any of the `MSG_*` flags
-   * @returns How many were taken, which may be fewer
-   * @throws {OSError} EAGAIN if there is no room and the socket does not block, EPIPE, ECONNRESET and others
+   * @returns Number of bytes sent, which may be less than the length of `data`
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EPIPE, ECONNRESET and others
    * @throws {TypeError} if the data is detached or not a Uint8Array
    */
   send(data: Uint8Array, flags: number = 0): number {
@@ -398,11 +402,11 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Sends bytes, or gives null if there is no room and the socket does not block.
+   * Sends bytes, or returns null if the send buffer is full and the socket is non-blocking.
    *
-   * @param data The bytes
+   * @param data Bytes to send
    * @param flags Any of the `MSG_*` flags
-   * @returns How many were taken, which may be fewer
+   * @returns Number of bytes sent, which may be less than the length of `data`
    * @throws {OSError} EPIPE, ECONNRESET and others
    * @throws {TypeError} if the data is detached or not a Uint8Array
    */
@@ -417,11 +421,12 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Sends all bytes of a blocking socket.
+   * Sends all bytes on a blocking socket.
    *
-   * @param data The bytes
+   * @param data Bytes to send
    * @param flags Any of the `MSG_*` flags
-   * @throws {OSError} EPIPE, ECONNRESET and others; how much was sent is not known then
+   * @throws {OSError} EPIPE, ECONNRESET and others; the number of bytes sent before the error is unknown
+   * @throws {TypeError} if the data is detached or not a Uint8Array
    */
   sendAll(data: Uint8Array, flags: number = 0): void {
     let sent = this.send(data, flags);
@@ -432,14 +437,15 @@ export class Socket implements Disposable {
   /**
    * Sends a datagram to an address.
    *
-   * @param data The bytes
+   * @param data Bytes to send
    * @param address `{ hostname, port }` or `{ path }`
    * @param flags Any of the `MSG_*` flags
-   * @returns How many bytes were taken
-   * @throws {OSError} EAGAIN if there is no room and the socket does not block, EMSGSIZE and others
+   * @returns Number of bytes sent
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE and others
+   * @throws {TypeError} if the data is detached or not a Uint8Array, or the address does not fit the socket's family
    */
   sendTo(data: Uint8Array, address: Address, flags: number = 0): number {
-    const encoded = this.#encode(address); // first: reading the address may run code that detaches the data
+    const encoded = this.#encode(address); // first: the address's getters could detach the data
     checkBytes(data);
     for (;;) {
       const count = sys.sendto(this.#fd, data, checkInt(flags, "flags"), encoded);
@@ -448,7 +454,7 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Shuts one or both halves of the connection down; the peer then sees its end.
+   * Shuts down one or both halves of the connection; the peer then reads the end of the stream.
    *
    * @param how SHUT_RD, SHUT_WR or SHUT_RDWR
    * @throws {OSError} ENOTCONN if the socket is not connected
@@ -457,29 +463,29 @@ export class Socket implements Disposable {
     check(sys.shutdown(this.#fd, checkInt(how, "half")), "shutdown", this.#fd);
   }
 
-  /** Closes the socket; once is enough, and twice does no harm. Unregister it from selectors before. */
+  /** Closes the socket; a second call does nothing. Unregister the socket from selectors first. */
   close(): void {
     const fd = this.detach();
     if (fd === -1) return;
     const outcome = sys.close(fd);
-    // After an interruption it is closed all the same, and after a reset by the peer, of which FreeBSD tells here.
+    // The descriptor is closed in spite of EINTR, and of ECONNRESET, with which FreeBSD reports a reset by the peer.
     if (outcome !== -EINTR && outcome !== -ECONNRESET) check(outcome, "close", fd);
   }
 
-  /** Gives the descriptor away, for example to `new net.Socket({ fd })` of `node:net`; this socket counts as closed. */
+  /** Returns the descriptor and forgets it, for example for `new net.Socket({ fd })`; the socket counts as closed. */
   detach(): number {
     const fd = this.#fd;
     this.#fd = -1;
     return fd;
   }
 
-  /** Gives the socket's own address. */
+  /** Returns the socket's own address. */
   getsockname(): Address {
     return nameOf(sys.getsockname, "getsockname", this.#fd);
   }
 
   /**
-   * Gives the address of the peer.
+   * Returns the address of the peer.
    *
    * @throws {OSError} ENOTCONN if the socket is not connected
    */
@@ -490,17 +496,17 @@ export class Socket implements Disposable {
   /**
    * Sets an option.
    *
-   * @param level SOL_SOCKET, or one of the protocols
-   * @param option Which one, for example SO_REUSEADDR
-   * @param value A number, a switch, or bytes for options of other types
-   * @throws {OSError} ENOPROTOOPT if there is no such option, EINVAL if the value is refused
+   * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
+   * @param option Option, for example SO_REUSEADDR
+   * @param value A number, a boolean, or bytes for an option of another type
+   * @throws {OSError} ENOPROTOOPT if the option does not exist, EINVAL if the system rejects the value
    * @throws {RangeError} if a number is not an integer of 32 bits
    * @throws {TypeError} if the value is of another type, or its buffer is detached
    */
   setsockopt(level: number, option: number, value: number | boolean | Uint8Array): void {
     let bytes: Uint8Array = optionBytes;
     if (typeof value === "object") bytes = checkBytes(value);
-    else optionInt[0] = checkInt(typeof value === "boolean" ? Number(value) : value, "value of an option");
+    else optionInt[0] = checkInt(typeof value === "boolean" ? Number(value) : value, "option value");
     check(
       sys.setsockopt(this.#fd, checkInt(level, "level"), checkInt(option, "option"), bytes),
       "setsockopt",
@@ -509,20 +515,20 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Reads an option that is a number.
+   * Returns the value of an option that is a number.
    *
-   * @param level SOL_SOCKET, or one of the protocols
-   * @param option Which one, for example SO_ERROR
-   * @throws {OSError} ENOPROTOOPT if there is no such option
+   * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
+   * @param option Option, for example SO_ERROR
+   * @throws {OSError} ENOPROTOOPT if the option does not exist
    */
   getsockopt(level: number, option: number): number;
   /**
-   * Reads an option of another type.
+   * Returns the bytes of an option of another type.
    *
-   * @param level SOL_SOCKET, or one of the protocols
-   * @param option Which one, for example SO_LINGER
-   * @param size The greatest number of bytes
-   * @throws {OSError} ENOPROTOOPT if there is no such option
+   * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
+   * @param option Option, for example SO_LINGER
+   * @param size Maximum number of bytes
+   * @throws {OSError} ENOPROTOOPT if the option does not exist
    */
   getsockopt(level: number, option: number, size: number): Uint8Array<ArrayBuffer>;
   getsockopt(level: number, option: number, size?: number): number | Uint8Array<ArrayBuffer> {
@@ -536,15 +542,15 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Makes calls on this socket block, or not.
+   * Makes the socket blocking or non-blocking.
    *
-   * @param isBlocking Whether they shall block
+   * @param isBlocking True for blocking
    */
   setBlocking(isBlocking: boolean): void {
     check(sys.setBlocking(this.#fd, isBlocking), "fcntl", this.#fd);
   }
 
-  /** Tells whether calls on this socket block. */
+  /** Returns true if the socket is blocking. */
   getBlocking(): boolean {
     return check(sys.getBlocking(this.#fd), "fcntl", this.#fd) === 1;
   }
@@ -554,7 +560,7 @@ export class Socket implements Disposable {
     this.close();
   }
 
-  /** Shows the descriptor and the kind where the socket is printed. */
+  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, family, type and protocol. */
   [Symbol.for("Deno.customInspect")](): string {
     return `Socket { fd: ${this.#fd}, family: ${this.#family}, type: ${this.#type}, protocol: ${this.#protocol} }`;
   }
@@ -565,31 +571,31 @@ export class Socket implements Disposable {
 }
 
 /**
- * The option that a server sets before it binds, so that it can start again while its former connections linger.
+ * Option that lets a server restart at once, while its former connections are in TIME_WAIT.
  *
- * Windows lets it do so in any case. There SO_REUSEADDR would let any other program take the port over, which this one
- * forbids.
+ * Windows allows the restart in any case. There SO_REUSEADDR would let another program take the port, and
+ * SO_EXCLUSIVEADDRUSE prevents that.
  */
 const SERVER_OPTION = system.sys === "winsock" ? SO_EXCLUSIVEADDRUSE : SO_REUSEADDR;
 
-/** What {@linkcode createServer} is asked for. */
+/** Options of {@linkcode createServer}. */
 export interface ServerOptions {
   /** Address family: AF_INET (the default), AF_INET6 or AF_UNIX. */
   family?: number;
-  /** How many connections may wait to be accepted; the kernel has a bound of its own. */
+  /** Maximum number of connections that wait to be accepted; the kernel has its own limit. */
   backlog?: number;
 }
 
 /**
- * Makes a socket that listens at an address, as Python's `socket.create_server` does.
+ * Creates a socket that listens on an address, as Python's `socket.create_server` does.
  *
- * A server can have its port again at once after it has ended, and shares it with no other program.
+ * A server can bind its port again as soon as it has ended. No other program can share the port.
  *
- * @param address `{ hostname, port }`, where port 0 means any that is free, or `{ path }`
- * @param options What is wanted
- * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the name cannot be resolved
- * @throws {RangeError} if the port is not from 0 to 65535, or the path too long or not a well-formed string
- * @throws {TypeError} if the address is not of the family
+ * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
+ * @param options Address family and backlog
+ * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the hostname cannot be resolved
+ * @throws {RangeError} if the port is not from 0 to 65535, or the path is too long or not a well-formed string
+ * @throws {TypeError} if the address does not fit the family
  *
  * @example Usage
  * ```ts
@@ -613,13 +619,13 @@ export function createServer(address: Address, options: ServerOptions = {}): Soc
 }
 
 /**
- * Makes two sockets that are connected to each other.
+ * Creates two sockets that are connected to each other.
  *
  * On Windows they are TCP sockets of the loopback address.
  *
- * @param family AF_UNIX (the default), on Windows AF_INET (the default there)
+ * @param family AF_UNIX (the default); on Windows AF_INET (the default there)
  * @param type SOCK_STREAM (the default); on Unix also SOCK_DGRAM or SOCK_SEQPACKET
- * @param protocol Protocol, or 0 for the usual one
+ * @param protocol Protocol, or 0 for the default protocol
  * @throws {OSError} EMFILE if too many descriptors are open
  *
  * @example Usage
@@ -653,11 +659,11 @@ export function socketpair(
 }
 
 /**
- * Makes a pipe.
+ * Creates a pipe.
  *
- * @returns The descriptors of its two ends, which both block: the one to read from, the one to write to
+ * @returns Two blocking descriptors: the end to read from, and the end to write to
  * @throws {OSError} EMFILE if too many descriptors are open
- * @throws {Deno.errors.NotSupported} on Windows, where only sockets can be waited for: use {@linkcode socketpair}
+ * @throws {Deno.errors.NotSupported} on Windows, where selectors wait for sockets only: use {@linkcode socketpair}
  *
  * @example Usage
  * ```ts
@@ -681,10 +687,10 @@ export function pipe(): [reader: number, writer: number] {
 /**
  * Reads from any descriptor; on Windows from a socket.
  *
- * @param fd Number of the descriptor
- * @param buffer Where the bytes go, from its beginning
- * @returns How many there are; 0 at the end
- * @throws {OSError} EAGAIN if there are none and the descriptor does not block, EBADF if it is closed
+ * @param fd File descriptor
+ * @param buffer Array to fill, from its beginning
+ * @returns Number of bytes read; 0 at the end
+ * @throws {OSError} EAGAIN if there are none and the descriptor is non-blocking, EBADF if it is closed
  * @throws {TypeError} if the buffer is detached or not a Uint8Array
  */
 export function read(fd: number, buffer: Uint8Array): number {
@@ -699,10 +705,10 @@ export function read(fd: number, buffer: Uint8Array): number {
 /**
  * Writes to any descriptor; on Windows to a socket.
  *
- * @param fd Number of the descriptor
- * @param data The bytes
- * @returns How many were taken, which may be fewer
- * @throws {OSError} EAGAIN if there is no room and the descriptor does not block, EPIPE if nobody reads
+ * @param fd File descriptor
+ * @param data Bytes to write
+ * @returns Number of bytes written, which may be less than the length of `data`
+ * @throws {OSError} EAGAIN if the buffer is full and the descriptor is non-blocking, EPIPE if the reading end is closed
  * @throws {TypeError} if the data is detached or not a Uint8Array
  */
 export function write(fd: number, data: Uint8Array): number {
@@ -717,26 +723,26 @@ export function write(fd: number, data: Uint8Array): number {
 /**
  * Closes any descriptor; on Windows a socket.
  *
- * @param fd Number of the descriptor
- * @throws {OSError} EBADF if it is closed already
+ * @param fd File descriptor
+ * @throws {OSError} EBADF if it is already closed
  */
 export function close(fd: number): void {
   const outcome = sys.close(filenoOf(fd));
-  if (outcome !== -EINTR) check(outcome, "close", fd); // after an interruption it is closed all the same
+  if (outcome !== -EINTR) check(outcome, "close", fd); // the descriptor is closed in spite of EINTR
 }
 
 /**
- * Makes calls on any descriptor block, or not; on Windows on a socket.
+ * Makes any descriptor blocking or non-blocking; on Windows a socket.
  *
- * @param fd Number of the descriptor
- * @param isBlocking Whether they shall block
+ * @param fd File descriptor
+ * @param isBlocking True for blocking
  * @throws {OSError} EBADF if it is closed
  */
 export function setBlocking(fd: number, isBlocking: boolean): void {
   check(sys.setBlocking(filenoOf(fd), isBlocking), "fcntl", fd);
 }
 
-/** Makes a socket of a descriptor; the class's last parameter is not for users, who have `fromFd`. */
+/** Creates a Socket for a descriptor, by the constructor's internal last parameter; callers use `fromFd`. */
 function adopt(fd: number, family: number, type: number, protocol: number): Socket {
   return Reflect.construct(Socket, [family, type, protocol, fd]);
 }
@@ -747,7 +753,7 @@ function nameOf(call: typeof sys.getsockname, syscall: string, fd: number): Addr
   return decodeAddress(sockaddr, sockaddrLength[0]!);
 }
 
-/** Reads an option of type int into `optionInt`; only the outcome is given, since an option can be negative too. */
+/** Reads an option of type int into `optionInt`. Returns the outcome only, since the option itself can be negative. */
 function readOption(fd: number, level: number, option: number): number {
   optionInt[0] = 0;
   optionLength[0] = optionInt.byteLength;
@@ -763,13 +769,13 @@ function raiseAgain(syscall: string, fd: number): never {
   throw new OSError(syscall, EAGAIN, `fd ${fd}`);
 }
 
-/** Room for `size` bytes. With flags it is not shared: MSG_TRUNC counts bytes that were not written. */
+/** Returns a buffer of `size` bytes. With flags it is not the shared one: MSG_TRUNC counts bytes that were not written. */
 function bufferFor(size: number, flags: number): Uint8Array<ArrayBuffer> {
   return checkSize(size) <= scratch.length && flags === 0 ? scratch.subarray(0, size) : new Uint8Array(size);
 }
 
 function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
-  // What is kept should not keep much more alive.
+  // Copies the bytes if they are the smaller part of the buffer, so that the result does not keep all of it alive.
   return buffer.buffer === scratch.buffer || count < buffer.length / 2
     ? buffer.slice(0, count)
     : buffer.subarray(0, count);
@@ -777,5 +783,5 @@ function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<Array
 
 function checkSize(size: number): number {
   if (Number.isInteger(size) && size >= 0 && size <= 0x7fff_ffff) return size;
-  throw numberError(size, `Cannot take ${show(size)} bytes: the size must be an integer from 0 to 2147483647`);
+  throw numberError(size, `Cannot use ${show(size)} as a size: it must be an integer from 0 to 2147483647`);
 }

@@ -1,5 +1,5 @@
 /**
- * From names to addresses: getaddrinfo(3).
+ * Name resolution with getaddrinfo(3).
  *
  * @module
  */
@@ -34,7 +34,7 @@ type AddrinfoField =
   | "ai_next";
 
 /**
- * Gives the layout of what is found:
+ * Returns the layout of a result:
  *
  * struct addrinfo {              Linux   others
  *   int       ai_flags;          // +0    +0
@@ -60,13 +60,13 @@ export function addrinfoOf({ getaddrinfo }: System): Readonly<Record<AddrinfoFie
   };
 }
 
-/** The layout here. */
+/** Layout of a result on this system. */
 export const ADDRINFO: Readonly<Record<AddrinfoField | "size", number>> = addrinfoOf(system);
 
-/** One of getaddrinfo()'s own errors: its name, its text, and its number, 0 where it has none. */
+/** An error of getaddrinfo(): its name, its text, and its number on each system, or 0 where it does not exist. */
 type EaiRow = readonly [code: string, text: string, linux: number, bsd: number, windows: number];
 
-/** glibc: netdb.h. BSD, macOS, Android, Solaris: <netdb.h>. Windows: ws2tcpip.h, which takes numbers of Winsock's own. */
+/** glibc: netdb.h. BSD, macOS, Android, Solaris: <netdb.h>. Windows: ws2tcpip.h, with the numbers of Winsock errors. */
 const EAI_TABLE: readonly EaiRow[] = [
   ["EAI_BADFLAGS", "Bad value for the flags", -1, 3, 10022],
   ["EAI_NONAME", "Name or service not known", -2, 8, 11001],
@@ -78,13 +78,13 @@ const EAI_TABLE: readonly EaiRow[] = [
   ["EAI_SERVICE", "Service not supported for the socket type", -8, 9, 10109],
   ["EAI_ADDRFAMILY", "The name has no address of this family", -9, 1, 0],
   ["EAI_MEMORY", "Out of memory", -10, 6, 8],
-  ["EAI_SYSTEM", "Look at errno", -11, 11, 0],
+  ["EAI_SYSTEM", "System error", -11, 11, 0],
   ["EAI_OVERFLOW", "Argument too long", -12, 14, 0],
 ];
 const EAI_COLUMN = { linux: 2, bsd: 3, windows: 4 } as const;
 const eai = new Map(EAI_TABLE.map((row) => [row[EAI_COLUMN[system.getaddrinfo]], row]));
 
-/** NI_MAXHOST: the longest name that getaddrinfo() gives. */
+/** NI_MAXHOST: maximum length of a name from getaddrinfo(). */
 const MAX_NAME = 1025n;
 
 const resolver = lazyResolver({
@@ -105,7 +105,7 @@ const resolver = lazyResolver({
 
 const memory = lazy(() =>
   openLibrary("memory", {
-    // To read C's memory by address: a permission for the one library allows its functions, and no UnsafePointerView.
+    // Reads memory by address: a permission for the path of the C library alone does not allow UnsafePointerView.
     memcpy: {
       parameters: [
         "buffer", // void *dest
@@ -124,19 +124,19 @@ const memory = lazy(() =>
   })
 );
 
-/** What {@linkcode getaddrinfo} is asked for. */
+/** Options of {@linkcode getaddrinfo}. */
 export interface AddressHints {
-  /** AF_INET, AF_INET6, or AF_UNSPEC for both, which is the default. */
+  /** AF_INET, AF_INET6, or AF_UNSPEC (the default) for both. */
   family?: number;
   /** SOCK_STREAM (the default), SOCK_DGRAM, or 0 for every type. */
   type?: number;
-  /** Protocol, or 0 for any, which is the default. */
+  /** Protocol, or 0 (the default) for any. */
   protocol?: number;
   /** Any of the `AI_*` flags. */
   flags?: number;
 }
 
-/** What {@linkcode getaddrinfo} found. */
+/** Result of {@linkcode getaddrinfo}. */
 export interface AddressInfo {
   /** Address family, for `new Socket`. */
   family: number;
@@ -144,21 +144,22 @@ export interface AddressInfo {
   type: number;
   /** Protocol, for `new Socket`. */
   protocol: number;
-  /** The canonical name, if AI_CANONNAME was asked for; `""` otherwise. */
+  /** Canonical name if `flags` has AI_CANONNAME, otherwise `""`. */
   canonname: string;
-  /** The address, in numbers. */
+  /** Numeric address. */
   address: Address;
 }
 
 /**
- * Finds the addresses of a name, the best first, as Python's `socket.getaddrinfo` does.
+ * Returns the addresses of a hostname, the best first, as Python's `socket.getaddrinfo` does.
  *
- * It blocks until the system's resolver has answered.
+ * The call blocks until the system's resolver has answered.
  *
- * @param hostname A name or an address; null for this machine: the loopback address, or, with AI_PASSIVE, every one
- * @param port A port from 0 to 65535, as a number or in digits
- * @param hints What is wanted
- * @throws {OSError} whose code begins with `EAI_`, for example `"EAI_NONAME"`, if nothing is found
+ * @param hostname A name or an address; null for the loopback address, or, with AI_PASSIVE, for every address of this
+ * machine
+ * @param port A port from 0 to 65535, as a number or a string of digits
+ * @param hints Family, type, protocol and flags of the addresses
+ * @throws {OSError} with a code such as `"EAI_NONAME"` if no address is found
  * @throws {RangeError} if `port` is not an integer from 0 to 65535
  * @throws {TypeError} if `hostname` is not a string or null, or `port` neither a number nor a string
  *
@@ -183,7 +184,7 @@ export function getaddrinfo(
   return [first[0], ...others.map(([info]) => info)];
 }
 
-/** What was found, beside the bytes of the address, which say more than numbers do (the scope of an IPv6 address). */
+/** A result, and the bytes of its address, which contain more (the scope of an IPv6 address). */
 type Found = [info: AddressInfo, sockaddr: Uint8Array<ArrayBuffer>];
 
 function lookUp(hostname: string | null, port: number | string | null, hints: AddressHints): [Found, ...Found[]] {
@@ -205,7 +206,7 @@ function lookUp(hostname: string | null, port: number | string | null, hints: Ad
     throw new OSError("getaddrinfo", code, target, { code: name, text });
   }
   try {
-    // There is a first one: to find nothing is an error of getaddrinfo()'s.
+    // There is at least one result: getaddrinfo() reports an error if it finds none.
     return [...walk(found[0]!)] as [Found, ...Found[]];
   } finally {
     freeaddrinfo(found[0]!);
@@ -236,29 +237,33 @@ function readMemory(address: bigint, size: number): Uint8Array<ArrayBuffer> {
 }
 
 function checkName(hostname: string): string {
-  // C would take what stands before a zero for the whole name, and the encoder would write U+FFFD for a lone surrogate.
+  // C would read a name up to the null character only, and TextEncoder would write U+FFFD for a lone surrogate.
   if (typeof hostname === "string" && !hostname.includes("\0") && hostname.isWellFormed()) return hostname;
-  throw new TypeError(`Cannot resolve ${show(hostname)}: a name must be a string without zeros or lone surrogates`);
+  throw new TypeError(
+    `Cannot resolve ${show(hostname)}: a hostname must be a string without null characters or lone surrogates`,
+  );
 }
 
 /**
- * Gives the bytes of an address for a socket of the given family, resolving a name.
+ * Returns the bytes of an address for a socket of the given family; a hostname is resolved.
  *
- * @throws {OSError} if the name has no address of this family
- * @throws {TypeError} if the address is of the wrong kind for the family
+ * @throws {OSError} if the hostname has no address of this family
+ * @throws {TypeError} if the address does not fit the family
  */
 export function resolve(family: number, address: Address): Uint8Array<ArrayBuffer> {
   if (isUnix(address)) {
     if (family === AF_UNIX) return encodeUnix(address.path);
-    throw new TypeError(`Cannot use ${showAddress(address)} with an internet socket: it wants { hostname, port }`);
+    throw new TypeError(
+      `Cannot use ${showAddress(address)} with an IPv4 or IPv6 socket: it must be { hostname, port }`,
+    );
   }
   if (family !== AF_INET && family !== AF_INET6) {
-    throw new TypeError(`Cannot use ${showAddress(address)} with this socket: it wants { path }`);
+    throw new TypeError(`Cannot use ${showAddress(address)} with this socket: it must be { path }`);
   }
   const hostname = address.hostname === "<broadcast>" && family === AF_INET ? "255.255.255.255" : address.hostname;
   const numeric = encodeNumeric(family, hostname, address.port);
   if (numeric !== null) return numeric;
-  // Of any type and service: a raw socket has no port, and a type may carry flags.
+  // Without type and port: a raw socket has no port, and the type may have flags.
   const [[, sockaddr]] = lookUp(hostname, null, { family, type: 0, flags: AI_PASSIVE });
   new DataView(sockaddr.buffer).setUint16(SOCKADDR.port, address.port);
   return sockaddr;

@@ -1,5 +1,5 @@
 /**
- * Addresses: Deno's shapes, and the structs that C has for them.
+ * Socket addresses: Deno's objects, and the structs of C.
  *
  * @module
  */
@@ -9,30 +9,30 @@ import { numberError, show } from "../os/arguments.ts";
 import { type System, system } from "../os/systems.ts";
 import { AF_INET, AF_INET6, AF_UNIX, familyOf } from "../os/socket_constants.ts";
 
-/** An IPv4 or IPv6 address, or a name that stands for one, and a port; the shape of a `Deno.NetAddr`. */
+/** An IPv4 or IPv6 address or a hostname, and a port; the shape of a `Deno.NetAddr`. */
 export interface InetAddress {
-  /** Address or name; `""` is every address of this machine, and `"<broadcast>"` the broadcast address. */
+  /** Address or hostname; `""` means every address of this machine, and `"<broadcast>"` the IPv4 broadcast address. */
   hostname: string;
-  /** Port from 0 to 65535; with 0, `bind` chooses one. */
+  /** Port from 0 to 65535; with 0, `bind` chooses a free port. */
   port: number;
 }
 
 /** The address of a Unix socket, the shape of a `Deno.UnixAddr`. */
 export interface UnixAddress {
   /**
-   * A path; an abstract name, which has no file, if it begins with `"\0"`; `""` for a socket without a name.
+   * Path of a file, an abstract name without a file if it begins with `"\0"`, or `""` for a socket without a name.
    *
    * A string with a lone surrogate is rejected. The system can return a path that is not UTF-8: each byte that is not part
-   * of a UTF-8 character is then a lone surrogate from U+DC80 to U+DCFF, as with Python's `surrogateescape`.
+   * of a UTF-8 character then becomes a lone surrogate from U+DC80 to U+DCFF, as with Python's `surrogateescape`.
    */
   path: string;
 }
 
-/** Where a socket is, or shall be. */
+/** Address of a socket. */
 export type Address = InetAddress | UnixAddress;
 
 /**
- * Gives what differs in the layouts of addresses, which are:
+ * Returns the fields of these layouts that differ between systems:
  *
  * struct sockaddr_in {             struct sockaddr_in6 {              struct sockaddr_un {
  *   sa_family_t sin_family; // +0    sa_family_t sin6_family;   // +0    sa_family_t sun_family; // +0
@@ -42,7 +42,8 @@ export type Address = InetAddress | UnixAddress;
  * };                        // 16    uint32_t    sin6_scope_id; // +24
  *                                  };                           // 28
  *
- * Ports and addresses are in network byte order. Where there is a length, it is the first byte, and the family the second.
+ * Ports and addresses are in network byte order. On systems with a length (sa_len), it is the first byte, and the family the
+ * second.
  */
 export function sockaddrOf({ sockaddr }: System): { family: number; port: number; sun_path: number } {
   return { family: sockaddr.hasLength ? 1 : 0, port: 2, sun_path: sockaddr.sunPath };
@@ -55,12 +56,12 @@ export const SOCKADDR_IN6 = { size: 28, sin6_flowinfo: 4, sin6_addr: 8, sin6_sco
 /** Layout of a `sockaddr_un`. */
 export const SOCKADDR_UN = { sun_path: 2 };
 
-/** Writes how an address begins, all of whose bytes are 0 before. */
+/** Writes the family, and the length on systems that have one, into an address of zeros. */
 const setFamily: (sockaddr: Uint8Array, family: number) => void = system.sockaddr.hasLength
   ? (sockaddr, family) => sockaddr.set([sockaddr.length, family])
   : (sockaddr, family) => sockaddr.set([family]);
 
-/** Where family and port are here, and how many bytes a path can have. */
+/** Layout of a socket address on this system: offsets of family and port, and bytes of a path. */
 export const SOCKADDR: { family: number; port: number; sun_path: number } = sockaddrOf(system);
 
 const resolver = lazyResolver({
@@ -87,12 +88,12 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }); // U+FEFF can be part of a path
 
-/** Bytes of a string for C, with a zero at the end. */
+/** Returns the bytes of a string for C, with a null byte at the end. */
 export function cString(string: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(string + "\0");
 }
 
-/** The string that begins a piece of C's memory. */
+/** Returns the string at the start of memory that C has written, up to the null byte. */
 export function fromCString(bytes: Uint8Array): string {
   return decoder.decode(untilZero(bytes));
 }
@@ -103,10 +104,10 @@ function untilZero(bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Returns the string of a path, which on Unix can be any bytes.
+ * Returns the string for the bytes of a path.
  *
  * A byte that is not part of a UTF-8 character becomes a lone surrogate from U+DC80 to U+DCFF, as with Python's
- * `surrogateescape`. U+FFFD in its place would make the string the path of another file.
+ * `surrogateescape`. With U+FFFD in its place the string would be the path of another file.
  */
 function decodePath(bytes: Uint8Array): string {
   const whole = decodeStrictly(bytes);
@@ -136,7 +137,7 @@ function decodeStrictly(bytes: Uint8Array): string | null {
   }
 }
 
-/** Refuses a port that C would read as another; a string of digits, as a command line gives it, is a number. */
+/** Rejects a port that C would truncate. A string of digits, for example from a command line, counts as a number. */
 export function checkPort(port: number | string): number {
   const number = typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port;
   if (typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= 0xffff) return number;
@@ -144,7 +145,7 @@ export function checkPort(port: number | string): number {
   throw typeof port === "string" ? new RangeError(message) : numberError(port, message);
 }
 
-/** Refuses what is neither kind of address. */
+/** Rejects a value that is not an address. */
 export function checkAddress(address: Address): Address {
   if (typeof address === "object" && address !== null) {
     if (isUnix(address)) return address;
@@ -152,10 +153,14 @@ export function checkAddress(address: Address): Address {
       if (typeof address.port === "number") checkPort(address.port);
       else throw new TypeError(`Cannot use port ${show(address.port)}: it must be a number`);
       if (address.hostname.includes("\0")) {
-        throw new TypeError(`Cannot use ${JSON.stringify(address.hostname)} as a name: it has a zero within`);
+        throw new TypeError(
+          `Cannot use ${JSON.stringify(address.hostname)} as a hostname: it contains a null character`,
+        );
       }
       if (!address.hostname.isWellFormed()) {
-        throw new TypeError(`Cannot use ${JSON.stringify(address.hostname)} as a name: it has a lone surrogate`);
+        throw new TypeError(
+          `Cannot use ${JSON.stringify(address.hostname)} as a hostname: it contains a lone surrogate`,
+        );
       }
       return address;
     }
@@ -163,32 +168,32 @@ export function checkAddress(address: Address): Address {
   throw new TypeError(`Cannot use ${show(address)} as an address: it must be { hostname, port } or { path }`);
 }
 
-/** Tells the two kinds of addresses apart. */
+/** Returns true for the address of a Unix socket. */
 export function isUnix(address: Address): address is UnixAddress {
   return "path" in address && typeof address.path === "string";
 }
 
-/** A short form of an address, for messages. */
+/** Returns a short form of an address, for error messages. */
 export function showAddress(address: Address): string {
   if (isUnix(address)) return JSON.stringify(address.path);
   return `${address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname}:${address.port}`;
 }
 
-/** The bytes of a Unix address. */
+/** Returns the bytes of a Unix address. */
 export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
   if (!path.isWellFormed()) {
-    // The encoder would write U+FFFD, and so name another file.
-    throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has a lone surrogate`);
+    // TextEncoder would write U+FFFD, and the path would be that of another file.
+    throw new RangeError(`Cannot use ${JSON.stringify(path)} as a socket path: it contains a lone surrogate`);
   }
-  // An abstract name is as long as the struct says; a path ends with a zero.
+  // The length of the struct ends an abstract name; a null byte ends a path.
   const isAbstract = path.startsWith("\0");
   const bytes = encoder.encode(path === "" || isAbstract ? path : path + "\0");
   if (bytes.length > SOCKADDR.sun_path) {
     const most = isAbstract ? SOCKADDR.sun_path : SOCKADDR.sun_path - 1;
-    throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has more than ${most} bytes`);
+    throw new RangeError(`Cannot use ${JSON.stringify(path)} as a socket path: it is longer than ${most} bytes`);
   }
   if (!isAbstract && path.includes("\0")) {
-    throw new RangeError(`Cannot use ${JSON.stringify(path)} as the path of a socket: it has a zero within`);
+    throw new RangeError(`Cannot use ${JSON.stringify(path)} as a socket path: it contains a null character`);
   }
   const sockaddr = new Uint8Array(SOCKADDR_UN.sun_path + bytes.length);
   setFamily(sockaddr, AF_UNIX);
@@ -196,7 +201,7 @@ export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
   return sockaddr;
 }
 
-/** The bytes of an address in numbers, or null if `hostname` is a name, or of the other family. */
+/** Returns the bytes of a numeric address, or null if `hostname` is a name, or an address of another family. */
 export function encodeNumeric(family: number, hostname: string, port: number): Uint8Array<ArrayBuffer> | null {
   const isInet6 = family === AF_INET6;
   const sockaddr = new Uint8Array(isInet6 ? SOCKADDR_IN6.size : SOCKADDR_IN.size);
@@ -207,9 +212,9 @@ export function encodeNumeric(family: number, hostname: string, port: number): U
   return resolver().inet_pton(family, cString(hostname), addr) === 1 ? sockaddr : null;
 }
 
-/** Reads an address that C has written. */
+/** Returns the address that C has written. */
 export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number): Address {
-  // C says the length that it wanted; of a path that fills the struct that may be one more than there is.
+  // The length that C returns may exceed the buffer: for a path that fills the struct it counts the null byte. See unix(7).
   const view = new DataView(sockaddr.buffer, sockaddr.byteOffset, Math.min(length, sockaddr.byteLength));
   const family = length < SOCKADDR.port ? AF_UNIX : familyOf(sockaddr);
   if (family === AF_INET) {
