@@ -209,10 +209,11 @@ async function talk(connection: Deno.TcpConn, [sent, answer]: Exchange): Promise
   }
 }
 
-/** Reads until the server closes the connection, by an end or by a reset. */
-async function untilClosed(connection: Deno.TcpConn): Promise<void> {
+/** Reads until the server closes the connection, by an end or by a reset, which may come before it is made. */
+async function untilClosed(connecting: Deno.TcpConn | Promise<Deno.TcpConn>): Promise<void> {
   const buffer = new Uint8Array(4096);
   try {
+    using connection = await connecting;
     while (await read(connection, buffer) !== null);
   } catch (error) {
     if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
@@ -236,8 +237,7 @@ describeProgram("an example server in a system without room", () => {
         await talk(witness, hello);
         const descriptors = await started.settle(server);
         started.fail("register");
-        using refused = await started.connect();
-        await untilClosed(refused);
+        await untilClosed(started.connect());
         assertEquals(started.heal("register"), 0);
         await talk(witness, again("witness"));
         using later = await started.connect();

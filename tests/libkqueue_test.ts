@@ -86,7 +86,7 @@ if (obstacle !== null) {
       assertEquals(errors.length, 3);
       for (const error of errors) {
         assertInstanceOf(error, Deno.errors.NotSupported);
-        assertStringIncludes(error.message, `Cannot create a kqueue: ${os} has none; use DefaultSelector`);
+        assertStringIncludes(error.message, `Cannot create a kqueue: ${os} has no kqueue; use DefaultSelector`);
       }
     });
     skip("KqueueSelector on libkqueue", "there is no libkqueue.so.0 (package libkqueue0)");
