@@ -115,18 +115,8 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   wait(timeoutMs: number): Ready<D, F>[] | null {
     const count = this.poller.wait(timeoutMs);
     // The commonest case by itself, and small, so that V8 inlines it into the caller's loop.
-    const only = count === 1 ? this.#entryAt(0) : undefined;
+    const only = count === 1 ? entryAt(0, this.poller, this.keys) : undefined;
     return only === undefined ? this.#collect(count, timeoutMs) : [only];
-  }
-
-  /** Returns entry `index` of the last wait, or undefined if it belongs to no registration. */
-  #entryAt(index: number): Ready<D, F> | undefined {
-    const { poller, keys } = this;
-    const fd = poller.fdAt(index);
-    const key = keys.get(fd);
-    if (key === undefined || (serialOf(key) | 0) !== poller.serialAt(index)) return undefined;
-    const events = poller.eventsAt(index) & key.events;
-    return events === 0 ? undefined : [key, events];
   }
 
   /** Returns every entry of the last wait, which returned `count`. */
@@ -135,10 +125,11 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
       if (isInterruption(count)) return this.#returnsOnSignal && count === -EINTR ? this.#interruption = [] : null;
       check(count, this.poller.waitCall, this.poller.fd >= 0 ? this.poller.fd : undefined);
     }
+    const { poller, keys } = this;
     const ready = new Array<Ready<D, F>>(count);
     let filled = 0;
     for (let index = 0; index < count; index++) {
-      const entry = this.#entryAt(index);
+      const entry = entryAt(index, poller, keys);
       if (entry !== undefined) ready[filled++] = entry;
     }
     if (filled === count) return ready;
@@ -212,4 +203,17 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     this.poller.close();
     this.#waker?.giveBack();
   }
+}
+
+/** Returns entry `index` of the last wait, or undefined if it belongs to no registration. */
+function entryAt<D, F extends FileObject>(
+  index: number,
+  poller: Poller,
+  keys: KeyTable<D, F>,
+): Ready<D, F> | undefined {
+  const fd = poller.fdAt(index);
+  const key = keys.get(fd);
+  if (key === undefined || keys.serialAt(fd) !== poller.serialAt(index)) return undefined;
+  const events = poller.eventsAt(index) & key.events;
+  return events === 0 ? undefined : [key, events];
 }

@@ -129,6 +129,8 @@ export class KeyTable<D, F extends FileObject> {
   // Descriptors are small numbers, and the lowest free one is given first: an array costs less than a Map, above all where
   // the same number comes and goes, since a Map keeps deleted entries in its chains until it is full.
   readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
+  // Serial number of the registration of each descriptor, beside the keys, where select() reads it fastest.
+  #serials = new Int32Array(64);
   #lastSerial = 0;
   #size = 0;
   // Made by the first walk over all keys, and kept from then on, so that a walk sees the changes made during it.
@@ -154,6 +156,11 @@ export class KeyTable<D, F extends FileObject> {
     return keys.sort((one, other) => serialOf(one) - serialOf(other));
   }
 
+  /** Returns the serial number of the registration of a descriptor. */
+  serialAt(fd: number): number {
+    return this.#serials[fd]!;
+  }
+
   /** Returns every key, that of the waker too. */
   all(): SelectorKey<D, F>[] {
     return this.#byFd.filter((key) => key !== undefined);
@@ -174,7 +181,17 @@ export class KeyTable<D, F extends FileObject> {
   /** Adds the key of a new registration. */
   add(key: SelectorKey<D, F>): SelectorKey<D, F> {
     this.#size++;
+    this.#note(key);
     return this.replace(key);
+  }
+
+  #note(key: SelectorKey<D, F>): void {
+    if (key.fd >= this.#serials.length) {
+      const larger = new Int32Array(2 * key.fd);
+      larger.set(this.#serials);
+      this.#serials = larger;
+    }
+    this.#serials[key.fd] = serialOf(key);
   }
 
   /** Puts a key in the place of the one with its descriptor. */
@@ -185,6 +202,7 @@ export class KeyTable<D, F extends FileObject> {
 
   /** Adds the key of the selector's own waker. */
   hide(key: SelectorKey<D, F>): void {
+    this.#note(key);
     this.#hidden = this.#byFd[key.fd] = key;
   }
 

@@ -147,6 +147,11 @@ export class PollSet {
     return fds;
   }
 
+  /** The array, as the last wait has left it. */
+  get pollfds(): Int32Array<ArrayBuffer> {
+    return this.#pollfds;
+  }
+
   /** The descriptor in a slot. */
   fdAt(slot: number): number {
     const fd = this.#pollfds[slot * STRIDE + FD]!;
@@ -200,24 +205,29 @@ export class PollPoller implements Poller {
   }
 
   wait(timeoutMs: number): number {
-    const set = this.#set;
-    const count = set.wait(timeoutMs);
+    const count = this.#set.wait(timeoutMs);
+    return count <= 0 ? count : this.#gather(count);
+  }
+
+  /** Puts the ready descriptors together, and returns their number. */
+  #gather(count: number): number {
+    const { pollfds } = this.#set;
     const fds = this.#fds;
     const events = this.#events;
     let entries = 0;
     let left = count;
-    for (let slot = 0; left > 0; slot++) {
-      const revents = set.reventsAt(slot);
+    for (let at = 0; left > 0; at += STRIDE) {
+      const revents = pollfds[at + MASKS]! >>> REVENTS_SHIFT;
       if (revents === 0) continue;
       left--;
       if ((revents & POLLNVAL) !== 0) {
-        this.#mute(slot);
+        this.#mute(at / STRIDE);
       } else {
-        fds[entries] = set.fdAt(slot);
+        fds[entries] = pollfds[at + FD]!;
         events[entries++] = eventsOf(revents);
       }
     }
-    return count < 0 ? count : entries;
+    return entries;
   }
 
   #grow(): void {
