@@ -17,7 +17,7 @@ import { errnoCell, lazyLibc, result } from "./call.ts";
 import { check, EBADF, EEXIST, ENOENT, ENOSYS, EPERM } from "./errno.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
 import { type Arch, arch, os } from "./systems.ts";
-import { NONE_CLOSED, type Poller, type Registration } from "./poller.ts";
+import type { Poller, Registration } from "./poller.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
 
 /**
@@ -110,7 +110,7 @@ export class EpollPoller implements Poller {
   readonly waitCall = "epoll_wait";
   readonly fd: number;
   readonly nests = true;
-  readonly closed = NONE_CLOSED;
+  readonly closed: ReadonlySet<number> = new Set(); // a closed descriptor falls silent by itself
   readonly #libc = epollLibc();
   readonly #event = new Int32Array(STRIDE);
   readonly #eventAddress = this.#addressOf(this.#event);

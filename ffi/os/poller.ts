@@ -71,6 +71,3 @@ export interface Poller {
 
 /** What a poller has been told of a descriptor. */
 export type Registration = readonly [fd: number, events: number, serial: number];
-
-/** The {@linkcode Poller.closed} of a mechanism in which a closed descriptor falls silent by itself. */
-export const NONE_CLOSED: ReadonlySet<number> = new Set();

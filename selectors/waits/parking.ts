@@ -19,6 +19,7 @@ import { EVENT_READ } from "../../ffi/os/events.ts";
 import { ParkingSet } from "../../ffi/os/parking_set.ts";
 import { isInterruption, leftUntil, monotonicMs } from "../../ffi/os/timeout.ts";
 import { Waker } from "../../ffi/os/waker.ts";
+import { callAfter } from "./turns.ts";
 
 /** Descriptors of all waits, each with the events of all that wait for it. */
 export class WatchedSet {
@@ -67,9 +68,6 @@ const REST_MS = 10;
 
 /** Milliseconds until an interruption is sent again that the system had no memory for. */
 const RESEND_MS = 1;
-
-// Captured at load time, so that fake timers in user tests do not affect it.
-const setTimeout = globalThis.setTimeout;
 
 /** The parked waits of an isolate, and the call that they share. */
 class Parking {
@@ -121,7 +119,7 @@ class Parking {
   #send(): void {
     if (!this.#isBlocked || this.#isInterrupted) return;
     this.#isInterrupted = this.#waker!.call() === 0;
-    if (!this.#isInterrupted) setTimeout(() => this.#send(), RESEND_MS);
+    if (!this.#isInterrupted) callAfter(RESEND_MS, () => this.#send());
   }
 
   async #run(): Promise<void> {
@@ -194,7 +192,7 @@ class Parking {
 
   /** Lets some time pass where the call fails without naming a descriptor. */
   async #rest(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    await new Promise<void>((resolve) => callAfter(REST_MS, resolve));
     this.#fruitless = MAX_FRUITLESS - 1;
   }
 

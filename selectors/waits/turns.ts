@@ -1,10 +1,31 @@
 /**
- * Turns of Deno's event loop: when one has lasted long enough, and how to let the next begin.
+ * Turns and timers of the event loop: when a turn has lasted long enough, and how to let the next begin. Fake timers in user
+ * tests do not affect them.
  *
  * @module
  */
 
+import { lazy } from "../../ffi/os/library.ts";
 import { monotonicMs } from "../../ffi/os/timeout.ts";
+
+/** Returns a global function that Deno loads when it is first read. Only its getter is read here: to load it takes long. */
+function original<Name extends "setImmediate" | "setTimeout">(name: Name): () => typeof globalThis[Name] {
+  const { get, value } = Object.getOwnPropertyDescriptor(globalThis, name)!;
+  return lazy(() => get === undefined ? value : get.call(globalThis));
+}
+
+const immediate = original("setImmediate");
+const timeout = original("setTimeout");
+
+/** Calls a function in the next turn of the event loop. */
+export function callNext(callback: () => void): void {
+  immediate()(callback);
+}
+
+/** Calls a function after some milliseconds. */
+export function callAfter(milliseconds: number, callback: () => void): void {
+  timeout()(callback, milliseconds);
+}
 
 /** How long a turn may be, in milliseconds: timers, I/O and signals of others wait for so long. */
 const TURN_MS = 1;
@@ -17,9 +38,6 @@ const UNTIMED = 8;
  * turns cost 2 % of the time.
  */
 const TURNS = 16;
-
-// Captured at load time, so that fake timers in user tests do not affect it.
-const setImmediate = globalThis.setImmediate;
 
 // When the turn was first asked for, or -1 if it was not yet.
 let startMs = -1;
@@ -35,7 +53,7 @@ export function isTurnOver(): boolean {
   if (--untimed > 0) return false;
   if (startMs === -1) {
     startMs = monotonicMs();
-    setImmediate(begin);
+    callNext(begin);
   } else if (monotonicMs() - startMs >= TURN_MS) {
     return true;
   }
@@ -48,12 +66,12 @@ export function nextTurn(): Promise<void> {
   return giving ??= new Promise((resolve) => {
     let left = TURNS;
     function turn(): void {
-      if (--left > 0) return void setImmediate(turn);
+      if (--left > 0) return void callNext(turn);
       giving = null;
       begin();
       resolve();
     }
-    setImmediate(turn);
+    callNext(turn);
   });
 }
 
