@@ -1,8 +1,8 @@
 /**
- * Python's `selectors` for Deno: wait for many sockets, pipes and other descriptors at once.
+ * Python's `selectors` for Deno: wait for many sockets, pipes and other file descriptors at once.
  *
- * A selector is told once which file objects to watch and for what, and then asked again and again which of them are
- * ready. It works on any descriptor of the operating system: those of `@selectors/selectors/socket`, those that
+ * Register each file object once, with the events to wait for. Each wait then returns the file objects that are ready.
+ * A selector works on any descriptor of the operating system: those of `@selectors/selectors/socket`, those that
  * `node:fs` opens, and inherited ones.
  *
  * ```ts
@@ -22,48 +22,52 @@
  * there.close();
  * ```
  *
- * The only permission that is needed is `--allow-ffi`, and not before a selector is constructed.
+ * The package needs only the permission `--allow-ffi`, and not before a selector is constructed.
  *
  * ## Which wait
  *
- * - `select()` is synchronous. It is the fastest, and stops Deno's event loop while it waits, with its timers, its `fetch`
- *   and its signal listeners: for a program that _is_ its selector loop, or for a Worker that is.
- * - `selectAsync()`, and `for await (const [key, events] of selector)`, let the rest of Deno go on: for a program that does
- *   other things too. What is ready already costs no more than before; to wait takes a thread of Deno's pool, and some
- *   tens of microseconds to come back from it.
- * - `select(0)` only looks, for a program that has a loop of its own, as a game has.
+ * - `select()` is synchronous. It is the fastest, and stops Deno's event loop while it waits, with its timers, `fetch`
+ *   and signal listeners. Use it if the program, or a Worker, _is_ a selector loop.
+ * - `selectAsync()`, and `for await (const [key, events] of selector)`, run beside the event loop. Use them if the
+ *   program does other things too. An entry that is ready already costs little more than with `select()`; a wait takes
+ *   a thread of Deno's pool, and some tens of microseconds to come back from it.
+ * - `select(0)` does not wait. Use it in a program that has its own loop, such as a game.
  *
- * To end a wait from outside: `wakeup()`, or {@linkcode wake} from another Worker; `close()`; an `AbortSignal`, for the
- * asynchronous ones; a signal of the system, with `new DefaultSelector({ onSignal: "return" })`, for the synchronous one.
+ * No timeout depends on the wall clock or on fake timers, and none ends early, even one of more than 24.8 days.
+ *
+ * To end a wait: call `wakeup()`, {@linkcode wake} in another Worker, or `close()`. An `AbortSignal` ends an
+ * asynchronous wait, and with `new DefaultSelector({ onSignal: "return" })` a signal of the system ends a synchronous
+ * one.
  *
  * ## Which mode
  *
- * A selector is level-triggered: it reports a file object as long as it is ready. Nothing is lost when only a part is read,
- * and whoever does not want to write must not ask whether he can, since he nearly always can. So a server waits for
- * `EVENT_WRITE` only while something is left over that a `trySend` did not take.
+ * A selector is level-triggered: it reports a file object as long as it is ready, so that nothing is lost if you read
+ * only a part. Wait for `EVENT_WRITE` only when you have data to send, because a socket is almost always writable. A
+ * server calls `trySend` first, and waits for `EVENT_WRITE` only while some of the data is left over.
  *
- * Edge-triggered (`EPOLLET` of `Epoll`, `KQ_EV_CLEAR` of `Kqueue`, both in `@selectors/selectors/select`) reports a change
- * once, and everything has to be read or written until it would block. That saves system calls to change what is waited
- * for, where each connection is read and written in turn; `examples/epoll_edge_server.ts` shows what it asks for in return.
+ * The edge-triggered mode (`EPOLLET` of `Epoll`, `KQ_EV_CLEAR` of `Kqueue`, both in `@selectors/selectors/select`)
+ * reports a change of readiness once, and you have to read or write until the call would block. It saves system calls
+ * if each connection is read and written in turn, because the event mask never changes; see
+ * `examples/epoll_edge_server.ts`.
  *
  * ## Which backend
  *
- * {@linkcode DefaultSelector}, unless one of these holds:
+ * {@linkcode DefaultSelector}, with these exceptions:
  *
- * - What is to be waited for is a regular file, or on macOS a FIFO or a terminal: {@linkcode SelectSelector}. `epoll` and
- *   `kqueue` refuse those.
- * - There are a few descriptors, and the selector is made anew for each wait: {@linkcode PollSelector}. It has no descriptor
- *   of its own that would have to be opened and closed.
- * - More is to be known than readable and writable, such as urgent data, a timer or a process: `Epoll`, `Kqueue` and `Poll`
- *   of `@selectors/selectors/select`.
+ * - Regular files, and on macOS FIFOs and terminals: {@linkcode SelectSelector}. `epoll` and `kqueue` reject them.
+ * - A few descriptors, and a new selector for each wait: {@linkcode PollSelector}. It has no descriptor of its own to
+ *   open and close.
+ * - Events other than readable and writable, such as urgent data, timers or processes: `Epoll`, `Kqueue` and `Poll` of
+ *   `@selectors/selectors/select`.
  *
  * ## What goes wrong
  *
- * **A closed descriptor.** Unregister before you close. The number of a closed descriptor is the next to be given out, and
- * what was meant for the one may come to the other.
+ * **A closed descriptor.** Unregister before you close. The system gives the number of a closed descriptor to the next
+ * file, and events of the old file may then reach the new one.
  *
- * **A stale event.** What `select` has returned is a picture of one moment. If what you do for one entry closes another
- * connection, the entry of that one still stands in the array: look whether it is still registered. (`for await` does.)
+ * **A stale event.** The result of `select` describes one moment. If the handler of one entry closes another
+ * connection, the array still has the entry of that connection, so check that it is still registered. (`for await`
+ * does.)
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -75,7 +79,7 @@
  * for (const socket of [one, other]) socket.send(new Uint8Array([1]));
  *
  * for (const [key] of selector.select()) {
- *   if (!selector.getMap()!.has(key.fileobj)) continue; // the first has ended both
+ *   if (!selector.getMap()!.has(key.fileobj)) continue; // the first entry has closed both
  *   for (const socket of [one, other]) {
  *     selector.unregister(socket);
  *     socket.close();
@@ -84,43 +88,46 @@
  * selector.close();
  * ```
  *
- * **A ready socket that blocks.** Ready was true when it was said: a datagram with a wrong checksum, a connection that was
- * given up before it was accepted, or another process may have taken it back. Call `setBlocking(false)`, and take the `null`
- * of `tryRecvInto`, `trySend` and `tryAccept` for what it is. `sendAll` is for sockets that block.
+ * **A ready socket that blocks.** Readiness can end before you read: a datagram may have a wrong checksum, a client may
+ * give up before its connection is accepted, and another process may read first. Call `setBlocking(false)`, and expect
+ * `null` from `tryRecvInto`, `trySend` and `tryAccept`. `sendAll` is for blocking sockets.
  *
- * **A loop that does not turn.** Whatever takes long for one entry delays all others, `console.log` to a slow terminal
- * included. Work belongs in a Worker; who reads slowly is not to be waited for, but to be remembered.
+ * **A slow handler.** One slow handler delays all other entries; even `console.log` to a slow terminal counts. Do long
+ * work in a Worker. Never block on a slow reader; queue its data.
  *
- * **A permission.** `NotCapable` at the first selector or socket asks for `--allow-ffi`. A device, such as `/dev/ttyUSB0`,
- * takes `--allow-all` to be opened.
+ * **A permission.** `NotCapable` at the first selector or socket asks for `--allow-ffi`. To open a device, such as
+ * `/dev/ttyUSB0`, Deno requires `--allow-all`.
  *
- * **No more descriptors.** `EMFILE` from `accept` means that this process may have no more; the connection stays in the
- * queue, and the listener ready, so that a loop that only goes on spins. Unregister the listener for a second, as the
- * examples do: to wait for the end of a connection is not enough where none is open. `ulimit -n` shows the limit and, up to
- * what `ulimit -Hn` shows, raises it for a shell and what is started from it. Beyond that: `LimitNOFILE=` in a systemd unit,
- * `--ulimit nofile=` of `docker run`, `/etc/security/limits.conf` for a login. `ENFILE` is the same of the whole system:
- * `sysctl fs.file-max`. `ENOSPC` or `ENOMEM` from `register` is a limit of the kernel's for epoll:
+ * **Too many descriptors.** `EMFILE` from `accept` means that this process has reached its limit. The connection stays
+ * in the queue and the listener stays ready, so that a simple loop spins. Unregister the listener for a second, as the
+ * examples do; do not wait for a connection to close, because none may be open. `ulimit -n` shows the limit and raises
+ * it, up to what `ulimit -Hn` shows, for a shell and the programs that it starts. Beyond that, use `LimitNOFILE=` in a
+ * systemd unit, `--ulimit nofile=` of `docker run`, or `/etc/security/limits.conf` for a login. `ENFILE` is the limit
+ * of the whole system: `sysctl fs.file-max`. `ENOSPC` or `ENOMEM` from `register` is a limit of epoll:
  * `sysctl fs.epoll.max_user_watches`.
  *
- * **A peer that is gone, and does not say so.** Who pulls the plug sends nothing. Set `SO_KEEPALIVE`, or a timeout of yours.
+ * **A terminated Worker.** `terminate()` during an asynchronous wait frees the thread within two seconds, but the
+ * descriptors only when the process ends. Call {@linkcode wake} instead, and let the Worker close its selectors.
+ *
+ * **A silent peer.** A peer that loses power sends nothing. Set `SO_KEEPALIVE`, or a timeout of your own.
  *
  * ## From Python
  *
  * | `selectors`                                                          | here                                                         |
  * | -------------------------------------------------------------------- | ------------------------------------------------------------ |
- * | `DefaultSelector`, `SelectSelector`, `PollSelector`, `EpollSelector`, `DevpollSelector`, `KqueueSelector`, `BaseSelector` | the same; `new`, and the types of data and file objects can be given |
+ * | `DefaultSelector`, `SelectSelector`, `PollSelector`, `EpollSelector`, `DevpollSelector`, `KqueueSelector`, `BaseSelector` | the same; constructed with `new`, with optional types of data and file objects |
  * | `EVENT_READ`, `EVENT_WRITE`                                          | the same                                                     |
- * | `SelectorKey`: `fileobj`, `fd`, `events`, `data`                     | the same; it comes apart as an array does                    |
- * | `register(fileobj, events, data=None)`                               | `register(fileobj, events, data)`; left out it is `undefined` |
+ * | `SelectorKey`: `fileobj`, `fd`, `events`, `data`                     | the same; it destructures as an array does                   |
+ * | `register(fileobj, events, data=None)`                               | `register(fileobj, events, data)`; omitted data is `undefined` |
  * | `unregister(fileobj)`, `modify(fileobj, events, data=None)`          | the same                                                     |
  * | `select(timeout=None)`                                               | `select(timeout)`; an array of pairs                         |
  * | `close()`, `fileno()`                                                | the same                                                     |
- * | `get_key(fileobj)`, `get_map()`                                      | `getKey`, `getMap`: a live view that cannot be written, as Python's; its keys are descriptors |
+ * | `get_key(fileobj)`, `get_map()`                                      | `getKey`, `getMap`: a live read-only view, as in Python; its keys are descriptors |
  * | `with selector:`                                                     | `using selector = …`                                         |
- * | `KeyError`, `ValueError`, `OSError`                                  | {@linkcode KeyError}, `RangeError` or `TypeError`, {@linkcode OSError} |
+ * | `KeyError`, `OSError`, `ValueError`, `TypeError`                     | {@linkcode KeyError}, {@linkcode OSError}, `RangeError`, `TypeError` |
  * | `asyncio` over a selector                                            | `selectAsync`, `for await`, `wakeup`                         |
  *
- * What differs in what they do, and why, stands in the README.
+ * The README lists the differences in behaviour, with their reasons.
  *
  * @module
  */
