@@ -1,5 +1,5 @@
 /**
- * The contract of every selector: {@linkcode BaseSelector}.
+ * Defines {@linkcode BaseSelector}, the contract of every selector.
  *
  * @module
  */
@@ -15,47 +15,46 @@ import { Waits } from "./waits/waits.ts";
 
 const ALL_EVENTS = EVENT_READ | EVENT_WRITE;
 
-/** The last argument of `register` and `modify`: required unless the type of the data admits `undefined`. */
+/** The last argument of `register` and `modify`; required unless the type of the data includes `undefined`. */
 export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 
 /** Options of a selector. */
 export interface SelectorOptions {
   /**
-   * What a synchronous `select` does when a signal interrupts it: wait for the time that is left (`"retry"`, the default,
-   * as in Python's PEP 475), or return an empty array (`"return"`).
+   * Selects how a synchronous `select` reacts to a signal: `"retry"`, the default, waits for the rest of the time as in
+   * Python's PEP 475, and `"return"` returns an empty array.
    *
-   * Deno runs its signal listeners between two turns of its event loop, so not during a `select`. A program that waits by
-   * `select` and has a listener needs `"return"`, and then lets the event loop turn: see {@linkcode BaseSelector.select}.
+   * Deno runs signal listeners in its event loop, so not during a `select`. A program with a signal listener needs
+   * `"return"`, and has to let the event loop run after each `select`: see {@linkcode BaseSelector.select}.
    */
   onSignal?: "retry" | "return";
 }
 
 /** Options of an asynchronous wait. */
 export interface WaitOptions {
-  /** Ends the wait with an error: the reason of the signal. */
+  /** Aborts the wait, which then rejects with the reason of the signal. */
   signal?: AbortSignal;
 }
 
 /** Options of an iteration over events. */
 export interface IterationOptions extends WaitOptions {
-  /** Ends the iteration when nothing was ready for so long: seconds or a duration. */
+  /** Ends the iteration if nothing is ready for this time, in seconds or as a duration. */
   timeout?: Timeout;
 }
 
 /**
- * Waits until file objects are ready to be read or written: the contract of every selector.
+ * Waits until file objects are ready to be read or written.
  *
- * Each subclass stands for one mechanism of the operating system. Everything said here holds for all of them.
+ * Each subclass uses one mechanism of the operating system; this documentation holds for all of them.
  *
- * Waiting is level-triggered: a file object is reported as long as it is ready.
+ * Selectors are level-triggered: they report a file object as long as it is ready.
  *
- * Unregister a descriptor before you close it. One that was closed first falls silent, disturbs no other, and can still
- * be unregistered. Two things no selector can see: that a registered descriptor is closed while a duplicate of it lives,
- * since epoll watches the duplicate too; and that its number was reused before the next wait, since poll and select know
- * only numbers.
+ * Unregister a descriptor before you close it. A descriptor that is closed first is no longer reported, does not affect
+ * the others, and can still be unregistered. There are two exceptions: epoll keeps reporting a closed descriptor while
+ * a duplicate of it is open, and poll and select watch the next file that gets its number.
  *
- * Each wait reports a registration by the descriptor that its file object gave to `register()`, even if `fileno()` returns
- * another number by now, as after `detach()`.
+ * Every wait reports a registration by the descriptor that `fileno()` returned to `register()`, even if it returns
+ * another number now, as after `detach()`.
  *
  * @typeParam D Data of each registration, for example the function to call
  * @typeParam F File objects that can be registered
@@ -69,7 +68,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   readonly #map: SelectorMap<D, F>;
 
   /**
-   * Makes a selector of a poller.
+   * Creates a selector from a poller.
    *
    * @ignore
    */
@@ -89,13 +88,13 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param fileobj A descriptor, or an object with a `fileno()`
    * @param events EVENT_READ, EVENT_WRITE or both
-   * @param data Data for the key to carry
+   * @param data Any value, stored in the key
    * @returns The key, as `select` will return it
-   * @throws {RangeError} if `events` is anything else, or the descriptor negative or above 2^31-1
+   * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above 2^31-1
    * @throws {TypeError} if `fileobj` is not a file object
-   * @throws {KeyError} if it is registered already
-   * @throws {OSError} EBADF if the descriptor is closed, EPERM if this selector cannot wait for its kind, ENOSPC or ENOMEM
-   * if the kernel has no room; nothing is registered then
+   * @throws {KeyError} if it is already registered
+   * @throws {OSError} EBADF if the descriptor is closed, EPERM if this selector cannot wait for this kind of file,
+   * ENOSPC or ENOMEM if the kernel has no room; in each case nothing is registered
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   register(fileobj: F, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
@@ -103,7 +102,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.#checkOpen("register", fileobj);
     checkEvents("register", fileobj, events);
     const fd = filenoOf(fileobj);
-    this.#checkOpen("register", fileobj); // again: fileno() may do anything
+    this.#checkOpen("register", fileobj); // again, because fileno() may have closed the selector
     if (this.#core.keys.get(fd) !== undefined) {
       throw new KeyError(`Cannot register fd ${fd}: it is already registered`);
     }
@@ -111,10 +110,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Unregisters a file object, which may be closed.
+   * Unregisters a file object, even if it is closed.
    *
    * @param fileobj The file object, or its descriptor
-   * @returns The key that was registered
+   * @returns The key of the registration
    * @throws {KeyError} if it is not registered
    * @throws {RangeError | TypeError} if it cannot be registered
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -128,15 +127,15 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /**
    * Changes the events and the data of a registration.
    *
-   * The data is always replaced: if it is omitted, it becomes undefined, as in Python.
+   * The data is always replaced; if omitted, it becomes undefined, as in Python.
    *
    * @param fileobj The file object, or its descriptor
    * @param events EVENT_READ, EVENT_WRITE or both
-   * @param data Data for the key to carry
+   * @param data Any value, stored in the key
    * @returns The new key
-   * @throws {RangeError} if `events` is anything else; nothing changes then
+   * @throws {RangeError} if `events` is invalid; nothing changes then
    * @throws {KeyError} if the file object is not registered
-   * @throws {OSError} if the system refuses, for example EBADF because the descriptor was closed; the file object is no
+   * @throws {OSError} if the system call fails, for example with EBADF for a closed descriptor; the file object is no
    * longer registered then
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
@@ -148,20 +147,20 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Waits until registered file objects are ready, the time is over, or {@linkcode wakeup} is called.
+   * Waits until registered file objects are ready, the timeout ends, or {@linkcode wakeup} is called.
    *
-   * The wait is synchronous: Deno's event loop stands still meanwhile, with its timers and signal listeners; see
-   * {@linkcode selectAsync} for the other kind. A signal does not end the wait (Python's PEP 475), which goes on for the
-   * time that is left, unless the selector was made with `onSignal: "return"`. With nothing registered it waits all the
-   * same.
+   * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners. {@linkcode selectAsync}
+   * does not. A signal does not end the wait (Python's PEP 475), unless the selector was created with
+   * `onSignal: "return"`. The wait takes its time even if nothing is registered.
    *
-   * @param timeout Seconds or a duration. Null or undefined: for ever. 0 or less: only look. It is rounded up to what the
-   * kernel can wait, and never ends early
-   * @returns Pairs of a key and those of its events that are ready; an empty array if the time is over
+   * @param timeout Seconds or a duration. Null or undefined waits for ever; 0 or less does not wait. It is rounded up
+   * to the resolution of the kernel, never ends early, and does not depend on the wall clock
+   * @returns Pairs of a key and its ready events; an empty array if the timeout ended
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
-   * @example A listener for signals beside a synchronous loop
+   * @example Signal listener with a synchronous loop
    * ```ts
    * import { DefaultSelector } from "@selectors/selectors";
    *
@@ -169,7 +168,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * let isStopped = false;
    * const stop = () => isStopped = true;
    * Deno.addSignalListener("SIGINT", stop);
-   * setTimeout(stop, 100); // as Ctrl-C does
+   * setTimeout(stop, 100); // stands for Ctrl-C
    * while (!isStopped) {
    *   for (const [key] of selector.select(0.01)) console.log(key.fd, "is ready");
    *   await new Promise(setImmediate); // listeners and timers run here
@@ -178,7 +177,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * ```
    */
   select(timeout?: Timeout): Ready<D, F>[] {
-    // The commonest cases are small, so that V8 inlines them, and the wait with them, into the caller's loop.
+    // These common cases are small, so that V8 inlines them and the wait into the caller's loop.
     if (this.#core.isPlain && (timeout === 0 || timeout === undefined)) {
       const ready = this.#core.wait(timeout === 0 ? 0 : Infinity);
       if (ready !== null && (ready.length > 0 || timeout === 0)) return ready;
@@ -193,26 +192,28 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Waits as {@linkcode select} does, while Deno's event loop goes on.
+   * Waits as {@linkcode select} does, but beside Deno's event loop.
    *
    * Entries that are ready now are returned at once. Otherwise the wait keeps the process alive, as a listening server
-   * does, and uses one thread of Deno's pool, which all waits of an isolate share. A change of the registrations takes
-   * effect in it. Any number of waits can go on for one selector. `close()` ends them with an empty array.
+   * does, and uses one thread of Deno's pool, which all waits of an isolate share. Changes of the registrations take
+   * effect during the wait. A selector can have any number of waits, and `close()` ends them with an empty array.
    *
-   * A loop that always finds something ready lets Deno's event loop turn about once in a millisecond.
+   * A loop that always finds something ready lets Deno's event loop run about once per millisecond.
    *
-   * The first wait of an isolate takes two descriptors, which are given back when its selectors are closed.
+   * The first wait of an isolate opens two descriptors, which are closed with the last selector that used them.
    *
-   * A Worker that is terminated while it waits runs no more code: its thread ends after at most two seconds, and its
-   * descriptors stay open until the process ends. To end such a Worker, {@linkcode wake} it, and let it close its selectors.
+   * A Worker that is terminated during a wait runs no more code: its thread ends within two seconds, but its
+   * descriptors stay open until the process ends. Call {@linkcode wake} instead, and let the Worker close its
+   * selectors.
    *
-   * There is no `unref()`: Deno waits for every call that runs on its pool. If a wait should not keep the program alive,
-   * end it by the signal of an `AbortController` when the rest is done.
+   * There is no `unref()`, because Deno waits for every call that runs on its pool. If a wait should not keep the
+   * program alive, end it with an `AbortSignal`.
    *
    * @param timeout As for {@linkcode select}
    * @param options A signal that ends the wait
    * @returns As for {@linkcode select}
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {OSError} EMFILE if too many descriptors are open for the first wait
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
@@ -244,15 +245,16 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Iterates over ready entries, one by one, until the selector is closed, nothing is ready for `timeout`, or the loop is
-   * left.
+   * Iterates over ready entries, one by one, until the selector is closed, nothing is ready for `timeout`, or you leave
+   * the loop.
    *
-   * An entry is skipped if the handler of an earlier one has unregistered or closed its file object, registered it again,
-   * or modified it so that it no longer waits for these events. An entry that was modified otherwise comes with its new
-   * key. In all else the iteration is {@linkcode selectAsync} in a loop.
+   * An entry is skipped if the handler of an earlier entry has unregistered or closed its file object, registered it
+   * again, or removed these events with {@linkcode modify}. After any other `modify`, the entry has the new key.
+   * Otherwise the iteration equals {@linkcode selectAsync} in a loop.
    *
    * @param options A signal and a timeout that end the iteration
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
    * @example Usage
@@ -289,9 +291,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Ends the wait that goes on, or else the next one, at once, with the entries that are ready.
+   * Ends the current wait at once, with the entries that are ready; without a current wait, ends the next one.
    *
-   * Any number of calls before that count as one. A call adds no entry to the result. Other Workers use
+   * Several calls before that count as one, and a call adds no entry to the result. Other Workers use
    * {@linkcode wakeHandle}.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -302,10 +304,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Number with which any Worker can do what {@linkcode wakeup} does: `wake(handle)` there.
+   * Opaque number that lets any Worker do what {@linkcode wakeup} does: `wake(handle)`.
    *
-   * It is made when it is first read, and takes two descriptors, which are kept for the next selector after this one is
-   * closed. It is not a descriptor.
+   * The first read opens a socket pair. When the selector is closed, the pair is kept for the next selector, so that a
+   * late `wake()` with this handle reaches no other file and has no effect.
    *
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -315,7 +317,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return this.#core.wakeHandle;
   }
 
-  /** Closes the selector, but none of the file objects. A second call does nothing. */
+  /** Closes the selector, but not the file objects. A second call has no effect. */
   close(): void {
     if (this.#core.isClosed) return;
     this.#core.close();
@@ -352,10 +354,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   #find(action: string, fileobj: F | number): SelectorKey<D, F> {
     this.#checkOpen(action, fileobj);
     const key = this.#core.keys.find(fileobj);
-    this.#checkOpen(action, fileobj); // again: fileno() may do anything
+    this.#checkOpen(action, fileobj); // again, because fileno() may have closed the selector
     if (key !== undefined) return key;
     if (typeof fileobj === "object" && fileobj?.fileno?.() === -1) {
-      throw new KeyError(`Cannot ${action} ${show(fileobj)} (fd -1): it is closed, and is not registered`);
+      throw new KeyError(`Cannot ${action} ${show(fileobj)} (fd -1): it is closed and not registered`);
     }
     throw new KeyError(`Cannot ${action} fd ${filenoOf(fileobj)}: it is not registered`);
   }

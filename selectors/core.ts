@@ -1,5 +1,5 @@
 /**
- * A selector without its asynchronous waits: its registrations, the poller that waits for them, and the calls that wake it.
+ * Implements a selector except for its asynchronous waits: registrations, the synchronous wait, and wakeups.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import { lendWaker, type Waker } from "../ffi/os/waker.ts";
 import { type KeyOwner, KeyTable, RegisteredKey, type SelectorKey, serialOf } from "./keys.ts";
 import { parking } from "./waits/parking.ts";
 
-/** A result entry of `select()`: a key, and those of its events that are ready. */
+/** A result entry of `select()`: a key and its ready events. */
 export type Ready<D, F extends FileObject> = [key: SelectorKey<D, F>, events: number];
 
-/** The longest pause in milliseconds, where a call would return at once and find nothing. */
+/** The longest pause in milliseconds before a wait that found no registration is repeated. */
 const PAUSE_MS = 10;
 
-/** Registrations, a poller, and the only loop that collects its entries. */
+/** Holds the registrations and the poller, and has the only loop that collects entries. */
 export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   readonly keys: KeyTable<D, F> = new KeyTable();
   readonly poller: Poller;
@@ -27,23 +27,23 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   isClosed = false;
   /** True until the first close() or wakeup(); lets select() take its fast path. */
   isPlain = true;
-  /** Asynchronous waits that are parked. */
+  /** Number of parked asynchronous waits. */
   parked = 0;
-  /** Calls of {@linkcode wake} and of the waker so far. */
+  /** Number of calls of {@linkcode wake} and of the waker so far. */
   wakeups = 0;
-  // True if one of them came since the last wait.
+  // True if the selector was woken since the last wait.
   #isWoken = false;
   #waker: Waker | null = null;
-  // Result of the last wait that a signal ended.
+  // The result of the last wait that a signal ended, to recognize it in select().
   #interruption: Ready<D, F>[] | null = null;
 
-  /** Makes a core without registrations. */
+  /** Creates a core without registrations. */
   constructor(poller: Poller, returnsOnSignal: boolean) {
     this.poller = poller;
     this.#returnsOnSignal = returnsOnSignal;
   }
 
-  /** Registers a descriptor that is not registered; throws an OSError if the poller cannot wait for it. */
+  /** Registers an unregistered descriptor; throws an OSError if the poller cannot wait for it. */
   add(fileobj: F, fd: number, events: number, data: D): SelectorKey<D, F> {
     const serial = this.keys.nextSerial();
     this.#check(this.poller.add(fd, events, serial), fd);
@@ -52,7 +52,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return key;
   }
 
-  /** Changes a registration; one that the poller can no longer wait for is dropped, and an OSError thrown. */
+  /** Changes a registration; drops it and throws an OSError if the poller can no longer wait for it. */
   modify(key: SelectorKey<D, F>, events: number, data: D): SelectorKey<D, F> {
     if (events !== key.events) {
       const outcome = this.poller.modify(key.fd, events, serialOf(key));
@@ -82,12 +82,12 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     throw new OSError(this.poller.controlCall, -outcome, `fd ${fd}`, text === undefined ? {} : { text });
   }
 
-  /** Lets parked waits see the registrations of now, where the kernel does not keep them. */
+  /** Restarts parked waits if the kernel does not keep the registrations, so that they see the change. */
   #changed(): void {
     if (this.parked > 0 && !this.poller.nests) parking.interrupt();
   }
 
-  /** Waits until entries are ready, the time is over, or the selector is woken. */
+  /** Waits until entries are ready, the timeout ends, or the selector is woken. */
   select(timeoutMs: number): Ready<D, F>[] {
     if (this.takeWakeup()) timeoutMs = 0;
     const deadlineMs = deadlineAfter(timeoutMs);
@@ -95,7 +95,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
       const ready = this.wait(leftMs);
       if (ready === null) continue;
       if (this.#waker !== null) this.#takeOutWaker(ready);
-      // Without an entry the wait goes on: the longest timeout of the call may be over, and not that of the caller.
+      // The result may be empty only because the longest timeout of the system call ended before the caller's.
       const isOver = ready.length > 0 || this.takeWakeup() || leftMs === 0 || monotonicMs() >= deadlineMs;
       if (isOver || ready === this.#interruption) return ready;
     }
@@ -114,12 +114,12 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /** Waits by one system call; returns null if it has to be repeated. */
   wait(timeoutMs: number): Ready<D, F>[] | null {
     const count = this.poller.wait(timeoutMs);
-    // The commonest case by itself, and small, so that V8 inlines it into the caller's loop.
+    // The most common case is separate and small, so that V8 inlines it into the caller's loop.
     const only = count === 1 ? entryAt(0, this.poller, this.keys) : undefined;
     return only === undefined ? this.#collect(count, timeoutMs) : [only];
   }
 
-  /** Returns every entry of the last wait, which returned `count`. */
+  /** Returns all entries of the last wait, which returned `count`; null if it has to be repeated. */
   #collect(count: number, timeoutMs: number): Ready<D, F>[] | null {
     if (count < 0) {
       if (isInterruption(count)) return this.#returnsOnSignal && count === -EINTR ? this.#interruption = [] : null;
@@ -137,16 +137,16 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return this.#purge(count) || (filled === 0 && pause(Math.min(timeoutMs, PAUSE_MS))) ? null : ready;
   }
 
-  /** Removes from the kernel what belongs to no registration; returns true if the wait has to be repeated. */
+  /** Removes stale registrations from the kernel; returns true if the wait has to be repeated. */
   #purge(count: number): boolean {
     if (this.poller.purge === undefined) return false;
     const registrations = this.keys.all().map((key): Registration => [key.fd, key.events, serialOf(key)]);
     if (!this.poller.purge(registrations, count)) return false;
-    if (this.parked > 0) parking.interrupt(); // they wait for the old set
+    if (this.parked > 0) parking.interrupt(); // because parked waits watch the old kernel set
     return true;
   }
 
-  /** Ends the wait that goes on, or else the next one. */
+  /** Ends the current wait, or the next one if there is none. */
   wake(): void {
     this.isPlain = false;
     this.#isWoken = true;
@@ -154,14 +154,14 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     if (this.parked > 0) parking.interrupt();
   }
 
-  /** Returns true once if the selector was woken since the last wait. */
+  /** Returns true if the selector was woken since the last call. */
   takeWakeup(): boolean {
     const wasWoken = this.#isWoken;
     this.#isWoken = false;
     return wasWoken;
   }
 
-  /** Number by which other Workers wake the selector. */
+  /** Opaque number with which other Workers wake the selector. */
   get wakeHandle(): number {
     this.#waker ??= this.#makeWaker();
     return this.#waker.handle;
@@ -177,14 +177,14 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
       waker.giveBack();
       throw error;
     }
-    // No caller ever sees this key.
+    // Hidden: the caller never sees this key.
     this.keys.hide(new RegisteredKey(fd as F, fd, EVENT_READ, undefined as D, this, serial));
     this.isPlain = false;
     this.#changed();
     return waker;
   }
 
-  /** Takes the waker's entry out of a result, and notes whether it was called. */
+  /** Removes the waker's entry from a result, and records a wakeup if another Worker made one. */
   #takeOutWaker(ready: Ready<D, F>[]): void {
     const { hidden } = this.keys;
     const place = ready.findIndex(([key]) => key === hidden);

@@ -1,5 +1,5 @@
 /**
- * Chooses the best selector of this system.
+ * Chooses the best selector for this system.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { EpollSelector } from "./epoll.ts";
 import { KqueueSelector } from "./kqueue.ts";
 import { SelectSelector } from "./select.ts";
 
-/** The constructor of a selector. */
+/** Constructor of a selector. */
 export type SelectorConstructor = new <D = unknown, F extends FileObject = FileObject>(
   options?: SelectorOptions,
 ) => BaseSelector<D, F>;
@@ -24,14 +24,16 @@ const SELECTORS: Readonly<Record<System["best"], SelectorConstructor>> = {
   select: SelectSelector,
 };
 
-/** Returns the best selector of a system. */
+/** Returns the best selector for a system. */
 export function selectorFor({ best }: System): SelectorConstructor {
   return SELECTORS[best];
 }
 
 /**
- * The best selector of this system, chosen when the module loads: EpollSelector on Linux and Android, KqueueSelector on
- * macOS and the BSDs, DevpollSelector on Solaris and illumos, SelectSelector on Windows.
+ * The best selector for this system, chosen when the module loads.
+ *
+ * It is EpollSelector on Linux and Android, KqueueSelector on macOS and the BSDs, DevpollSelector on Solaris and
+ * illumos, and SelectSelector on Windows.
  *
  * @example Usage
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * The selector on /dev/poll (Solaris, illumos).
+ * Implements the selector on /dev/poll (Solaris, illumos).
  *
  * @module
  */
@@ -37,9 +37,9 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
   readonly #poller: DevpollPoller;
 
   /**
-   * Makes a selector with nothing registered.
+   * Creates a selector without registrations.
    *
-   * @param options What a signal does to a synchronous wait
+   * @param options The reaction of a synchronous wait to signals
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have /dev/poll
@@ -57,6 +57,6 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
    */
   fileno(): number {
     if (!this.closed) return this.#poller.fd;
-    throw new Deno.errors.BadResource("Cannot ask for the descriptor: the selector is closed");
+    throw new Deno.errors.BadResource("Cannot read the descriptor: the selector is closed");
   }
 }

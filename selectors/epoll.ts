@@ -1,5 +1,5 @@
 /**
- * The selector on epoll (Linux, Android).
+ * Implements the selector on epoll (Linux, Android).
  *
  * @module
  */
@@ -13,8 +13,9 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  *
  * Timeouts are exact to the nanosecond from Linux 5.11 on, and rounded up to milliseconds before.
  *
- * The kernel registers open file descriptions. One that outlives its number, because a duplicate of it lives, would go on
- * to report events after `unregister()`. The selector recognizes them, and makes the kernel's set anew without them.
+ * The kernel registers open file descriptions. If a duplicate keeps one open after its descriptor is closed, the kernel
+ * keeps reporting its events, even after `unregister()`. The selector recognizes these events, and builds a new kernel
+ * set without the stale description.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered
@@ -40,9 +41,9 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
   readonly #poller: EpollPoller;
 
   /**
-   * Makes a selector with nothing registered.
+   * Creates a selector without registrations.
    *
-   * @param options What a signal does to a synchronous wait
+   * @param options The reaction of a synchronous wait to signals
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have epoll
@@ -54,15 +55,15 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     this.#poller = poller;
   }
 
-  /** Returns the epoll descriptor, for another selector to wait for.
+  /** Returns the epoll descriptor. Another selector can wait for it.
    *
-   * The number stays, but the kernel's set behind it is made anew to be rid of a stale description (see above). The other
-   * selector then has to register it again.
+   * The number never changes, but its kernel set does if the selector removes a stale description (see above). The
+   * other selector then has to register it again.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   fileno(): number {
     if (!this.closed) return this.#poller.fd;
-    throw new Deno.errors.BadResource("Cannot ask for the descriptor: the selector is closed");
+    throw new Deno.errors.BadResource("Cannot read the descriptor: the selector is closed");
   }
 }

@@ -1,26 +1,26 @@
 /**
- * What is registered: a key for each file object, and the table of them.
+ * Defines the key of a registration, and the table of all keys of a selector.
  *
  * @module
  */
 
 import type { FileObject } from "../ffi/os/arguments.ts";
 
-/** Returns the serial number of a key's registration, which stays when the key is modified. */
+/** Returns the serial number of a key's registration; `modify()` does not change it. */
 // deno-lint-ignore no-explicit-any -- a key of any data and file object
 export let serialOf: (key: SelectorKey<any, any>) => number;
 
-/** The selector that a key belongs to. */
+/** The selector of a key. */
 export interface KeyOwner<D, F extends FileObject> {
-  /** Unregisters a key, unless it is no longer registered. */
+  /** Unregisters a key if it is still registered. */
   dispose(key: SelectorKey<D, F>): void;
 }
 
 /**
- * A file object, its descriptor, the events it is registered for, and the data that goes with it.
+ * A file object with its descriptor, its registered events and its data.
  *
- * It is immutable, and comes apart as Python's named tuple does. With `using key = selector.register(...)` the file
- * object is registered for a block.
+ * A key is immutable, and destructures like Python's named tuple. `using key = selector.register(...)` registers the
+ * file object until the end of the block.
  *
  * @example Usage
  * ```ts
@@ -51,12 +51,12 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
   }
 
   /**
-   * Makes a key that is not registered, for comparisons and tests; `register()` returns those that are.
+   * Creates a key that is not registered, for comparisons and tests; `register()` returns registered keys.
    *
    * @param fileobj File object
-   * @param fd Its descriptor
+   * @param fd Descriptor of the file object
    * @param events EVENT_READ, EVENT_WRITE or both
-   * @param data Data that goes with it
+   * @param data Any value
    */
   constructor(fileobj: F, fd: number, events: number, data: D);
   constructor(fileobj: F, fd: number, events: number, data: D, owner?: KeyOwner<D, F>, serial: number = 0) {
@@ -73,38 +73,37 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
     return this.#fileobj;
   }
 
-  /** Its descriptor. */
+  /** The descriptor of the file object. */
   get fd(): number {
     return this.#fd;
   }
 
-  /** What is waited for: EVENT_READ, EVENT_WRITE or both. */
+  /** The registered events: EVENT_READ, EVENT_WRITE or both. */
   get events(): number {
     return this.#events;
   }
 
-  /** What was registered to go with it. */
+  /** The data of the registration. */
   get data(): D {
     return this.#data;
   }
 
   /**
-   * Gives `fileobj`, `fd`, `events` and `data`, in this order, for `const [fileobj, fd, events, data] = key`.
+   * Iterates over `fileobj`, `fd`, `events` and `data`, in this order, for `const [fileobj, fd, events, data] = key`.
    *
-   * TypeScript gives every variable of such a pattern the one type of the iterator, hence `any`; the properties have
-   * the types that the selector was made with.
+   * TypeScript has only one type for all variables of such a pattern, hence `any`. The properties have precise types.
    */
   // deno-lint-ignore no-explicit-any -- a union would make every one of the four variables useless
   [Symbol.iterator](): ArrayIterator<any> {
     return [this.#fileobj, this.#fd, this.#events, this.#data][Symbol.iterator]();
   }
 
-  /** Unregisters the file object at the end of a `using` block, unless it was unregistered or modified since. */
+  /** Unregisters the file object at the end of a `using` block, unless it was unregistered or modified earlier. */
   [Symbol.dispose](): void {
     this.#owner?.dispose(this);
   }
 
-  /** Shows the fields where the key is printed. */
+  /** Prints the fields of the key. */
   [Symbol.for("Deno.customInspect")](
     inspect: (value: unknown, options?: Deno.InspectOptions) => string,
     options?: Deno.InspectOptions,
@@ -114,7 +113,7 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
   }
 }
 
-/** Constructor of a key that belongs to a registration, by whose serial number a poller's entry is known. */
+/** Constructor of a registered key; its serial number identifies the registration in a poller's entry. */
 export const RegisteredKey = SelectorKey as unknown as new <D, F extends FileObject>(
   fileobj: F,
   fd: number,
@@ -124,18 +123,18 @@ export const RegisteredKey = SelectorKey as unknown as new <D, F extends FileObj
   serial: number,
 ) => SelectorKey<D, F>;
 
-/** Keys of a selector, by descriptor and in the order of registration. */
+/** All keys of a selector, by descriptor and in the order of registration. */
 export class KeyTable<D, F extends FileObject> {
-  // Descriptors are small numbers, and the lowest free one is given first: an array costs less than a Map, above all where
-  // the same number comes and goes, since a Map keeps deleted entries in its chains until it is full.
+  // An array costs less than a Map, because descriptors are small numbers and the lowest free number is used first. A
+  // Map also keeps deleted entries in its chains until it is full, which slows down a number that comes and goes.
   readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
   // Serial number of the registration of each descriptor, beside the keys, where select() reads it fastest.
   #serials = new Int32Array(64);
   #lastSerial = 0;
   #size = 0;
-  // Made by the first walk over all keys, and kept from then on, so that a walk sees the changes made during it.
+  // Created by the first iteration over all keys, and then kept, so that an iteration sees changes made during it.
   #inOrder: Map<number, SelectorKey<D, F>> | null = null;
-  // Key of the selector's own waker, which only get() and all() return.
+  // The key of the selector's own waker; only get() and all() return it.
   #hidden: SelectorKey<D, F> | undefined;
 
   get size(): number {
@@ -161,17 +160,17 @@ export class KeyTable<D, F extends FileObject> {
     return this.#serials[fd]!;
   }
 
-  /** Returns every key, that of the waker too. */
+  /** Returns all keys, including the key of the waker. */
   all(): SelectorKey<D, F>[] {
     return this.#byFd.filter((key) => key !== undefined);
   }
 
-  /** Returns the key of a descriptor, that of the waker too. */
+  /** Returns the key of a descriptor, including that of the waker. */
   get(fd: number): SelectorKey<D, F> | undefined {
     return this.#byFd[fd];
   }
 
-  /** Finds by descriptor or file object; a closed object no longer gives its descriptor, and is found by identity. */
+  /** Finds a key by descriptor or file object; a closed object is found by identity, because it has no descriptor. */
   find(fileobj: F | number): SelectorKey<D, F> | undefined {
     const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)];
     if (key !== undefined) return key === this.#hidden ? undefined : key;
@@ -194,7 +193,7 @@ export class KeyTable<D, F extends FileObject> {
     this.#serials[key.fd] = serialOf(key);
   }
 
-  /** Puts a key in the place of the one with its descriptor. */
+  /** Replaces the key that has the same descriptor. */
   replace(key: SelectorKey<D, F>): SelectorKey<D, F> {
     this.#inOrder?.set(key.fd, key);
     return this.#byFd[key.fd] = key;
@@ -225,10 +224,10 @@ export class KeyTable<D, F extends FileObject> {
 }
 
 /**
- * A live, read-only view of what is registered, from descriptor to key, in the order of registration.
+ * A live, read-only map from descriptors to keys, in the order of registration.
  *
- * As with Python's mapping, a file object finds its key as well as its descriptor does. After the selector has been
- * closed, the view is empty.
+ * As with Python's mapping, you can look up a key by file object or by descriptor. The map is empty after the selector
+ * is closed.
  */
 export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   implements Iterable<[number, SelectorKey<D, F>]> {
@@ -239,9 +238,9 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   };
 
   /**
-   * Makes a view of a selector's keys, as {@linkcode BaseSelector.getMap} gives it.
+   * Creates a map of a selector's keys; {@linkcode BaseSelector.getMap} returns it.
    *
-   * @param keys How many keys there are, the keys in order, and how to find one
+   * @param keys The keys in order, their number, and a function that finds a key
    */
   constructor(
     keys: {
@@ -253,47 +252,47 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
     this.#keys = keys;
   }
 
-  /** How many file objects are registered. */
+  /** Number of registered file objects. */
   get size(): number {
     return this.#keys.size;
   }
 
-  /** Gives the key of a file object or descriptor, or undefined if it is not registered. */
+  /** Returns the key of a file object or descriptor, or undefined if it is not registered. */
   get(fileobj: F | number): SelectorKey<D, F> | undefined {
     return this.#keys.find(fileobj);
   }
 
-  /** Tells whether a file object or descriptor is registered. */
+  /** Returns true if a file object or descriptor is registered. */
   has(fileobj: F | number): boolean {
     return this.#keys.find(fileobj) !== undefined;
   }
 
-  /** Gives the descriptors. */
+  /** Iterates over the descriptors. */
   keys(): MapIterator<number> {
     return this.#keys.inOrder.keys();
   }
 
-  /** Gives the keys of the selector, which are this map's values. */
+  /** Iterates over the selector's keys, which are the values of this map. */
   values(): MapIterator<SelectorKey<D, F>> {
     return this.#keys.inOrder.values();
   }
 
-  /** Gives pairs of a descriptor and its key. */
+  /** Iterates over pairs of a descriptor and its key. */
   entries(): MapIterator<[number, SelectorKey<D, F>]> {
     return this.#keys.inOrder.entries();
   }
 
-  /** Calls a function with each key, its descriptor and this view. */
+  /** Calls a function with each key, its descriptor and this map. */
   forEach(callback: (key: SelectorKey<D, F>, fd: number, map: this) => void): void {
     this.#keys.inOrder.forEach((key, fd) => callback(key, fd, this));
   }
 
-  /** Gives pairs of a descriptor and its key. */
+  /** Iterates over pairs of a descriptor and its key. */
   [Symbol.iterator](): MapIterator<[number, SelectorKey<D, F>]> {
     return this.#keys.inOrder.entries();
   }
 
-  /** Shows the entries where the view is printed. */
+  /** Prints the entries of the map. */
   [Symbol.for("Deno.customInspect")](
     inspect: (value: unknown, options?: Deno.InspectOptions) => string,
     options?: Deno.InspectOptions,
@@ -302,13 +301,13 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   }
 }
 
-/** Gives the descriptor of a file object, or -1 where it has none any more, or never had. */
+/** Returns the descriptor of a file object, or -1 if it has none. */
 export function filenoOrNone(fileobj: Exclude<FileObject, number>): number {
   try {
     const fd = fileobj.fileno();
     return typeof fd === "number" ? fd : -1;
   } catch {
-    // No file object at all, or one that refuses once it is closed. filenoOf() says so where it matters.
+    // Not a file object, or an object that throws once it is closed. filenoOf() reports the error where it matters.
     return -1;
   }
 }

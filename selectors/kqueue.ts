@@ -1,5 +1,5 @@
 /**
- * The selector on kqueue (macOS, FreeBSD, NetBSD; libkqueue on Linux).
+ * Implements the selector on kqueue (macOS, FreeBSD, NetBSD; libkqueue on Linux).
  *
  * @module
  */
@@ -11,21 +11,22 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
 /**
  * Waits with kqueue. The cost of a `select()` grows with the number of ready descriptors, not of registered ones.
  *
- * Timeouts are exact to the nanosecond. A descriptor that is closed leaves the queue by itself.
+ * Timeouts are exact to the nanosecond. The kernel removes a closed descriptor from the queue.
  *
- * Regular files and directories are rejected with `EPERM`, as by epoll, and on macOS also FIFOs, `/dev/tty` and
- * `/dev/null`, which `SelectSelector` can wait for, and `PollSelector` cannot. The writing end of a pipe whose reader is
- * gone may be rejected with `EPIPE`.
+ * `register()` rejects regular files and directories with `EPERM`, as with epoll. On macOS it also rejects FIFOs,
+ * `/dev/tty` and `/dev/null`; `SelectSelector` can wait for them, but `PollSelector` cannot. A pipe without a reader
+ * may be rejected with `EPIPE`.
  *
  * ## libkqueue
  *
  * On Linux, this class needs libkqueue 2.6 or later; `EpollSelector` is faster and has none of these limits:
  *
- * - libkqueue reads the option `SO_ERROR` of a socket, which clears the error. A refused connection therefore looks like an
- *   established one: `getsockopt(SOL_SOCKET, SO_ERROR)` returns 0. Call `getpeername()`, which throws `ENOTCONN`.
+ * - libkqueue reads the option `SO_ERROR` of a socket, which clears the error. A refused connection therefore looks
+ *   like an established one: `getsockopt(SOL_SOCKET, SO_ERROR)` returns 0. Call `getpeername()`, which throws
+ *   `ENOTCONN`.
  * - One `select()` reports at most 512 events.
- * - No selector can wait for the kqueue descriptor. An asynchronous wait passes every registered descriptor to poll(2), and
- *   its cost grows with the number of registrations.
+ * - No selector can wait for the kqueue descriptor. An asynchronous wait therefore passes every registered descriptor
+ *   to poll(2), and its cost grows with the number of registrations.
  * - libkqueue up to 2.7.0 can crash if a descriptor is closed, and its number reused, before it is unregistered.
  *
  * @typeParam D Data of each registration
@@ -52,9 +53,9 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
   readonly #poller: KqueuePoller;
 
   /**
-   * Makes a selector with nothing registered.
+   * Creates a selector without registrations.
    *
-   * @param options What a signal does to a synchronous wait
+   * @param options The reaction of a synchronous wait to signals
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have kqueue
@@ -72,6 +73,6 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
    */
   fileno(): number {
     if (!this.closed) return this.#poller.fd;
-    throw new Deno.errors.BadResource("Cannot ask for the descriptor: the selector is closed");
+    throw new Deno.errors.BadResource("Cannot read the descriptor: the selector is closed");
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The selector on poll(2) (every Unix).
+ * Implements the selector on poll(2) (every Unix).
  *
  * @module
  */
@@ -32,9 +32,9 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  */
 export class PollSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   /**
-   * Makes a selector with nothing registered.
+   * Creates a selector without registrations.
    *
-   * @param options What a signal does to a synchronous wait
+   * @param options The reaction of a synchronous wait to signals
    * @throws {RangeError} if an option is invalid
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */

@@ -1,5 +1,5 @@
 /**
- * The selector on select(2) (every system).
+ * Implements the selector on select(2) (every system).
  *
  * @module
  */
@@ -9,10 +9,10 @@ import { SelectPoller } from "../ffi/os/select.ts";
 import { BaseSelector, type SelectorOptions } from "./base.ts";
 
 /**
- * Waits with select(2). The cost of a `select()` grows with the greatest registered descriptor; on Windows, with the number
- * of registrations.
+ * Waits with select(2). The cost of a `select()` grows with the greatest registered descriptor; on Windows, with the
+ * number of registrations.
  *
- * FD_SETSIZE (1,024; on Windows 64) is no limit: the sets grow with the registrations.
+ * FD_SETSIZE (1,024; on Windows 64) is no limit, because the sets grow with the registrations.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered
@@ -33,9 +33,9 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  */
 export class SelectSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   /**
-   * Makes a selector with nothing registered.
+   * Creates a selector without registrations.
    *
-   * @param options What a signal does to a synchronous wait
+   * @param options The reaction of a synchronous wait to signals
    * @throws {RangeError} if an option is invalid
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */
