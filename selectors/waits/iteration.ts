@@ -1,5 +1,5 @@
 /**
- * The iteration over ready entries: `for await (const [key, events] of selector)`.
+ * Implements the iteration over ready entries: `for await (const [key, events] of selector)`.
  *
  * @module
  */
@@ -13,9 +13,9 @@ import { isTurnOver, nextTurn } from "./turns.ts";
 import type { Waits } from "./waits.ts";
 
 /**
- * Returns entries one by one, each only if the handlers of earlier entries have left it valid.
+ * Returns ready entries one by one, and skips an entry that the handler of an earlier entry has made invalid.
  *
- * It is no async generator, because a server spends its time here: an entry that is at hand costs one promise.
+ * It is not an async generator, because speed matters here: an entry of the current batch costs only one promise.
  */
 export class Iteration<D, F extends FileObject>
   implements AsyncIterableIterator<Ready<D, F>, undefined, undefined>, AsyncDisposable {
@@ -26,11 +26,11 @@ export class Iteration<D, F extends FileObject>
   readonly #isLeft = (): boolean => this.#hasEnded;
   #batch: Ready<D, F>[] = [];
   #place = 0;
-  // Keys whose file object no longer gave their descriptor when their entry was passed over.
+  // Keys whose entry was skipped once because their file object no longer returned their descriptor.
   readonly #disowned = new WeakSet<SelectorKey<D, F>>();
   #hasEnded = false;
 
-  /** Prepares an iteration that ends when nothing was ready for `timeoutMs` milliseconds. */
+  /** Prepares an iteration that ends if nothing is ready for `timeoutMs` milliseconds. */
   constructor(core: SelectorCore<D, F>, waits: Waits<D, F>, timeoutMs: number, signal: AbortSignal | undefined) {
     this.#core = core;
     this.#waits = waits;
@@ -38,7 +38,7 @@ export class Iteration<D, F extends FileObject>
     this.#signal = signal;
   }
 
-  /** Returns the next entry, and waits if there is none. */
+  /** Returns the next entry; waits if there is none. */
   next(): Promise<IteratorResult<Ready<D, F>, undefined>> {
     if (isTurnOver()) return this.#wait();
     try {
@@ -86,7 +86,7 @@ export class Iteration<D, F extends FileObject>
     return { value: undefined, done: true };
   }
 
-  /** Returns the next valid entry of those that are ready now. */
+  /** Returns the next valid entry that is ready now. */
   #take(): Ready<D, F> | undefined {
     if (this.#isOver()) return undefined;
     return this.#takeFromBatch() ?? this.#takeFromNextBatch();
@@ -100,7 +100,7 @@ export class Iteration<D, F extends FileObject>
 
   #takeFromNextBatch(): Ready<D, F> | undefined {
     this.#refill(this.#waits.look());
-    this.#core.takeWakeup(); // a call to wake up has no entry
+    this.#core.takeWakeup(); // a wakeup adds no entry
     return this.#takeFromBatch();
   }
 
@@ -117,24 +117,24 @@ export class Iteration<D, F extends FileObject>
     return undefined;
   }
 
-  /** Returns an entry of the batch as it is by now, or undefined if a handler has made it invalid. */
+  /** Returns an entry of the batch with its current key, or undefined if a handler has made it invalid. */
   #current(entry: Ready<D, F>): Ready<D, F> | undefined {
     const [key, events] = entry;
     const { keys } = this.#core;
     const now = keys.get(key.fd);
     if (now === undefined || this.#isDisowned(now)) return undefined;
     if (now === key) return entry;
-    // The key was modified, unless its descriptor was registered again. What both have in common is still to be told:
-    // a handler that modifies others in every turn would otherwise keep them from theirs for ever.
+    // The key was modified, unless its descriptor was registered again. Events in both masks are still reported:
+    // otherwise a handler that modifies another key every time would keep its events back for ever.
     const wanted = serialOf(now) === serialOf(key) ? events & now.events : 0;
     return wanted === 0 ? undefined : [now, wanted];
   }
 
   /**
-   * Returns true if a key's file object no longer gives its descriptor, the first time that the iteration meets it so.
+   * Returns true once for a key whose file object no longer returns its descriptor.
    *
-   * An earlier handler has closed the object then. If the descriptor is open all the same, as after `detach()`, the next
-   * look finds it again, and the iteration returns it as `select()` does.
+   * Usually an earlier handler has closed the object. If the descriptor is still open, as after `detach()`, the next
+   * look finds it again, and the iteration returns the entry as `select()` does.
    */
   #isDisowned(key: SelectorKey<D, F>): boolean {
     if (typeof key.fileobj === "number" || filenoOrNone(key.fileobj) === key.fd) return false;

@@ -1,15 +1,15 @@
 /**
- * Parks the asynchronous waits of an isolate in one blocked call, until there is something to look at.
+ * Parks the asynchronous waits of an isolate in one blocking call, until a selector has to check its descriptors.
  *
- * Deno runs blocking calls on a few dozen threads, and reads files on them too. So all the waits of an isolate share one
- * of them: it waits for every descriptor that any of them waits for, and each selector looks for itself when it returns.
- * The result of the call is not used otherwise: its errno belongs to another thread, and readiness may have passed.
+ * Deno runs blocking calls on a few dozen threads, and reads files on them too. All waits of an isolate therefore share
+ * one thread: its call waits for the descriptors of every wait, and each selector checks its own when the call returns.
+ * The result has no other use, because its errno belongs to another thread and readiness may have ended.
  *
- * ## Returns that help nobody
+ * ## Fruitless returns
  *
- * The call may name a descriptor that no selector finds ready: a stale epoll description for whose removal there is no
- * descriptor, a hang-up that poll(2) always reports and select(2) does not, a number that was closed. It would
- * return at once for ever. After a few such returns the descriptors that it names rest for a hundredth of a second.
+ * The call may report a descriptor that no selector finds ready: a stale epoll description that cannot be removed for
+ * want of a descriptor, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. The call
+ * would then return at once for ever. After a few fruitless returns, these descriptors are left out for 10 ms.
  *
  * @module
  */
@@ -21,7 +21,7 @@ import { isInterruption, leftUntil, monotonicMs } from "../../ffi/os/timeout.ts"
 import { Waker } from "../../ffi/os/waker.ts";
 import { callAfter } from "./turns.ts";
 
-/** Descriptors of all waits, each with the events of all that wait for it. */
+/** Descriptors of all waits, with the union of their events. */
 export class WatchedSet {
   readonly #events = new Map<number, number>();
 
@@ -30,7 +30,7 @@ export class WatchedSet {
     this.#events.set(fd, (this.#events.get(fd) ?? 0) | events);
   }
 
-  /** Returns the set for the call, without the descriptors that rest. */
+  /** Returns the set for the call, without the resting descriptors. */
   toParkingSet(resting: readonly number[]): ParkingSet {
     const set = new ParkingSet();
     for (const fd of resting) this.#events.delete(fd);
@@ -41,81 +41,83 @@ export class WatchedSet {
 
 /** A wait that is parked. */
 export interface ParkedWait {
-  /** Time at which it ends, by `monotonicMs()`; `Infinity` for never. */
+  /** Time at which the wait ends, by `monotonicMs()`; `Infinity` for never. */
   readonly deadlineMs: number;
 
-  /** Adds each descriptor that it waits for. */
+  /** Adds the descriptors of the wait. */
   addTo(set: WatchedSet): void;
 
-  /** Looks, and settles the wait if it is over, which it returns; never throws. */
+  /** Checks for ready entries; settles the wait and returns true if it is over; never throws. */
   check(): boolean;
 
-  /** Settles the wait by an error. */
+  /** Rejects the wait. */
   fail(error: unknown): void;
 }
 
 /**
- * The longest that one call blocks. A Worker that is terminated runs no more code, and its call ends by itself: so its
- * thread does not stay for ever.
+ * The longest time that one call blocks. A terminated Worker cannot end its call, and would otherwise keep the thread
+ * for ever.
  */
 const MAX_BLOCK_MS = 2_000;
 
-/** Returns in a row that help nobody, after which the descriptors that they name rest. */
+/** Number of fruitless returns in a row, after which the reported descriptors rest. */
 const MAX_FRUITLESS = 3;
 
-/** Milliseconds for which such descriptors are left out. */
+/** Milliseconds for which resting descriptors are left out of the call. */
 const REST_MS = 10;
 
-/** Milliseconds until an interruption is sent again that the system had no memory for. */
+/** Milliseconds until an interruption is repeated that failed for lack of memory. */
 const RESEND_MS = 1;
 
-/** The parked waits of an isolate, and the call that they share. */
+/** The parked waits of an isolate, and their common call. */
 class Parking {
   readonly #waits = new Set<ParkedWait>();
-  // Selectors that have waited asynchronously and are not closed.
+  // Number of open selectors that have waited asynchronously.
   #users = 0;
   #waker: Waker | null = null;
   #isRunning = false;
   #isBlocked = false;
-  // True if every wait has to be checked, and if the blocked call was interrupted for it.
+  // True if every wait has to be checked.
   #isChanged = false;
+  // True if the blocked call was interrupted.
   #isInterrupted = false;
-  // Returns in a row that helped nobody, and the descriptors that they named.
+  // Number of fruitless returns in a row, and the descriptors that they reported.
   #fruitless = 0;
   #named: number[] = [];
 
   /**
-   * Prepares for waits of one more selector: two descriptors stay open from now on, so that a server whose clients have
-   * taken all others goes on waiting.
+   * Prepares for the waits of one more selector.
    *
-   * @throws {OSError} EMFILE if too many are open already
+   * Two descriptors stay open from now on, so that a server can wait even if its clients have taken all others.
+   *
+   * @throws {OSError} EMFILE if too many descriptors are open
    */
   acquire(): void {
     this.#waker ??= new Waker();
     this.#users++;
   }
 
-  /** Ends the waits of a selector that was closed. */
+  /** Ends the waits of a closed selector. */
   release(): void {
     this.#users--;
     this.interrupt();
     this.#closeWaker();
   }
 
-  /** Adds a wait, which is checked whenever something happens, until it is over. */
+  /** Adds a wait; it is checked after each return of the call until it is over. */
   park(wait: ParkedWait): void {
     this.#waits.add(wait);
     if (!this.#isRunning) this.#run();
     else if (this.#isBlocked) this.interrupt();
   }
 
-  /** Checks every wait, and makes the set anew: something has changed that the blocked call cannot see. */
+  /** Checks every wait and builds a new set, because of a change that the blocked call cannot see. */
   interrupt(): void {
     this.#isChanged = true;
     this.#send();
   }
 
-  /** Ends the blocked call; tries again later if the system has no memory for it now. */
+  /** Ends the blocked call; repeats the attempt later if the system has no memory. */
   #send(): void {
     if (!this.#isBlocked || this.#isInterrupted) return;
     this.#isInterrupted = this.#waker!.call() === 0;
@@ -127,7 +129,7 @@ class Parking {
     this.#isChanged = false;
     try {
       while (this.#waits.size > 0) {
-        await undefined; // waits that park in one go share the first call
+        await undefined; // so that waits that park at the same time share the first call
         if (!this.#isChanged) await this.#block();
         const wasChanged = this.#isChanged;
         this.#isChanged = false;
@@ -142,7 +144,7 @@ class Parking {
     }
   }
 
-  /** Checks every wait; returns true if one of them is over. */
+  /** Checks every wait; returns true if any wait is over. */
   #check(): boolean {
     let hasEnded = false;
     for (const wait of this.#waits) {
@@ -151,7 +153,7 @@ class Parking {
     return hasEnded;
   }
 
-  /** Waits on another thread until there is something to look at. */
+  /** Waits on another thread until a wait has to be checked. */
   async #block(): Promise<void> {
     const isResting = this.#fruitless >= MAX_FRUITLESS;
     if (isResting && this.#named.length === 0) return await this.#rest();
@@ -177,33 +179,34 @@ class Parking {
     }
   }
 
-  /** Notes the descriptors that the call has named, until a wait ends. */
+  /** Records the reported descriptors, until a wait ends. */
   #note(fds: number[], wasResting: boolean): void {
     const others = fds.filter((fd) => fd !== this.#waker!.fd);
-    // Without an interruption, the program has closed the pair behind our back, and its numbers are not ours any more.
+    // Without an interruption, the program has closed the waker's descriptors, and their numbers may belong to other
+    // files.
     if (others.length < fds.length && !this.#isInterrupted) this.#waker = new Waker();
     if (others.length > 0) {
       this.#named = wasResting ? [...this.#named, ...others] : others;
       this.#fruitless++;
     } else if (wasResting) {
-      this.#fruitless = MAX_FRUITLESS - 1; // the rest is over: the next call names them again
+      this.#fruitless = MAX_FRUITLESS - 1; // the rest is over, and the next call includes the descriptors again
     }
   }
 
-  /** Lets some time pass where the call fails without naming a descriptor. */
+  /** Pauses if the call fails without reporting a descriptor. */
   async #rest(): Promise<void> {
     await new Promise<void>((resolve) => callAfter(REST_MS, resolve));
     this.#fruitless = MAX_FRUITLESS - 1;
   }
 
-  /** Throws if the call fails for a reason that stays: it would be made again at once, and for ever. */
+  /** Throws if the call fails for a lasting reason, because it would otherwise be repeated for ever. */
   #diagnose(set: ParkingSet): void {
     const outcome = set.look();
-    // A descriptor that was closed is for its selector to find.
+    // EBADF is a closed descriptor, which its selector finds.
     if (!isInterruption(outcome) && outcome !== -EBADF) check(outcome, set.call);
   }
 
-  /** Closes the pair once no selector and no call needs it. */
+  /** Closes the waker if neither a selector nor a call uses it. */
   #closeWaker(): void {
     if (this.#users > 0 || this.#isRunning) return;
     this.#waker?.close();

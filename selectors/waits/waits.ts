@@ -1,5 +1,5 @@
 /**
- * The asynchronous waits of one selector: each looks first, and parks if nothing is ready.
+ * Implements the asynchronous waits of one selector: each looks first, and parks if nothing is ready.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import type { Ready, SelectorCore } from "../core.ts";
 import { type ParkedWait, parking, type WatchedSet } from "./parking.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
 
-/** Asynchronous waits of a selector. */
+/** The asynchronous waits of a selector. */
 export class Waits<D, F extends FileObject> {
   readonly #core: SelectorCore<D, F>;
   #usesParking = false;
 
-  /** Prepares waits for a selector; nothing is made before the first. */
+  /** Prepares waits for a selector; the first wait opens the descriptors. */
   constructor(core: SelectorCore<D, F>) {
     this.#core = core;
   }
 
-  /** Waits as `select()` does, beside the event loop; milliseconds from 0, or `Infinity`. */
+  /** Waits as `select()` does, beside the event loop; `timeoutMs` is at least 0, or `Infinity`. */
   select(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
     if (isTurnOver()) return this.#selectLater(timeoutMs, signal);
     const ready = this.look();
@@ -29,7 +29,7 @@ export class Waits<D, F extends FileObject> {
     return this.park(deadlineAfter(timeoutMs), signal);
   }
 
-  /** Lets the event loop turn before it looks. */
+  /** Lets the event loop run before it looks. */
   async #selectLater(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
     const deadlineMs = deadlineAfter(timeoutMs);
     await nextTurn();
@@ -43,8 +43,8 @@ export class Waits<D, F extends FileObject> {
   /**
    * Returns the entries that are ready now.
    *
-   * The first look makes what parking needs, since later there may be no descriptor left for it. It does so after looking,
-   * so that it does not take the number of a descriptor that was closed behind the selector's back.
+   * The first call opens the descriptors for parking, because later none may be left. It opens them after looking, so
+   * that they do not get the number of a registered descriptor that was closed.
    */
   look(): Ready<D, F>[] {
     const ready = this.#core.look();
@@ -55,14 +55,14 @@ export class Waits<D, F extends FileObject> {
     return ready;
   }
 
-  /** Waits for something after a look that found nothing; `isLeft` ends the wait early. */
+  /** Waits after a look that found nothing; `isLeft` ends the wait early. */
   park(deadlineMs: number, signal?: AbortSignal, isLeft?: () => boolean): Promise<Ready<D, F>[]> {
     const wait = new Wait(this.#core, deadlineMs, signal, isLeft);
     parking.park(wait);
     return wait.promise;
   }
 
-  /** Gives up what parking needs; parked waits end by themselves. */
+  /** Releases parking; parked waits end by themselves. */
   close(): void {
     if (this.#usesParking) parking.release();
   }
@@ -75,7 +75,7 @@ class Wait<D, F extends FileObject> implements ParkedWait {
   readonly #core: SelectorCore<D, F>;
   readonly #signal: AbortSignal | undefined;
   readonly #isLeft: (() => boolean) | undefined;
-  // Calls of wakeup() before the wait.
+  // Number of wakeups before the wait.
   readonly #wakeups: number;
   readonly #resolve: (ready: Ready<D, F>[]) => void;
   readonly #reject: (error: unknown) => void;
