@@ -1,8 +1,7 @@
 /**
- * An echo server on `Poll`, which knows numbers and bits: descriptors, POLLIN, POLLOUT, and milliseconds.
+ * Echoes on `Poll`, which works with descriptors, event bits such as POLLIN and POLLOUT, and milliseconds.
  *
- * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
- * way, and the system closes what it had open.
+ * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/poll-server 10001
@@ -24,25 +23,25 @@ const poll = new Poll();
 poll.register(listener, POLLIN);
 const connections = new Map<number, { socket: Socket; unsent: Uint8Array }>();
 const buffer = new Uint8Array(64 * 1024);
-let pauseEndMs = 0; // until then nothing is accepted
+let pauseEndMs = 0; // the server accepts nothing until then
 for (;;) {
   const pauseMs = pauseEndMs - performance.now();
   if (pauseMs <= 0) poll.modify(listener, POLLIN);
   const ready = poll.poll(pauseMs > 0 ? pauseMs : TIMEOUT_MS);
   if (ready.length === 0 && pauseMs <= 0) {
-    console.log(`Nothing for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
+    console.log(`No event for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
   }
   for (const [fd, events] of ready) {
     try {
       if (fd === listener.fileno()) accept();
       else if (events & POLLOUT) send(fd);
-      else receive(fd); // for POLLERR and POLLHUP too: to receive says what has happened
+      else receive(fd); // for POLLERR and POLLHUP too, because recv() reports the error
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
       if (fd !== listener.fileno()) {
         close(fd);
-      } else { // there is no descriptor for one more connection
+      } else { // the system has no room for another connection
         pauseEndMs = performance.now() + 1000;
         poll.modify(listener, 0);
       }
@@ -69,7 +68,7 @@ function receive(fd: number): void {
   send(fd);
 }
 
-/** Sends what can be sent; a connection is read again when nothing is owed to it. */
+/** Sends as much as there is room for; the server reads from the connection again once all is sent. */
 function send(fd: number): void {
   const connection = connections.get(fd)!;
   connection.unsent = connection.unsent.subarray(connection.socket.trySend(connection.unsent) ?? 0);

@@ -1,10 +1,10 @@
 /**
- * An echo server on the bare `select()`, which takes lists of what to wait for and gives lists of what is ready.
+ * Echoes on plain `select()`, which takes lists of sockets to watch and returns lists of ready sockets.
  *
- * A connection stands in one list at a time: it is read while nothing is owed to it, and written while something is.
+ * A connection is in one list at a time: the list for writing while it has unsent bytes, otherwise the list for
+ * reading.
  *
- * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
- * way, and the system closes what it had open.
+ * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/select-server 10000
@@ -22,9 +22,9 @@ const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
 const inputs = new Set([listener]);
-const outputs = new Map<Socket, Uint8Array>(); // with what is owed to each
+const outputs = new Map<Socket, Uint8Array>(); // with the unsent bytes of each
 const buffer = new Uint8Array(64 * 1024);
-let pauseEndMs = 0; // until then nothing is accepted
+let pauseEndMs = 0; // the server accepts nothing until then
 for (;;) {
   const pauseMs = pauseEndMs - performance.now();
   if (pauseMs <= 0) inputs.add(listener);
@@ -40,7 +40,7 @@ function attempt(socket: Socket, action: (socket: Socket) => void): void {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
     if (socket !== listener) return close(socket);
-    inputs.delete(listener); // there is no descriptor for one more connection
+    inputs.delete(listener); // the system has no room for another connection
     pauseEndMs = performance.now() + 1000;
   }
 }

@@ -1,7 +1,7 @@
 /**
- * A terminal for a serial line: what is typed goes out, what comes in is printed, and neither waits for the other.
+ * Connects the terminal to a serial line: sends each typed line, and prints all received bytes.
  *
- * Speed and mode of the line are set before, by stty(1). Deno lets a program open devices with `--allow-all` only.
+ * Set the speed and mode of the line first, with stty(1). Deno requires `--allow-all` to open a device.
  *
  * ```sh
  * stty -F /dev/ttyUSB0 115200 raw -echo
@@ -18,14 +18,14 @@ import { read, write } from "../ffi/socket/mod.ts";
 const STDIN = 0;
 const [path] = Deno.args;
 if (path === undefined) {
-  console.error("serial: name a tty; to have two without a device: socat pty,raw,link=/tmp/one pty,raw,link=/tmp/two");
+  console.error("serial: name a tty; to try it without a device: socat pty,raw,link=/tmp/one pty,raw,link=/tmp/two");
   Deno.exit(1);
 }
-// O_NOCTTY: a hang-up of the line shall not be one of this program.
+// O_NOCTTY, so that a hang-up of the line does not kill this program.
 const tty = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
 const buffer = new Uint8Array(4096);
 let unsent = new Uint8Array();
-// Not the default one: kqueue refuses terminals on macOS.
+// Not DefaultSelector, because kqueue rejects terminals on macOS.
 const selector = new SelectSelector<undefined, number>();
 selector.register(tty, EVENT_READ);
 selector.register(STDIN, EVENT_READ);
@@ -41,11 +41,11 @@ try {
   }
 } catch (error) {
   if (!(error instanceof OSError)) throw error;
-  console.log(`The line is gone: ${error.message}`); // EIO, when a device is pulled out
+  console.log(`The line is gone: ${error.message}`); // EIO if the device is unplugged
   Deno.exit(1);
 }
 
-/** Takes what was typed, and nothing more until it is sent. */
+/** Reads typed input, then no more until it is sent; returns false at the end of the input. */
 function takeInput(): boolean {
   unsent = buffer.slice(0, read(STDIN, buffer));
   selector.unregister(STDIN);

@@ -1,8 +1,7 @@
 /**
- * A prompt that gives up after five seconds. No read is left behind that would swallow what is typed later.
+ * Asks for a name, and gives up after five seconds. No read stays pending that would swallow later input.
  *
- * It takes `select()`, which can wait for whatever standard input is: a terminal, a pipe or a file. (Not on Windows,
- * where only sockets can be waited for.)
+ * `select()` can wait for any standard input: a terminal, a pipe or a file. (On Windows, it can wait for sockets only.)
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/stdin-timeout
@@ -24,5 +23,5 @@ if (readable.length === 0) {
   Deno.exit(1);
 }
 const buffer = new Uint8Array(1024);
-const answer = new TextDecoder().decode(buffer.subarray(0, read(STDIN, buffer))).trim(); // a terminal gives a line
+const answer = new TextDecoder().decode(buffer.subarray(0, read(STDIN, buffer))).trim(); // a terminal returns a line
 console.log(answer === "" ? "No answer." : `Hello, ${answer}!`);

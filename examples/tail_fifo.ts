@@ -1,5 +1,5 @@
 /**
- * Prints what is written into named pipes, line by line, for as many writers as come and go.
+ * Prints every line that is written into named pipes, while writers come and go.
  *
  * ```sh
  * mkfifo /tmp/one /tmp/two
@@ -13,18 +13,18 @@ import { openSync } from "node:fs";
 import { EVENT_READ, SelectSelector } from "../mod.ts";
 import { read } from "../ffi/socket/mod.ts";
 
-/** A pipe, and what has come of a line that has not ended. */
+/** A named pipe and its unfinished line. */
 type Pipe = { path: string; decoder: TextDecoder; line: string };
 
 if (Deno.args.length === 0) {
   console.error("tail_fifo: name one or more pipes; to make one: mkfifo /tmp/one");
   Deno.exit(1);
 }
-// Not the default one: kqueue refuses named pipes on macOS.
+// Not DefaultSelector, because kqueue rejects named pipes on macOS.
 const selector = new SelectSelector<Pipe, number>();
 for (const path of Deno.args) {
-  // For reading and writing: so there is always a writer, this program. Else to open would wait for the first one, and
-  // after the last one has left the pipe would be at its end.
+  // For reading and writing, so that this program is always a writer. Otherwise open() would wait for the first writer,
+  // and the pipe would end after the last writer.
   const fd = openSync(path, "r+");
   selector.register(fd, EVENT_READ, { path, decoder: new TextDecoder(), line: "" });
 }

@@ -1,10 +1,9 @@
 /**
- * Pings a UDP echo server, and tells the time that each datagram takes; it is such a server too.
+ * Pings a UDP echo server and prints the time of each answer, or runs such a server.
  *
- * A datagram can be lost, come late, or find nobody there. So each wait has an end, and each answer a number.
+ * A datagram can be lost, arrive late, or find no server. So each wait has a timeout, and each datagram a number.
  *
- * To wait is synchronous here, so that no listener for signals would be heard: Ctrl-C ends the program in the ordinary
- * way, and the system closes what it had open.
+ * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/udp-ping serve 9007
@@ -29,7 +28,7 @@ function serve(): never {
   console.log(`Echoing datagrams on port ${bound}; try: nc -u 127.0.0.1 ${bound}`);
   for (;;) {
     try {
-      const [datagram, sender] = socket.recvFrom(65_536); // blocks: there is nothing else to wait for
+      const [datagram, sender] = socket.recvFrom(65_536); // may block, because the server waits for nothing else
       socket.sendTo(datagram, sender);
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
@@ -42,7 +41,7 @@ function ping(host: string): void {
   const [{ family, address }] = getaddrinfo(host, port);
   using selector = new DefaultSelector<undefined, Socket>();
   using socket = new Socket(family, SOCK_DGRAM);
-  socket.connect(address); // so that nobody else's datagrams come, and that it is told when nobody is there
+  socket.connect(address); // so that only the server's datagrams and errors arrive
   socket.setBlocking(false);
   selector.register(socket, EVENT_READ);
   let received = 0;
@@ -53,7 +52,7 @@ function ping(host: string): void {
     } catch (error) {
       report(error);
     }
-    // The whole second is waited out, whatever comes in it.
+    // Wait for the whole second, even after an answer.
     for (let left; (left = start + SECONDS * 1000 - performance.now()) > 0;) {
       if (selector.select(left / 1000).length > 0) receive(start, number);
     }
@@ -75,5 +74,5 @@ function ping(host: string): void {
 
 function report(error: unknown): void {
   if (!(error instanceof OSError)) throw error;
-  if (error.code !== "EAGAIN") console.log(error.message); // ECONNREFUSED: nobody is there, yet
+  if (error.code !== "EAGAIN") console.log(error.message); // ECONNREFUSED: no server yet
 }
