@@ -81,7 +81,7 @@ function receive(guest: Guest): void {
     else tell(`* ${guest.name = words.slice(0, 20)} is here, as one of ${guests.size}\n`, guests);
   }
   if (said !== "") tell(said, guests, guest);
-  if (guest.line.length > LONGEST_LINE) leave(guest, "was put out: too long a line");
+  if (guest.line.length > LONGEST_LINE) leave(guest, "was disconnected: line too long");
 }
 
 function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void {
@@ -90,7 +90,7 @@ function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void 
     if (guest === speaker) continue;
     guest.size += data.length;
     if (guest.unsent.push(data) === 1) attempt(guest, () => send(guest));
-    if (guest.size > MOST_UNSENT) leave(guest, "was put out: too slow");
+    if (guest.size > MOST_UNSENT) leave(guest, "was disconnected: too slow");
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The client of the echo server: it sends and receives at the same time, and ends when all has come back.
+ * Sends messages to the echo server while it receives the echo, and ends when all bytes have come back.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/echo-client "a message" "another message"
@@ -33,7 +33,7 @@ function run(): void {
   using socket = new Socket(family);
   const { hostname, port: number } = address as InetAddress;
   console.log(`Connecting to ${hostname} port ${number}`);
-  socket.connect(address); // blocks; from here on nothing does
+  socket.connect(address); // blocks; no later call does
   socket.setBlocking(false);
   using selector = new DefaultSelector<undefined, Socket>();
   selector.register(socket, EVENT_READ | EVENT_WRITE);
@@ -54,7 +54,7 @@ function run(): void {
       if (events & EVENT_WRITE) {
         const message = outgoing.shift();
         if (message === undefined) {
-          console.log("All is sent: waiting for the rest");
+          console.log("All sent; waiting for the rest");
           selector.modify(socket, EVENT_READ);
         } else {
           const sent = socket.trySend(message) ?? 0;

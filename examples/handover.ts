@@ -1,5 +1,5 @@
 /**
- * Accepts connections by a selector, and hands their descriptors to a server of `node:http`.
+ * Accepts connections with a selector, and hands their descriptors to a server of `node:http`.
  *
  * A program can thus choose the server of a connection before it reads a byte. The wait is asynchronous, because the
  * HTTP server needs Deno's event loop. Ctrl-C ends the program after all requests are answered.
@@ -17,7 +17,7 @@ import { DefaultSelector, EVENT_READ } from "../mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 const server = createHttpServer((request, response) => {
-  // Deno 2.9 closes a connection from a descriptor after the first answer, and should not announce otherwise.
+  // Deno 2.9 closes a connection from a descriptor after the first answer, but announces keep-alive.
   response.setHeader("Connection", "close");
   response.end(`${request.method} ${request.url}, served by node:http\n`);
 });
@@ -47,4 +47,4 @@ for await (const [{ fileobj }] of selector) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
-console.log("Ctrl-C: no further connection is taken");
+console.log("Ctrl-C: no more connections are accepted");

@@ -1,8 +1,8 @@
 /**
  * Runs a selector, a timer, an HTTP server with its `fetch`, and standard input side by side in one program.
  *
- * The selector waits for connections by `for await`, and the rest of Deno goes on meanwhile. The program answers each
- * line of standard input. The end of the input, or Ctrl-C, ends it.
+ * The selector waits for connections with `for await`, beside Deno's event loop. The program answers each line of
+ * standard input. The end of the input, or Ctrl-C, ends it.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 jsr:@selectors/selectors/examples/side-by-side
@@ -30,7 +30,7 @@ const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () 
 
 console.log(`The selector waits for: nc 127.0.0.1 ${port}`);
 console.log(`Deno.serve answers: curl http://127.0.0.1:${server.addr.port}`);
-console.log("A line typed here is answered by both; the end of the input, or Ctrl-C, ends all");
+console.log("Type a line to get an answer; end the input or press Ctrl-C to stop");
 
 Deno.addSignalListener("SIGINT", stop);
 void answerLines();
@@ -38,7 +38,7 @@ for await (const [key] of selector) await key.data();
 listener.close();
 clearInterval(interval);
 await server.shutdown();
-console.log("All has ended");
+console.log("Everything has stopped");
 Deno.exit(); // the pending read of standard input would keep the program alive
 
 /** Accepts a visitor, and sends its number. */

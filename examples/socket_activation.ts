@@ -1,9 +1,9 @@
 /**
- * A server that is given its listening sockets by whoever starts it, as systemd does: it can be started by the first
- * connection, and have a port that it has no right to.
+ * Serves on listening sockets that its parent process opened, as systemd does.
  *
- * The sockets are descriptors 3 and up. LISTEN_FDS says how many they are, LISTEN_PID for which process they are meant.
- * Each connection is told the time. Ctrl-C ends it.
+ * The first connection can thus start the server, and the server can use a port without the privilege for it. The
+ * sockets are descriptors 3 and up; LISTEN_FDS is their number, and LISTEN_PID the process that may use them. The
+ * server sends the time to each connection. Ctrl-C ends it.
  *
  * ```sh
  * systemd-socket-activate -l 8004 \
@@ -20,7 +20,7 @@ import { Socket } from "../ffi/socket/mod.ts";
 const FIRST = 3;
 const count = Deno.env.get("LISTEN_PID") === String(Deno.pid) ? Number(Deno.env.get("LISTEN_FDS")) : 0;
 if (count === 0) {
-  console.error("socket_activation: no sockets were given; try: systemd-socket-activate -l 8004 deno run …");
+  console.error("socket_activation: no sockets were passed; try: systemd-socket-activate -l 8004 deno run …");
   Deno.exit(1);
 }
 const selector = new DefaultSelector<undefined, Socket>();
@@ -40,11 +40,11 @@ Deno.addSignalListener("SIGINT", () => {
 for await (const [{ fileobj: listener }] of selector) {
   try {
     using connection = listener.tryAccept()?.[0];
-    connection?.sendAll(new TextEncoder().encode(`${new Date().toISOString()}\n`)); // there is room for one line
+    connection?.sendAll(new TextEncoder().encode(`${new Date().toISOString()}\n`)); // one line always fits
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
-    // There may be no descriptor for one more connection.
+    // The system may have no room for another connection.
     if (error.syscall === "accept") await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

@@ -30,7 +30,7 @@ const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
 listen();
 const { port: bound } = listener.getsockname() as { port: number };
-console.log(`Passing port ${bound} on to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
+console.log(`Forwarding port ${bound} to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: side }, events] of selector) {
   attempt(side, () => side === null ? accept() : turn(side, events));

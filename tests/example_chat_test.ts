@@ -137,7 +137,7 @@ describeProgram("chat_server", () => {
       assertLess(round, 20_000);
       ann.say(`${round} ${line}`);
       for (let heard; (heard = bob.line()) !== `Ann: ${round} ${line}`;) {
-        if (/^\* slow\d was put out: too slow$/.test(heard!)) gone++;
+        if (/^\* slow\d was disconnected: too slow$/.test(heard!)) gone++;
         else assertEquals(heard, `Ann: ${round} ${line}`);
       }
       for (const socket of crowd) socket.recvInto(buffer);

@@ -148,7 +148,7 @@ describeProgram("socket_activation", () => {
   test("socket_activation without sockets says what to type", async () => {
     const { code, error } = await run(Deno.execPath(), ...args);
     assertEquals(code, 1);
-    assertMatch(error, /^socket_activation: no sockets were given; try: systemd-socket-activate -l 8004 deno run/);
+    assertMatch(error, /^socket_activation: no sockets were passed; try: systemd-socket-activate -l 8004 deno run/);
   });
 
   const parent = ONLY_SOCKETS ?? (hasPython ? null : "there is no python3 to be the parent");
@@ -269,7 +269,7 @@ describeProgram("handover", () => {
     }));
     assertEquals(answers, answers.map((_, index) => `GET /${index}, served by node:http\n`));
     program.kill("SIGINT");
-    await program.line(/^Ctrl-C: no further connection is taken$/);
+    await program.line(/^Ctrl-C: no more connections are accepted$/);
     assertEquals(await program.ended(), { code: 0, signal: null });
   });
 });

@@ -30,7 +30,7 @@ describeProgram("side_by_side", () => {
       before = Number(ticks);
     }
     await program.endInput();
-    await program.line(/^All has ended$/);
+    await program.line(/^Everything has stopped$/);
     assertEquals((await program.ended()).code, 0);
   });
 });

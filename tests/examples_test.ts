@@ -78,7 +78,7 @@ describe("echo_server and echo_client", () => {
       await using server = await echoServer(host);
       const { code, out, error } = await deno("echo_client.ts", "--host", host, "--port", String(server.port));
       assertEquals([code, error], [0, ""]);
-      assertMatch(out, /^Connecting to .*\nSent 20 bytes\n(Received .*\n)?Sent 20 bytes\n(Received .*\n)*All is sent/);
+      assertMatch(out, /^Connecting to .*\nSent 20 bytes\n(Received .*\n)?Sent 20 bytes\n(Received .*\n)*All sent/);
       assertMatch(out, /All 40 bytes came back\n$/);
       const own = await deno(
         "echo_client.ts",
