@@ -1,5 +1,5 @@
 /**
- * What it costs to wait beside Deno's event loop where there is always something ready, and to be woken.
+ * Times waits beside Deno's event loop if something is always ready, and wakeups.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { DefaultSelector, EVENT_READ, wake } from "../mod.ts";
 import { readyEventfds } from "./eventfd.ts";
 
-/** Events per iteration: enough for the turns that are given to the event loop to count. */
+/** Events per iteration; so many that the turns of the event loop count. */
 const EVENTS = 10_000;
 
 for (const ready of [1, 100]) {

@@ -1,5 +1,5 @@
 /**
- * A clock that all Workers of a process share: `performance.now()` begins at another moment in each.
+ * Provides a clock that all Workers of a process share, because `performance.now()` starts at a different time in each.
  *
  * @module
  */
@@ -18,7 +18,7 @@ const CLOCK_MONOTONIC = 1;
 const timespec = new BigInt64Array(2);
 const halves = new Int32Array(timespec.buffer);
 
-/** Nanoseconds since the machine was started, which a number holds for three months. */
+/** Returns nanoseconds since the machine started; a number holds them exactly for three months. */
 export function nowNs(): number {
   clock_gettime(CLOCK_MONOTONIC, timespec);
   return halves[0]! * 1e9 + halves[2]!;

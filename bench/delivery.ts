@@ -1,6 +1,6 @@
 /**
- * How long it takes from a write in another Worker until this one has the event: by a wait that is parked beside Deno's
- * event loop, by `read()` of a connection of Deno's own, and by a synchronous `select()`, which has nothing beside it.
+ * Times the delivery of an event from a write in another Worker to this one: through `selectAsync()` beside Deno's
+ * event loop, through `read()` of Deno's own connections, and through the synchronous `select()`.
  *
  * ```sh
  * deno task delivery --rounds 2000
@@ -19,7 +19,7 @@ import { printTable } from "./report.ts";
 const { values } = parseArgs({ options: { rounds: { type: "string", default: "2000" } } });
 const rounds = Number(values.rounds);
 
-/** One end of a TCP connection, which a Worker writes to, and what receives a byte from it. */
+/** A way to receive: the end of a TCP connection that a Worker writes to, and a function that receives a byte. */
 interface Way {
   name: string;
   fd: number;
@@ -84,7 +84,7 @@ for (let round = 0; round < rounds; round++) {
     samplesUs.push((nowNs() - writer.time[0]!) / 1000);
   }
 }
-console.log(`${machine()}; ${rounds} rounds, interleaved; from the write to the event, in microseconds`);
+console.log(`${machine()}; ${rounds} interleaved rounds; microseconds from the write to the event`);
 printTable(
   [{ head: "by", isText: true }, { head: "median" }, { head: "p90" }, { head: "p99" }],
   ways.map(({ name, samplesUs }) => {

@@ -1,5 +1,5 @@
 /**
- * The writer of `delivery.ts`: when it is told, it waits until the other side sleeps, notes the time, and writes a byte.
+ * Writes for `delivery.ts`: on request, waits until the other side sleeps, stores the time, and writes a byte.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { write } from "../ffi/socket/mod.ts";
 import { nowNs } from "./clock.ts";
 
-/** So long after the word the other side sleeps. */
+/** Time after the request until the other side sleeps. */
 const PAUSE_NS = 400_000;
 
 const byte = new Uint8Array(1);
 
-// What a Worker's own scope has; this file is checked as one of a window's.
+// The members of a Worker's scope, because the type check treats this file as part of a window.
 const scope = self as unknown as {
   onmessage: (event: MessageEvent<{ fd: number; buffer: SharedArrayBuffer }>) => void;
   postMessage(message: unknown): void;

@@ -1,7 +1,7 @@
 /*
- * An echo server in C on epoll. Prints the port that it listens on.
+ * Echoes on epoll, in C, and prints the port that it listens on.
  *
- * Its sockets block: epoll says when one can be read, and a peer that does not take its echo holds up the others. The
+ * Its sockets block: epoll reports readable sockets, and a peer that does not read its echo delays the others. The
  * servers on CPython's selectors and on this package do the same, so that all three do the same work.
  */
 

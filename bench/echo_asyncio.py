@@ -1,4 +1,4 @@
-"""An echo server on asyncio, by a protocol, which is its faster way. Prints the port that it listens on."""
+"""Echoes on an asyncio protocol, which is faster than asyncio streams, and prints the port that it listens on."""
 
 import asyncio
 

@@ -1,6 +1,6 @@
-// An echo server on `Bun.listen`. Prints the port that it listens on.
+// Echoes on `Bun.listen`, and prints the port that it listens on.
 
-/** What a peer has not yet taken back. */
+/** The unsent bytes of each peer. */
 const unsent = new Map();
 
 function send(socket, data) {

@@ -1,4 +1,4 @@
-// An echo server on `node:net`, for Node and for Deno. Prints the port that it listens on.
+// Echoes on `node:net`, for Node and for Deno, and prints the port that it listens on.
 
 import { createServer } from "node:net";
 

@@ -1,7 +1,7 @@
 /**
- * An echo server on this package, as the README's. Prints the port that it listens on.
+ * Echoes on this package, as in the README, and prints the port that it listens on.
  *
- * With `--async` it waits beside Deno's event loop, by `for await`, and without by `select()`.
+ * It waits with `select()`, or with `--async` beside Deno's event loop with `for await`.
  *
  * @module
  */

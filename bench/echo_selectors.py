@@ -1,4 +1,4 @@
-"""An echo server on CPython's selectors, after the one in its documentation. Prints the port that it listens on."""
+"""Echoes on CPython's selectors, after the example in their documentation, and prints the port that it listens on."""
 
 import selectors
 import socket

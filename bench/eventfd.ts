@@ -1,5 +1,5 @@
 /**
- * Descriptors to time selectors with: Linux's eventfds, of which each takes one number and no more.
+ * Provides descriptors to time selectors with: Linux eventfds, which are a single descriptor each.
  *
  * @module
  */
@@ -20,12 +20,12 @@ const libc = lazyLibc({
   },
 });
 
-/** Makes eventfds that stay readable. */
+/** Creates eventfds that stay readable. */
 export function readyEventfds(count: number): number[] {
   return eventfds(count, 1);
 }
 
-/** Makes eventfds that never become readable. */
+/** Creates eventfds that never become readable. */
 export function idleEventfds(count: number): number[] {
   return eventfds(count, 0);
 }

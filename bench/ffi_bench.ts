@@ -1,7 +1,7 @@
 /**
- * Times one call of a foreign function by each signature that the package uses, without what the function does.
+ * Times the bare foreign call for each signature that the package uses.
  *
- * All of them are abs(), which looks at its first argument only, declared with the parameters of another function.
+ * Every function is abs(), which uses only its first argument, declared with the parameters of another function.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
- * What the package costs before it does anything.
+ * Measures the cost of importing the package, and of a registration.
  *
- * Usage: `footprint.ts import <module>` prints `{"ms": …, "libraries": …}`: what the import of a module takes, and how
- * many libraries it opens. `footprint.ts register` prints `{"bytes": …}`: the heap, and the buffers outside it, of one
- * registered descriptor. The latter wants `--v8-flags=--expose-gc`.
+ * Usage: `footprint.ts import <module>` prints `{"ms": …, "libraries": …}`: the time to import a module, and the number
+ * of libraries that it opens. `footprint.ts register` prints `{"bytes": …}`: the memory of one registered descriptor,
+ * in the heap and in external buffers. The latter needs `--v8-flags=--expose-gc`.
  *
  * @module
  */
@@ -32,7 +32,7 @@ async function measureKeys(): Promise<{ bytes: number }> {
   const { EpollSelector, EVENT_READ } = await import("../mod.ts");
   const { idleEventfds } = await import("./eventfd.ts");
   const fds = idleEventfds(KEYS);
-  // What the first registration brings into being is no part of what each one costs.
+  // The first registration allocates more, so it is not measured.
   const first = new EpollSelector();
   first.register(fds[0]!, EVENT_READ);
   using selector = new EpollSelector();

@@ -1,14 +1,14 @@
 /*
- * The load of an echo server: a closed loop, with one message under way on each connection at any time.
+ * Loads an echo server in a closed loop, with one message under way on each connection at any time.
  *
  * Usage: load <port> <pid of the server> <connections> <idle connections> <bytes> <seconds to warm up> <seconds>
  *
- * Prints one line of JSON: how many messages came back, in what time, the processor time of the server meanwhile (all
- * its threads, user and system) and of this program, the quantiles of the time that one message took, and the memory
- * that the server has resident at the end.
+ * Prints one line of JSON: the number of messages that came back, the elapsed time, the processor time of the server
+ * (all threads, user and system) and of this program, quantiles of the time per message, and the server's resident
+ * memory at the end.
  *
- * Every connection, the idle ones too, has had one message back before the clock starts: it is accepted by then, and
- * waited for.
+ * Before the clock starts, every connection, including the idle ones, has received one message back. The server has
+ * then accepted and registered them all.
  */
 
 #include <arpa/inet.h>
@@ -29,10 +29,10 @@ struct connection {
   uint64_t sent_at;
 };
 
-/* How many connections are opened before their first message is awaited: fewer than any server's backlog. */
+/* Connections that are opened before waiting for their first messages; fewer than any server's backlog. */
 enum { OPENED_AT_ONCE = 50 };
 enum { MAX_EVENTS = 1024, BUFFER = 64 * 1024 };
-/* After this long without a single answer the server counts as dead. */
+/* Time without any answer after which the server counts as dead. */
 enum { PATIENCE_SECONDS = 10 };
 
 static int port;
@@ -53,8 +53,8 @@ static uint64_t now(clockid_t clock) {
 }
 
 /*
- * The histogram of latencies in nanoseconds: each power of two in 64 equal steps, so that no quantile is off by more
- * than one in 64.
+ * Histogram of latencies in nanoseconds. Each power of two has 64 equal steps, so the error of a quantile is at most
+ * 1/64.
  */
 enum { STEP_BITS = 6, STEPS = 1 << STEP_BITS, SLOTS = (64 - STEP_BITS + 1) * STEPS };
 static uint64_t histogram[SLOTS];
@@ -83,7 +83,7 @@ static double quantile_us(double share) {
 static void send_message(struct connection *connection, size_t bytes) {
   connection->received = 0;
   connection->sent_at = now(CLOCK_MONOTONIC);
-  /* Blocks in the rare case that there is no room, which cannot last: the server always reads in the end. */
+  /* Blocks if there is no room, which is rare and cannot last, because the server always reads in the end. */
   if (send(connection->fd, message, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) fail("send");
 }
 
@@ -104,7 +104,7 @@ static int open_connection(void) {
   if (fd == -1) fail("socket");
   struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == -1) fail("setsockopt");
-  /* Ends by a reset: thousands of connections would else be remembered for a minute, and take up the ports. */
+  /* Closes by a reset: otherwise thousands of connections would stay in TIME_WAIT for a minute and use up the ports. */
   struct linger reset = {.l_onoff = 1, .l_linger = 0};
   if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == -1) fail("setsockopt");
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -167,7 +167,7 @@ int main(int argc, char **argv) {
   if (epoll == -1) fail("epoll_create1");
   memset(message, 'x', sizeof message);
 
-  /* The idle ones first, as in a server that has been up for long. */
+  /* Idle connections first, as in a server that has run for a long time. */
   struct connection *connections = calloc(idle + active, sizeof *connections);
   if (connections == NULL) fail("calloc");
   open_all(connections, idle + active);
