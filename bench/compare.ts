@@ -1,16 +1,16 @@
 /**
- * Compares an echo server on this package with those that C, CPython, Node, Bun and Deno have of their own.
+ * Compares an echo server on this package with echo servers in C, CPython, Node, Bun and Deno.
  *
- * Each server runs alone on one core, and the load on another. What counts is the processor time that one request costs
- * the server, by the kernel's own accounting: requests per second are the load's as much as the server's, so that the
- * table says how busy the load was. Each number is the median over the rounds, and each round measures every server
- * once in every setting, in a process of its own.
+ * Each server runs alone on one core, and the load on another. The main result is the server's processor time per
+ * request, by the kernel's accounting. Requests per second depend on the load as much as on the server, so the table
+ * shows how busy the load was. Each number is the median over the rounds, and each round measures every server once in
+ * every setting, in its own process.
  *
  * ```sh
  * deno task compare                                            # everything, in half an hour
  * deno task compare --connections 50 --sizes 64 --idle 0       # one setting
  * deno task compare --peers c,ours,node --rounds 5 --seconds 2
- * deno task compare --plot                                     # and draws bench/plots/*.svg
+ * deno task compare --plot                                     # also draws bench/plots/*.svg
  * ```
  *
  * @module
@@ -46,10 +46,10 @@ import {
   SERVER_IDS,
 } from "./servers.ts";
 
-/** Descriptors that a server needs beside those of its connections. */
+/** Descriptors that a server needs in addition to its connections. */
 const SPARE_DESCRIPTORS = 64;
 
-/** Every measurement of a server under a load, one for each round. */
+/** The measurements of a server under a load, one per round. */
 interface Row {
   server: Server;
   load: Load;
@@ -103,10 +103,10 @@ function parseOptions(): Options {
 function checkedNumber(option: string, text: string, min: number): number {
   const number = text === "" ? NaN : Number(text);
   if (number >= min && number < Infinity) return number;
-  throw new RangeError(`Cannot use --${option} ${text}: use a number from ${min} on`);
+  throw new RangeError(`Cannot use --${option} ${text}: use a number that is at least ${min}`);
 }
 
-/** Every combination of what was asked for, as far as one process may open so many descriptors. */
+/** Returns every combination of the options for which one process may open enough descriptors. */
 function loadsOf({ connections, sizes, idle, seconds, warmUp }: Options): Load[] {
   const most = descriptorLimit() - SPARE_DESCRIPTORS;
   const loads: Load[] = [];
@@ -114,7 +114,7 @@ function loadsOf({ connections, sizes, idle, seconds, warmUp }: Options): Load[]
     for (const resting of idle) {
       for (const active of connections) {
         if (active + resting > most) {
-          console.log(`${active} connections beside ${resting} are left out: raise \`ulimit -n\``);
+          console.log(`Skipped ${active} connections with ${resting} idle connections: raise \`ulimit -n\``);
         } else {
           loads.push({ connections: active, idle: resting, bytes, seconds, warmUpSeconds: warmUp });
         }
@@ -136,7 +136,7 @@ async function measureAll(rows: Row[], rounds: number, loadProgram: string): Pro
   }
 }
 
-/** Microseconds of the server's processor that one request took, per round. */
+/** Returns the server's processor time per request in microseconds, for each round. */
 function cpuUs({ measurements }: Row): number[] {
   return measurements.map(({ serverCpuSeconds, requests }) => serverCpuSeconds * 1e6 / requests);
 }
@@ -184,14 +184,14 @@ function printMeasurements(rows: Row[]): void {
   );
 }
 
-/** Requests in a second, per round. */
+/** Returns requests per second, for each round. */
 function requestRate({ measurements }: Row): number[] {
   return measurements.map(({ requests, seconds }) => requests / seconds);
 }
 
 /**
- * In the settings that the goals are for: at most so much of C's, and less than every other's; and nearly as many requests
- * by a wait beside the event loop as by one in its place.
+ * Returns the goals: processor time within a limit of C's and below every other server's, and nearly as many requests
+ * with `for await` as with `select()`.
  */
 function goalsOf(rows: Row[]): Goal[] {
   return rows.filter(({ server, load }) =>
@@ -206,7 +206,7 @@ function goalsOf(rows: Row[]): Goal[] {
       { measure, toReach: "<= 1.2 x C", ...atMost(1.2, ratioTo(find(rows, C, ours.load))) },
       ...others.map((other) => ({ measure, toReach: `< ${other.server.name}`, ...atMost(1, ratioTo(other)) })),
       {
-        measure: `requests/s by for await, ${ours.load.connections} connections, 64 B`,
+        measure: `requests/s with for await, ${ours.load.connections} connections, 64 B`,
         toReach: ">= 0.9 x select()",
         ...atLeast(0.9, beside === undefined ? null : ratiosOf(requestRate(beside), requestRate(ours))),
       },
@@ -214,7 +214,7 @@ function goalsOf(rows: Row[]): Goal[] {
   });
 }
 
-/** Draws the pictures of the README; the library for it is fetched only now. */
+/** Draws the pictures of the README; only this downloads the drawing library. */
 async function draw(rows: Row[], { rounds, python }: Options, directory: string): Promise<void> {
   const { drawSelects, drawServers } = await import("./plots.ts");
   const all = rows.filter(({ load }) => load.bytes === 64 && load.idle === 0 && load.connections > 1).map((row) => ({
@@ -228,14 +228,14 @@ async function draw(rows: Row[], { rounds, python }: Options, directory: string)
 }
 
 async function main(): Promise<void> {
-  if (os !== "linux") throw new Deno.errors.NotSupported("Cannot compare: epoll is Linux's");
+  if (os !== "linux") throw new Deno.errors.NotSupported("Cannot compare: only Linux has epoll");
   const options = parseOptions();
   const directory = Deno.makeTempDirSync();
   try {
     console.log(machine());
     warnIfBusy();
     const loadProgram = compileC("load.c", directory);
-    if (loadProgram === null) throw new Deno.errors.NotSupported("Cannot compare: the load is a program in C");
+    if (loadProgram === null) throw new Deno.errors.NotSupported("Cannot compare: the load needs a C compiler");
     const servers = findServers(options.peers, directory, options.python);
     for (const { name, version } of servers) console.log(`${name}: ${version}`);
     const rows: Row[] = loadsOf(options).flatMap((load) =>
@@ -248,7 +248,7 @@ async function main(): Promise<void> {
     printMeasurements(rows);
     const goals = goalsOf(rows);
     if (goals.length > 0) {
-      console.log("\nThe goals. `deno task micro` has the others.\n");
+      console.log("\nGoals (`deno task micro` has the others):\n");
       printGoals(goals);
     }
     if (options.plot) await draw(rows, options, directory);

@@ -1,12 +1,12 @@
 /*
- * The system calls under a selector's methods, in C.
+ * Times the system calls of a selector's methods, in C.
  *
- * Usage: micro [--idle-thread] select|register|modify <how many descriptors are ready> <how many are idle>
+ * Usage: micro [--idle-thread] select|register|modify <number of ready descriptors> <number of idle descriptors>
  *
- * Prints {"ns": <nanoseconds per turn>}. A turn of `select` is an epoll_wait() that only looks, and the walk over what
- * it gave; of `register`, the two epoll_ctl() that add a descriptor and remove it; of `modify`, the one that gives it
- * other events. With --idle-thread, a second thread sleeps meanwhile: the kernel then counts the references to every
- * descriptor that it looks up, as it must for Deno, which always has more than one thread.
+ * Prints {"ns": <nanoseconds per turn>}. A turn of `select` is an epoll_wait() without waiting, and a loop over its
+ * events. A turn of `register` is two epoll_ctl(), to add and remove a descriptor; of `modify`, the epoll_ctl() that
+ * changes its events. With --idle-thread, a second thread sleeps meanwhile: the kernel then counts the references to
+ * every descriptor that it looks up, as it does for Deno, which always has several threads.
  */
 
 #include <pthread.h>
@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The same in micro_ours.ts and micro.py. */
+/* The same values as in micro_ours.ts and micro.py. */
 static const double BATCH_NS = 20e6;
 enum { BATCHES = 15 };
 
@@ -87,7 +87,7 @@ static double time_batch(int (*turn)(void), int turns) {
   return (now() - start) / turns;
 }
 
-/* Runs longer and longer batches, and gives the number of turns in one that is long enough. */
+/* Runs longer and longer batches, and returns the number of turns in the first batch that is long enough. */
 static int warm_up(int (*turn)(void)) {
   int turns = 1;
   while (time_batch(turn, turns) * turns < BATCH_NS) turns *= 2;

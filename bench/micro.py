@@ -1,9 +1,9 @@
-"""A selector's methods in CPython.
+"""Times a selector's methods in CPython.
 
-Usage: micro.py select|register|modify <how many descriptors are ready> <how many are idle>
+Usage: micro.py select|register|modify <number of ready descriptors> <number of idle descriptors>
 
-Prints {"ns": <nanoseconds per turn>}. A turn of `select` is one that only looks, and the walk over what it gave; of
-`register`, that and `unregister`; of `modify`, one that asks for other events.
+Prints {"ns": <nanoseconds per turn>}. A turn of `select` is a call without waiting and a loop over its result; of
+`register`, a `register` and an `unregister`; of `modify`, a change of the events.
 """
 
 import json
@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 
-# The same in micro.c and micro_ours.ts.
+# The same values as in micro.c and micro_ours.ts.
 BATCH_NS = 20_000_000
 BATCHES = 15
 
@@ -56,12 +56,12 @@ def prepare(ready, idle):
     for i in range(ready + idle):
         selector.register(make_eventfd(int(i < ready)), EVENT_READ)
     if len(selector.select(0)) != ready:
-        raise RuntimeError("select() did not give every ready descriptor")
+        raise RuntimeError("select() did not return every ready descriptor")
     return selector
 
 
 def warm_up(time_batch):
-    """Run longer and longer batches, and give the number of turns in one that is long enough."""
+    """Runs longer and longer batches, and returns the number of turns in the first batch that is long enough."""
     turns = 1
     while time_batch(turns) * turns < BATCH_NS:
         turns *= 2

@@ -1,8 +1,8 @@
 /**
- * Times a selector's methods beside the same system calls in C and the same methods in CPython, and what a program that
- * imports the package pays before it calls any; then says which of the package's goals were reached.
+ * Times a selector's methods, the same system calls in C and the same methods in CPython, and the import of the
+ * package; then prints which goals were reached.
  *
- * Each number is the median over the rounds, and each round times every peer once, each in a process of its own.
+ * Each number is the median over the rounds, and each round times every peer once, in its own process.
  *
  * ```sh
  * deno task micro --rounds 7
@@ -43,25 +43,25 @@ import {
 
 const select = (ready: number, idle: number = 0): Case => ({ measure: "select", ready, idle });
 
-/** Every peer. */
+/** Cases for every peer. */
 const CASES: Case[] = [
   ...[1, 100, 1_000, 8_000].map((ready) => select(ready)),
   { measure: "register", ready: 0, idle: 1_000 },
   { measure: "modify", ready: 0, idle: 1_000 },
 ];
-/** Those whose cost does not grow with what is idle. */
+/** Cases for the peers whose cost does not grow with the number of idle descriptors. */
 const BESIDE_IDLE = [select(5), select(5, 19_000)];
 
-/** How often the cost of an import is measured in each round. */
+/** Measurements of an import in each round. */
 const IMPORTS = 3;
 
-/** What the import of the package, and a registration, cost. */
+/** Cost of importing the package, and of a registration. */
 interface Footprint {
-  /** Milliseconds that `mod.ts` takes to be imported, beyond those of an empty module; per round. */
+  /** Milliseconds to import `mod.ts`, minus those of an empty module; per round. */
   importMs: number[];
-  /** Libraries that were opened meanwhile. */
+  /** Number of libraries that the import opened. */
   libraries: number;
-  /** Bytes of heap, and of buffers outside it, that one registered descriptor takes. */
+  /** Bytes of one registered descriptor, in the heap and in external buffers. */
   bytesPerKey: number;
 }
 
@@ -74,7 +74,7 @@ function parseOptions(): { rounds: number; python: string } {
   throw new RangeError(`Cannot run ${values.rounds} rounds: use a whole number above 0`);
 }
 
-/** Runs `footprint.ts` in a process of its own. */
+/** Runs `footprint.ts` in its own process. */
 function footprintOf<T>(args: string[], flags: string[] = []): T {
   const [program, ...denoFlags] = findDeno().command;
   const { success, stdout, stderr } = new Deno.Command(program!, {
@@ -88,8 +88,8 @@ function footprintOf<T>(args: string[], flags: string[] = []): T {
 function measureFootprint(rounds: number): Footprint {
   const importMs: number[] = [];
   let libraries = 0;
-  // The first two leave V8's compiled code behind, which any later start of a program finds. No flags of V8's here: it
-  // throws away what was compiled under others.
+  // The first two runs fill V8's code cache, which later runs use. V8 flags are left out, because a change of flags
+  // invalidates the cache.
   for (let time = 0; time < 2; time++) footprintOf(["import", "../mod.ts"]);
   for (let round = 1; round <= rounds; round++) {
     const own: number[] = [];
@@ -113,7 +113,7 @@ function find(timings: Timing[], name: string, wanted: Case): Timing | undefined
   );
 }
 
-/** How many times as long one takes as another; null if either was left out. */
+/** Returns the ratio of two timings; null if either was left out. */
 function ratio(one: Timing | undefined, other: Timing | undefined): Spread | null {
   return one === undefined || other === undefined ? null : ratiosOf(one.ns, other.ns);
 }
@@ -153,8 +153,10 @@ function printTimings(timings: Timing[]): void {
 }
 
 /**
- * At most so many times C's time, and at least so many times faster than CPython; beside the latter, how many times
- * faster C is where a second thread sleeps. That is the kernel's share, and nothing on Deno can be faster.
+ * Returns two goals: at most `ofC` times the time of C, and at least `overCPython` times faster than CPython.
+ *
+ * The second goal also shows how much faster C with an idle thread is. That is the kernel's part, which is the limit
+ * for any program on Deno.
  */
 function twoGoals(measure: string, timings: Timing[], wanted: Case, ofC: number, overCPython: number): Goal[] {
   const ours = find(timings, OURS, wanted);
@@ -181,14 +183,19 @@ function goalsOf(timings: Timing[], { importMs, libraries, bytesPerKey }: Footpr
     ...twoGoals("select(0), 8,000 ready", timings, select(8_000), 1.6, 2.5),
     ...twoGoals("register + unregister", timings, { measure: "register", ready: 0, idle: 1_000 }, 1.3, 2),
     ...twoGoals("modify", timings, { measure: "modify", ready: 0, idle: 1_000 }, 1.4, 5),
-    { measure: "5 ready among 19,000 idle, against among 0", toReach: "<= 1.1", ...atMost(1.1, beside) },
+    { measure: "5 ready with 19,000 idle, compared with 0 idle", toReach: "<= 1.1", ...atMost(1.1, beside) },
     {
-      measure: "import of mod.ts, over that of an empty module",
+      measure: "import of mod.ts, minus that of an empty module",
       toReach: "<= 5 ms",
       measured: `${importing.median.toFixed(1)} ms (${importing.min.toFixed(1)}..${importing.max.toFixed(1)})`,
       isReached: importing.median <= 5,
     },
-    { measure: "libraries opened by it", toReach: "none", measured: `${libraries}`, isReached: libraries === 0 },
+    {
+      measure: "libraries opened by the import",
+      toReach: "none",
+      measured: `${libraries}`,
+      isReached: libraries === 0,
+    },
     {
       measure: "heap per registered descriptor",
       toReach: "<= 250 bytes",
@@ -199,7 +206,7 @@ function goalsOf(timings: Timing[], { importMs, libraries, bytesPerKey }: Footpr
 }
 
 function main(): void {
-  if (os !== "linux") throw new Deno.errors.NotSupported("Cannot time: epoll and eventfd are Linux's");
+  if (os !== "linux") throw new Deno.errors.NotSupported("Cannot time: only Linux has epoll and eventfd");
   const { rounds, python } = parseOptions();
   const directory = Deno.makeTempDirSync();
   try {
@@ -215,7 +222,7 @@ function main(): void {
     const footprint = measureFootprint(rounds);
     console.log(`\nOne turn, in nanoseconds. Median and range of ${rounds} rounds; "of C" and "of ours" are ratios.\n`);
     printTimings(timings);
-    console.log("\nThe goals. `deno task compare` has those for servers.\n");
+    console.log("\nGoals (`deno task compare` has those for servers):\n");
     printGoals(goalsOf(timings, footprint));
   } finally {
     Deno.removeSync(directory, { recursive: true });

@@ -1,10 +1,10 @@
 /**
- * The methods of a selector of ours.
+ * Times a selector's methods in this package.
  *
- * Usage: `micro_ours.ts select|register|modify <how many descriptors are ready> <how many are idle> [selector]`
+ * Usage: `micro_ours.ts select|register|modify <number of ready descriptors> <number of idle descriptors> [selector]`
  *
- * Prints `{"ns": <nanoseconds per turn>}`. A turn of `select` is one that only looks, and the walk over what it gave; of
- * `register`, that and `unregister`; of `modify`, one that asks for other events.
+ * Prints `{"ns": <nanoseconds per turn>}`. A turn of `select` is a call without waiting and a loop over its result; of
+ * `register`, a `register` and an `unregister`; of `modify`, a change of the events.
  *
  * @module
  */
@@ -12,11 +12,11 @@
 import { type BaseSelector, EpollSelector, EVENT_READ, EVENT_WRITE, PollSelector, SelectSelector } from "../mod.ts";
 import { idleEventfds, readyEventfds } from "./eventfd.ts";
 
-// The same in micro.c and micro.py.
+// The same values as in micro.c and micro.py.
 const BATCH_MS = 20;
 const BATCHES = 15;
 
-/** Takes so many turns on a selector and a descriptor of its own, and gives the milliseconds that they took. */
+/** Runs a number of turns on a selector, with a spare descriptor, and returns the milliseconds that they took. */
 type Batch = (selector: BaseSelector, spareFd: number, turns: number) => number;
 
 const selectors = { EpollSelector, PollSelector, SelectSelector };
@@ -28,7 +28,7 @@ const batches: Record<string, Batch> = {
       for (const [, events] of selector.select(0)) sum += events;
     }
     const end = performance.now();
-    if (sum === 0) throw new Error("select() gave no events");
+    if (sum === 0) throw new Error("select() returned no events");
     return end - start;
   },
 
@@ -59,9 +59,9 @@ function named<T>(things: Record<string, T>, name: string): T {
 }
 
 /**
- * Runs longer and longer batches, and gives the number of turns in one that is long enough.
+ * Runs longer and longer batches, and returns the number of turns in the first batch that is long enough.
  *
- * They are long because an event loop is: V8 compiles a loop that goes on otherwise than one that is called many times.
+ * Batches are long because an event loop runs long, and V8 compiles such a loop differently from many short calls.
  */
 function warmUp(timeBatch: (turns: number) => number): number {
   let turns = 1;
@@ -72,10 +72,11 @@ function warmUp(timeBatch: (turns: number) => number): number {
 const [measure, ready, idle, name = EpollSelector.name] = Deno.args;
 const [spareFd] = idleEventfds(1);
 const selector: BaseSelector = new (named<new () => BaseSelector>(selectors, name))();
-// select(2) looks at every number up to the greatest, and poll(2) at all in the order of registration.
+// The ready descriptors have the lower numbers, because select(2) checks every number up to the greatest. They are
+// registered last, because poll(2) checks all in the order of registration.
 const readyFds = readyEventfds(Number(ready));
 for (const fd of [...idleEventfds(Number(idle)), ...readyFds]) selector.register(fd, EVENT_READ);
-if (selector.select(0).length !== readyFds.length) throw new Error("select() did not give every ready descriptor");
+if (selector.select(0).length !== readyFds.length) throw new Error("select() did not return every ready descriptor");
 if (measure === "modify") selector.register(spareFd!, EVENT_READ);
 
 const batch = named(batches, measure!);

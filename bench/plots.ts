@@ -1,5 +1,5 @@
 /**
- * The pictures in the README, drawn from a comparison of servers and from timings of `select(0)` that are made for them.
+ * Draws the pictures of the README, from a comparison of servers and from timings of `select(0)`.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { C, CPYTHON, findPeers, OURS, possible, timeAll, type Timing } from "./t
 
 const COUNTS = [10, 100, 1_000, 10_000];
 
-/** Draws the processor time that a request costs each server. */
+/** Draws the processor time per request of each server. */
 export async function drawServers(all: Bar[], rounds: number, versions: string[]): Promise<void> {
   await writeSvg(
     pathOf("cpu_per_request"),
@@ -23,7 +23,7 @@ export async function drawServers(all: Bar[], rounds: number, versions: string[]
   );
 }
 
-/** Times `select(0)` for more and more descriptors, idle and ready ones, and draws both. */
+/** Times `select(0)` by the number of idle and of ready descriptors, and draws both. */
 export async function drawSelects(directory: string, python: string, rounds: number): Promise<void> {
   const peers = findPeers(directory, python);
   const subtitleFor = (timings: Timing[]) =>

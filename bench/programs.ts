@@ -1,25 +1,25 @@
 /**
- * The programs that are timed: found on this machine, or compiled from a file beside this one.
+ * Finds the programs to time on this machine, or compiles them from a file of this directory.
  *
  * @module
  */
 
-/** A program that is on this machine. */
+/** A program on this machine. */
 export interface Program {
-  /** Its name for a reader. */
+  /** The name to print. */
   name: string;
-  /** What it is, with its version. */
+  /** The product and its version. */
   version: string;
-  /** How it is started; further arguments may follow. */
+  /** The command line; the caller may append arguments. */
   command: string[];
 }
 
-/** The path of a file of this directory. */
+/** Returns the path of a file of this directory. */
 export function here(name: string): string {
   return `${import.meta.dirname!}/${name}`;
 }
 
-/** Runs a command and gives what it printed, or null if there is no such command or it failed. */
+/** Runs a command and returns its output, or null if it does not exist or fails. */
 export function tryRun([program, ...args]: string[]): string | null {
   try {
     const { success, stdout } = new Deno.Command(program!, { args, stderr: "null" }).outputSync();
@@ -31,10 +31,10 @@ export function tryRun([program, ...args]: string[]): string | null {
 }
 
 /**
- * Compiles a file of this directory, or says why it is left out.
+ * Compiles a file of this directory, or prints why it cannot.
  *
  * @param source Name of the file
- * @param directory Where to put the program
+ * @param directory Directory for the program
  */
 export function compileC(source: string, directory: string): Program | null {
   const version = tryRun(["cc", "--version"]);
@@ -46,7 +46,7 @@ export function compileC(source: string, directory: string): Program | null {
   return { name: "C", version: `${version.split("\n")[0]}, -O2`, command: [binary] };
 }
 
-/** This very Deno. */
+/** Returns this Deno. */
 export function findDeno(): Program {
   return {
     name: "Deno",
@@ -55,25 +55,25 @@ export function findDeno(): Program {
   };
 }
 
-// Each is asked for the path of its binary, so that no wrapper stands between it and what is measured.
+// The find functions ask each program for the path of its binary, so that no wrapper script is measured.
 
-/** Finds CPython, or says how to get it. */
+/** Finds CPython, or prints how to get it. */
 export function findCPython(python: string): Program | null {
   const ask = "import os, platform, sys; os.eventfd; print(sys.executable, platform.python_version(), " +
     "platform.python_compiler(), sep='\\n')";
   const [path, version, compiler] = tryRun([python, "-c", ask])?.split("\n") ?? [];
   if (path === undefined) {
-    return leaveOut("CPython", `install a \`${python}\` from 3.10 on, which is the first with os.eventfd()`);
+    return leaveOut("CPython", `install \`${python}\` 3.10 or later, which has os.eventfd()`);
   }
   return { name: "CPython", version: `CPython ${version} (${compiler})`, command: [path] };
 }
 
-/** Finds Node, or says how to get it. */
+/** Finds Node, or prints how to get it. */
 export function findNode(): Program | null {
   return findJavaScript("Node", "node", ["-p", "process.execPath + '\\n' + process.versions.node"]);
 }
 
-/** Finds Bun, or says how to get it. */
+/** Finds Bun, or prints how to get it. */
 export function findBun(): Program | null {
   return findJavaScript("Bun", "bun", ["-p", "process.execPath + '\\n' + Bun.version"]);
 }
@@ -85,17 +85,17 @@ function findJavaScript(name: string, program: string, ask: string[]): Program |
 }
 
 function leaveOut(name: string, remedy: string): null {
-  console.log(`${name} is left out: ${remedy}`);
+  console.log(`Skipped ${name}: ${remedy}`);
   return null;
 }
 
-/** How many descriptors the processes that are started from here can open. */
+/** Returns the number of descriptors that child processes can open. */
 export function descriptorLimit(): number {
   const limit = Number(tryRun(["sh", "-c", "ulimit -n"]));
-  return Number.isNaN(limit) ? Infinity : limit; // it prints "unlimited" where it is
+  return Number.isNaN(limit) ? Infinity : limit; // it may print "unlimited"
 }
 
-/** The machine in one line: kernel and processor. */
+/** Returns one line about the machine: kernel and processor. */
 export function machine(): string {
   const model = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1];
   const cores = navigator.hardwareConcurrency;
@@ -103,8 +103,8 @@ export function machine(): string {
   return `Linux ${release}, ${cores} cores${model === undefined ? "" : ` of ${model}`}`;
 }
 
-/** Says if other programs are at work: ratios stand that for the greater part, and nothing else does. */
+/** Prints a warning if other programs are running; they affect ratios little, but all other numbers much. */
 export function warnIfBusy(): void {
   const [load] = Deno.loadavg();
-  if (load! > 0.5) console.log(`NOT QUIET: the load average is ${load!.toFixed(1)} before anything was started`);
+  if (load! > 0.5) console.log(`NOT QUIET: the load average was ${load!.toFixed(1)} before the first measurement`);
 }

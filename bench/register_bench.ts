@@ -1,5 +1,5 @@
 /**
- * Times what each selector does with one descriptor beside many others: `register` and `unregister`, `modify`, `getKey`.
+ * Times `register` and `unregister`, `modify` and `getKey` of each selector, for one descriptor among many.
  *
  * @module
  */
@@ -20,7 +20,7 @@ function crowded(Selector: typeof SELECTORS[number]) {
 for (const Selector of SELECTORS) {
   const selector = crowded(Selector);
   Deno.bench({
-    group: `register + unregister, beside ${idleFds.length} others`,
+    group: `register + unregister, among ${idleFds.length} others`,
     name: `${Selector.name}, register + unregister`,
     baseline: Selector === EpollSelector,
     fn() {

@@ -1,50 +1,50 @@
 /**
- * What the measuring programs print: progress while they run, medians with their spread, tables, and what was reached.
+ * Prints the results of measurements: progress, medians with their spread, tables, and goals.
  *
  * @module
  */
 
-/** The middle of some numbers. */
+/** Returns the median of some numbers. */
 export function median(numbers: number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
 }
 
-/** A median and what it lies between. */
+/** A median, the minimum and the maximum. */
 export interface Spread {
   median: number;
   min: number;
   max: number;
 }
 
-/** The median of some numbers, the least and the greatest. */
+/** Returns the median, minimum and maximum of some numbers. */
 export function spreadOf(numbers: number[]): Spread {
   return { median: median(numbers), min: Math.min(...numbers), max: Math.max(...numbers) };
 }
 
-/** Numbers as multiples of others, round by round, so that what slowed a round down stands on both sides. */
+/** Returns the ratios of numbers, round by round, so that a slow round affects both numbers. */
 export function ratiosOf(numbers: number[], others: number[]): Spread {
   return spreadOf(numbers.map((number, round) => number / others[round]!));
 }
 
-/** A ratio with its spread, for a cell of a table. */
+/** Returns a ratio with its spread, for a table cell. */
 export function showRatio({ median, min, max }: Spread): string {
   return `${median.toFixed(2)} (${min.toFixed(2)}..${max.toFixed(2)})`;
 }
 
-/** A number with so many digits after its point, and commas between its thousands. */
+/** Formats a number with a number of decimal places, and commas between thousands. */
 export function showNumber(number: number, digits: number = 0): string {
   return number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** Shows how far a long run is: on a terminal in one line, elsewhere in a line for each tenth of the way. */
+/** Shows the progress of a long run: in one line on a terminal, elsewhere in a line for each tenth. */
 export function showProgress(done: number, of: number, text: string): void {
   const line = `${done} of ${of}: ${text}`;
   if (Deno.stderr.isTerminal()) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${done === of ? "" : line}`));
   else if (Math.floor((done * 10) / of) > Math.floor(((done - 1) * 10) / of)) console.error(line);
 }
 
-/** A column of a table: its head, and whether it holds words, which stand to the left, or numbers. */
+/** A column of a table: its head, and true for text, which is aligned left; numbers are aligned right. */
 export interface Column {
   head: string;
   isText?: boolean;
@@ -63,33 +63,33 @@ export function printTable(columns: Column[], rows: string[][]): void {
   rows.forEach(pad);
 }
 
-/** Something to reach, and what was measured. */
+/** A goal and its measurement. */
 export interface Goal {
-  /** What is measured. */
+  /** Name of the measurement. */
   measure: string;
-  /** What it is to be. */
+  /** The goal. */
   toReach: string;
-  /** What it is. */
+  /** The measured value. */
   measured: string;
-  /** Whether that is enough; null if it was not measured, because a peer is left out. */
+  /** True if the goal is reached; null if it was not measured, because a peer is missing. */
   isReached: boolean | null;
 }
 
-/** A goal for a ratio: at most `limit`. */
+/** Checks a ratio against a goal of at most `limit`. */
 export function atMost(limit: number, ratio: Spread | null): Pick<Goal, "measured" | "isReached"> {
   return { measured: ratio === null ? "" : showRatio(ratio), isReached: ratio === null ? null : ratio.median <= limit };
 }
 
-/** A goal for a ratio: at least `limit`. */
+/** Checks a ratio against a goal of at least `limit`. */
 export function atLeast(limit: number, ratio: Spread | null): Pick<Goal, "measured" | "isReached"> {
   return { measured: ratio === null ? "" : showRatio(ratio), isReached: ratio === null ? null : ratio.median >= limit };
 }
 
-/** Prints what was to reach, and whether it was. */
+/** Prints the goals and their results. */
 export function printGoals(goals: Goal[]): void {
   const columns = [
     { head: "measure", isText: true },
-    { head: "to reach", isText: true },
+    { head: "goal", isText: true },
     { head: "measured", isText: true },
     { head: "", isText: true },
   ];

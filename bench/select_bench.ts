@@ -1,7 +1,7 @@
 /**
- * Times one `select(0)` of each selector, by how many descriptors are ready and how many are idle.
+ * Times one `select(0)` of each selector, by the number of ready and idle descriptors.
  *
- * It opens 18,000 descriptors: `ulimit -n` has to allow them.
+ * It opens 18,000 descriptors, which `ulimit -n` has to allow.
  *
  * @module
  */
@@ -13,8 +13,8 @@ const SELECTORS = [EpollSelector, PollSelector, SelectSelector];
 const READY = [1, 10, 100, 1_000, 8_000];
 const IDLE = [0, 1_000, 10_000];
 
-// The ready ones have the lower numbers: select(2) looks at every number up to the greatest that is registered. They
-// are registered last: poll(2) looks at all in this order.
+// The ready descriptors have the lower numbers, because select(2) checks every number up to the greatest. They are
+// registered last, because poll(2) checks all in the order of registration.
 const readyFds = readyEventfds(Math.max(...READY));
 const idleFds = idleEventfds(Math.max(...IDLE));
 
@@ -30,7 +30,7 @@ for (const ready of READY) {
         fn() {
           let sum = 0;
           for (const [, events] of selector.select(0)) sum += events;
-          if (sum !== ready * EVENT_READ) throw new Error(`select() gave ${sum} events, not ${ready}`);
+          if (sum !== ready * EVENT_READ) throw new Error(`select() returned ${sum} events, not ${ready}`);
         },
       });
     }

@@ -1,30 +1,30 @@
 /**
- * The echo servers that are compared, and what one of them costs under a load.
+ * Finds the echo servers to compare, and measures one of them under a load.
  *
  * @module
  */
 
 import { compileC, findBun, findCPython, findDeno, findNode, here, tryRun } from "./programs.ts";
 
-/** The first core, for the load, and the second, for the server. */
+/** Cores of the load and of the server. */
 const LOAD_CORE = 0;
 const SERVER_CORE = 1;
 
-/** How long a server may take to say its port, and the load beyond the seconds that it was given. */
+/** Time limits for a server to print its port, and for the load beyond its seconds. */
 const START_MS = 10_000;
 const SPARE_LOAD_MS = 60_000;
 
-/** An echo server: it prints its port, and runs until it is ended. */
+/** An echo server; it prints its port, and runs until it is killed. */
 export interface Server {
-  /** The word for `--peers`. */
+  /** The name for `--peers`. */
   id: string;
-  /** Its name for a reader. */
+  /** The name to print. */
   name: string;
   version: string;
   command: string[];
 }
 
-/** What a server is put under. */
+/** The load of a server. */
 export interface Load {
   connections: number;
   idle: number;
@@ -33,11 +33,11 @@ export interface Load {
   seconds: number;
 }
 
-/** What `load.c` prints. */
+/** The output of `load.c`. */
 export interface Measurement {
   requests: number;
   seconds: number;
-  /** Of all threads of the server, user and system, by the kernel's clock for that process. */
+  /** Seconds of all threads of the server, user and system, by the kernel's clock of the process. */
   serverCpuSeconds: number;
   loadCpuSeconds: number;
   p50Us: number;
@@ -51,7 +51,7 @@ export const OURS = "ours";
 export const OURS_ASYNC = "ours-async";
 export const SERVER_IDS = [C, OURS, OURS_ASYNC, "selectors", "asyncio", "node", "bun", "deno-listen", "deno-net"];
 
-/** Finds the servers of these ids that this machine can run; of each other one it says how to get it. */
+/** Finds the servers with these ids; prints how to get each server that this machine cannot run. */
 export function findServers(ids: string[], directory: string, python: string): Server[] {
   const wants = (...some: string[]) => some.some((id) => ids.includes(id));
   const deno = findDeno();
@@ -82,16 +82,16 @@ export function findServers(ids: string[], directory: string, python: string): S
   );
 }
 
-/** How a command is started on a core of its own; as it is, with a word about it, where there is no choice. */
+/** Returns a function that pins a command to a core; prints a line and leaves the command alone if it cannot pin. */
 export function findPinning(): (core: number, command: string[]) => string[] {
   if (navigator.hardwareConcurrency > 1 && tryRun(["taskset", "--version"]) !== null) {
     return (core, command) => ["taskset", "--cpu-list", `${core}`, ...command];
   }
-  console.log("Not pinned: it takes two cores, and `taskset` of util-linux");
+  console.log("Not pinned to cores: this needs two cores and `taskset` of util-linux");
   return (_core, command) => command;
 }
 
-/** Starts a server, puts it under a load, and ends it. */
+/** Starts a server, measures it under a load, and kills it. */
 export async function measure(
   server: Server,
   load: Load,
@@ -122,13 +122,13 @@ async function end(child: Deno.ChildProcess): Promise<void> {
   try {
     child.kill("SIGKILL");
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // it has ended by itself
+    if (!(error instanceof TypeError)) throw error; // the server has already ended
   }
   await child.status;
   if (!child.stderr.locked) await child.stderr.cancel();
 }
 
-/** Reads the line that a server begins with; null if there is none, or not in time. */
+/** Reads the port, the first line that a server prints; returns null if it prints none in time. */
 async function readPort(stdout: ReadableStream<Uint8Array>): Promise<number | null> {
   const timeout = setTimeout(() => reader.cancel(), START_MS);
   const reader = stdout.pipeThrough(new TextDecoderStream()).getReader();

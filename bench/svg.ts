@@ -1,7 +1,7 @@
 /**
- * Curves and bars as SVG.
+ * Draws curves and bars as SVG.
  *
- * The library is not in deno.json: `deno task` fetches all that stands there, also for whoever only runs the tests.
+ * The library is not in deno.json, because `deno task` downloads all imports of deno.json, even to run the tests.
  *
  * @module
  */
@@ -14,23 +14,23 @@ import type { Spread } from "./report.ts";
 
 /** A point of a curve. */
 export interface Point {
-  /** Whose curve. */
+  /** The name of the curve. */
   name: string;
-  /** How many descriptors. */
+  /** Number of descriptors. */
   count: number;
   value: number;
 }
 
-/** A bar, of a group of bars. */
+/** A bar in a group of bars. */
 export interface Bar {
   name: string;
   group: string;
-  /** Whether it is the one to look at. */
+  /** True for the bar to highlight. */
   isOurs: boolean;
   value: Spread;
 }
 
-/** What stands around a picture. */
+/** The text around a picture. */
 export interface Words {
   title: string;
   subtitle: string[];
@@ -38,7 +38,7 @@ export interface Words {
   y?: string;
 }
 
-/** What all pictures share: black on white, so that they can be read on a page of any colour. */
+/** Settings of all pictures; black on white, so that they are readable on a page of any colour. */
 const COMMON = {
   $schema: "https://vega.github.io/schema/vega-lite/v6.json",
   background: "white",
@@ -51,7 +51,7 @@ const COMMON = {
   },
 } as const;
 
-/** Curves over a number of descriptors, which is drawn logarithmically, as the values may be. */
+/** Returns curves by the number of descriptors, on a logarithmic axis; the other axis is optionally logarithmic too. */
 export function curves(points: Point[], { title, subtitle, x, y }: Words, isLogarithmic: boolean): TopLevelSpec {
   const powers = [0.1, 1, 10, 100, 1_000, 10_000];
   return {
@@ -82,7 +82,7 @@ export function curves(points: Point[], { title, subtitle, x, y }: Words, isLoga
   };
 }
 
-/** Bars, the shortest on top, each with what the rounds lay between. */
+/** Returns bars, the shortest on top, each with the range over the rounds. */
 export function bars(all: Bar[], { title, subtitle, x }: Words): TopLevelSpec {
   const values = all.map(({ value, ...bar }) => ({ ...bar, ...value })).sort((a, b) => a.median - b.median);
   return {

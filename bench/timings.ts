@@ -1,5 +1,5 @@
 /**
- * Times what `micro.c`, `micro_ours.ts` and `micro.py` do, each turn of them in a process of its own, interleaved.
+ * Runs `micro.c`, `micro_ours.ts` and `micro.py` in turn, each run in its own process.
  *
  * @module
  */
@@ -7,26 +7,26 @@
 import { showProgress } from "./report.ts";
 import { compileC, descriptorLimit, findCPython, findDeno, here } from "./programs.ts";
 
-/** Descriptors that a process needs beside those that it times: its standard streams, the selector, Deno's own. */
+/** Descriptors that a process needs in addition to those that it times: standard streams, the selector, Deno's own. */
 const SPARE_DESCRIPTORS = 64;
 
-/** Who is timed: its name and its command, to which the case is added. */
+/** A program to time: its name and its command; the case is appended. */
 export interface Peer {
   name: string;
   version: string;
   command: string[];
-  /** What follows the case. */
+  /** Arguments after the case. */
   suffix: string[];
 }
 
-/** What is timed. */
+/** A case to time. */
 export interface Case {
   measure: "select" | "register" | "modify";
   ready: number;
   idle: number;
 }
 
-/** The nanoseconds per turn of one peer in one case, one number for each round. */
+/** Nanoseconds per turn of one peer in one case, one number per round. */
 export interface Timing extends Case {
   peer: Peer;
   ns: number[];
@@ -37,7 +37,7 @@ export const C_WITH_THREAD = "C with an idle thread";
 export const OURS = "EpollSelector";
 export const CPYTHON = "CPython";
 
-/** Finds the peers that are on this machine. */
+/** Finds the peers on this machine. */
 export function findPeers(directory: string, python: string): Peer[] {
   const c = compileC("micro.c", directory);
   const cpython = findCPython(python);
@@ -60,19 +60,19 @@ export function findPeers(directory: string, python: string): Peer[] {
   ];
 }
 
-/** The cases that this system lets one process open the descriptors for; it says which are left out. */
+/** Returns the cases for which a process may open enough descriptors; prints the others. */
 export function possible(cases: Case[]): Case[] {
   const most = descriptorLimit() - SPARE_DESCRIPTORS;
   return cases.filter(({ ready, idle }) => {
     if (ready + idle <= most) return true;
     console.log(
-      `${ready} ready and ${idle} idle are left out: raise \`ulimit -n\` to ${ready + idle + SPARE_DESCRIPTORS}`,
+      `Skipped ${ready} ready and ${idle} idle: raise \`ulimit -n\` to ${ready + idle + SPARE_DESCRIPTORS}`,
     );
     return false;
   });
 }
 
-/** Times every peer in every case once per round, so that what else the machine does meets all of them alike. */
+/** Times every peer in every case once per round, so that other load on the machine affects all of them alike. */
 export function timeAll(timings: Timing[], rounds: number): void {
   let done = 0;
   for (let round = 1; round <= rounds; round++) {
