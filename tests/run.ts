@@ -55,6 +55,9 @@ if (Deno.args.length > 0) {
 const files = testFiles("tests");
 const programs = files.filter((path) => PROGRAMS.test(path));
 const others = files.filter((path) => !PROGRAMS.test(path));
+if (programs.length === 0 || others.length === 0) {
+  throw new Error("Cannot run the tests: one of the suites has no file");
+}
 const suites = {
   library: suite("--doc", ...leftOut(), ...DOCUMENTED, ...others),
   programs: suite(...programs),

@@ -281,7 +281,7 @@ export const libc = isWindows ? null : Deno.dlopen(LIBC, {
 }).symbols;
 
 /** True if `ppoll()` waits for less than a millisecond; macOS has `poll()` alone. */
-export const hasPpoll: boolean = isLinux;
+export const hasPpoll: boolean = !isDarwin && !isWindows;
 
 /** Codes that a connect() which cannot be made gives: at once, or later through SO_ERROR. */
 export const REFUSED_CODES: readonly string[] = ["EINPROGRESS", "ECONNREFUSED"];
