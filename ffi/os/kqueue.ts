@@ -4,9 +4,9 @@
  *
  * ## One descriptor, two filters
  *
- * kqueue knows a descriptor once for reading and once for writing, and reports each by itself. Both go in by one call, and
- * {@linkcode KqueuePoller.wait} merges what comes out, in the order of first appearance. Each registration carries a serial
- * number, which comes back with the event.
+ * kqueue has one filter for reading and one for writing, and reports each filter as an event of its own. One call changes
+ * both filters of a descriptor, and {@linkcode KqueuePoller.wait} merges their events into one entry, in the order of first
+ * appearance. Each registration carries a serial number, which comes back with the event.
  *
  * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
  *
@@ -38,21 +38,21 @@ const SYMBOLS = {
   kqueue: { parameters: [], result: "i32" },
   // int kevent(int kq, const struct kevent *changelist, int nchanges, struct kevent *eventlist, int nevents,
   //            const struct timespec *timeout)
-  // NetBSD has the counts as size_t: the wider type serves both.
+  // On NetBSD both counts are size_t; the wider type serves every system.
   kevent: {
     name: here.symbols.kevent ?? "kevent",
     parameters: ["i32", "buffer", "usize", "buffer", "usize", "buffer"],
     result: "i32",
   },
-  // The same, with the address of the list of events.
+  // The same function, with `eventlist` as an address.
   keventAt: {
     name: here.symbols.kevent ?? "kevent",
     parameters: ["i32", "buffer", "usize", "usize", "usize", "buffer"],
     result: "i32",
   },
-  // int ioctl(int fd, unsigned long request); variadic, but not with a request that takes no argument
+  // int ioctl(int fd, unsigned long request, ...); the request of this file takes no variadic argument
   ioctl: { parameters: ["i32", "usize"], result: "i32" },
-  // int fstat(int fd, struct stat *buf); glibc exports it since 2.33: before that, libkqueue is given regular files
+  // int fstat(int fd, struct stat *buf); glibc exports it since 2.33. Without it, libkqueue is given regular files too.
   fstat: { name: here.symbols.fstat ?? "fstat", parameters: ["i32", "buffer"], result: "i32", optional: true },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
@@ -75,25 +75,25 @@ const libc = lazyLibc({
   memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
 });
 
-/** Counts of changes, as C takes them. */
+/** Counts of changes as a size_t. */
 const COUNTS = [0n, 1n, 2n] as const;
 
-/** A `struct timespec` of no time. */
+/** A `struct timespec` of 0 seconds. */
 const NO_TIME = new Int32Array(4);
 
 /** Errors by which kevent() rejects a kind of descriptor. libkqueue up to 2.7.0 reports every failure as EFAULT. */
 const UNWATCHABLE: readonly string[] = ["EINVAL", "ENODEV", "EPERM", "EOPNOTSUPP", "EFAULT"];
 
-/** A kqueue descriptor and its event buffer, with numbers in and out: a negative result is `-errno`. */
+/** A kqueue descriptor, its changelist and its event buffer. A failure is `-errno`. */
 export class KqueueInstance {
-  /** Number of the kqueue descriptor. */
+  /** File descriptor of the kqueue. */
   readonly fd: number;
-  /** The system whose kqueue this is. */
+  /** System whose kqueue this is. */
   readonly system: KqueueSystem;
   readonly #functions: ReturnType<typeof lib>["functions"];
   readonly #timespec = new Timespec();
   readonly #stat = new Int32Array(STAT_BYTES / 4);
-  // The layout in steps of an Int32Array. How far the flags are in their word, and how far a filter is from the end of its.
+  // Offsets of the fields of a kevent in an Int32Array; the shifts move 16-bit flags and filters within their word.
   readonly #stride: number;
   readonly #filter: number;
   readonly #flags: number;
@@ -101,7 +101,7 @@ export class KqueueInstance {
   readonly #filterShift: number;
   readonly #data: number;
   readonly #udata: number;
-  // What changes, and what comes of it: one entry for each filter of a descriptor.
+  // The changelist and its receipts: one entry for each filter of a descriptor.
   readonly #changes: Int32Array<ArrayBuffer>;
   readonly #receipts: Int32Array<ArrayBuffer>;
   #events: Int32Array<ArrayBuffer>;
@@ -109,10 +109,10 @@ export class KqueueInstance {
   #room = 64;
   #roomCount = 64n;
 
-  /** Creates an instance, close-on-exec, or takes over the one whose number is given. */
+  /** Creates an instance, close-on-exec, or takes over the one with descriptor `fd`. */
   constructor(fd?: number) {
     const { functions, system } = lib();
-    const { memmove } = libc(); // which finds errno, also if there is a stand-in
+    const { memmove } = libc(); // also finds errno, which a stand-in does not
     this.#functions = functions;
     this.system = SYSTEMS[system].kqueue;
     const { size, filter, flags, data, udata } = this.system.kevent;
@@ -135,15 +135,138 @@ export class KqueueInstance {
   }
 
   /**
-   * Why kqueue cannot wait for a descriptor, or null if it may.
+   * Adds, confirms or removes the filters of a descriptor by one system call; returns 0 or the first error.
    *
-   * Some kinds it takes and never reports. Of what it refuses by itself, `change` tells.
+   * Each change has a receipt (KQ_EV_RECEIPT), so that the second change is made even if the first one fails. A system too
+   * old for receipts returns errors only, and perhaps events, which the next wait returns again.
+   *
+   * @param readFlags KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE, which fails if the filter does not exist, or 0 for no change
+   * @param writeFlags The same for the filter for writing
+   * @param serial Number of 32 bits that comes back with each event
    */
-  refusal(fd: number): string | null {
+  change(fd: number, readFlags: number, writeFlags: number, serial: number): number {
+    const { READ, WRITE } = this.system.filters;
+    let count = 0;
+    // A removal of READ comes last: libkqueue returns EBADF for a filter that is added right after the last one was removed.
+    if ((readFlags & ~KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);
+    if (writeFlags !== 0) this.#put(count++, fd, WRITE, writeFlags, serial);
+    if ((readFlags & KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);
+    for (;;) {
+      const outcome = result(
+        this.#functions.kevent(this.fd, this.#changes, COUNTS[count]!, this.#receipts, COUNTS[count]!, NO_TIME),
+        errnoCell[0]!,
+      );
+      if (outcome >= 0) return this.#failureOf(outcome);
+      // A change that was interrupted may be made twice: the second time has no effect.
+      if (!isInterruption(outcome)) return outcome;
+    }
+  }
+
+  #put(index: number, fd: number, filter: number, flags: number, serial: number): void {
+    const changes = this.#changes;
+    const at = index * this.#stride;
+    changes[at] = fd;
+    changes[at + this.#flags] = 0;
+    changes[at + this.#filter] = filter << this.#filterShift >>> this.#filterShift;
+    changes[at + this.#flags]! |= (flags | KQ_EV_RECEIPT) << this.#flagsShift;
+    changes[at + this.#udata] = serial;
+  }
+
+  /** Returns the first error among `count` receipts, as `-errno`, or 0. */
+  #failureOf(count: number): number {
+    const receipts = this.#receipts;
+    for (let index = 0; index < count; index++) {
+      const at = index * this.#stride;
+      const flags = receipts[at + this.#flags]! >>> this.#flagsShift;
+      const errno = receipts[at + this.#data]!;
+      if ((flags & KQ_EV_ERROR) !== 0 && errno !== 0) return -errno;
+    }
+    return 0;
+  }
+
+  /**
+   * Waits by one system call; returns the number of events.
+   *
+   * @param timeoutMs Milliseconds, rounded up to nanoseconds
+   */
+  wait(timeoutMs: number): number {
+    return result(
+      this.#functions.keventAt(this.fd, null, 0n, this.#address, this.#roomCount, this.#timeout(timeoutMs)),
+      errnoCell[0]!,
+    );
+  }
+
+  /** Returns the `struct timespec` of a timeout, cut to the longest that kevent() obeys; null for `Infinity`. */
+  #timeout(timeoutMs: number): Int32Array<ArrayBuffer> | null {
+    if (timeoutMs === 0) return NO_TIME;
+    return timeoutMs === Infinity ? null : this.#timespec.set(Math.min(timeoutMs, this.system.longestMs));
+  }
+
+  /** Returns the descriptor of event `index` of the last wait. */
+  fdAt(index: number): number {
+    return this.#events[index * this.#stride]!;
+  }
+
+  /** Returns the serial of event `index` of the last wait. */
+  serialAt(index: number): number {
+    return this.#events[index * this.#stride + this.#udata]!;
+  }
+
+  /** Returns true if event `index` of the last wait comes from the filter for reading, and not from the one for writing. */
+  isReadAt(index: number): boolean {
+    const filter = this.#events[index * this.#stride + this.#filter]! << this.#filterShift >> this.#filterShift;
+    return filter === this.system.filters.READ;
+  }
+
+  /** Closes the descriptor. Call it once: a second call could close another file with the same number. */
+  close(): void {
+    result(this.#functions.close(this.fd), errnoCell[0]!);
+  }
+
+  /** Number of events for which one wait has room. */
+  get room(): number {
+    return this.#room;
+  }
+
+  /** Makes room for `count` events in one wait. */
+  reserve(count: number): void {
+    if (count <= this.#room) return;
+    const room = Math.max(count, this.#room * 2);
+    const events = new Int32Array(room * this.#stride); // may throw: nothing has changed then
+    this.#address = libc().memmove(events, events, 0n); // valid while the array lives: see epoll.ts
+    this.#events = events;
+    this.#room = room;
+    this.#roomCount = BigInt(room);
+  }
+
+  // Everything below is for select.kqueue, and for the differences between kqueue and other mechanisms.
+
+  /**
+   * Makes changes and waits for events by one system call, with the structs of C in both arrays.
+   *
+   * @param changes Any number of `struct kevent`
+   * @param events Array that receives the events
+   * @param timeoutMs Milliseconds
+   */
+  control(changes: Uint8Array<ArrayBuffer>, events: Uint8Array<ArrayBuffer>, timeoutMs: number): number {
+    const { size } = this.system.kevent;
+    const [changeCount, eventCount] = [BigInt(changes.length / size), BigInt(events.length / size)];
+    return result(
+      this.#functions.kevent(this.fd, changes, changeCount, events, eventCount, this.#timeout(timeoutMs)),
+      errnoCell[0]!,
+    );
+  }
+
+  /**
+   * Returns the reason why kqueue cannot wait for a descriptor, or null if there is none.
+   *
+   * This is for kinds that kqueue accepts and never reports; for kinds that it rejects, {@linkcode change} fails.
+   */
+  explain(fd: number): string | null {
     const { unwatchable, stat } = this.system;
     const { fstat } = this.#functions;
     if (unwatchable.length === 0 || fstat === null) return null;
-    if (result(fstat(fd, this.#stat), errnoCell[0]!) < 0) return null; // closed, as kevent() will say
+    if (result(fstat(fd, this.#stat), errnoCell[0]!) < 0) return null; // closed: kevent() will fail
     const type = this.#stat[stat.st_mode / 4]! & S_IFMT;
     const isOnDevice = this.#stat[stat.st_dev / 4] !== 0;
     return unwatchable.find((kind) => kind.type === type && (isOnDevice || !kind.onDevice))?.text ?? null;
@@ -160,130 +283,9 @@ export class KqueueInstance {
     if (result(fstat(fd, this.#stat), errnoCell[0]!) < 0) return -1;
     return this.#stat[this.system.stat.st_ino / 4]! >>> 0;
   }
-
-  /**
-   * Adds, confirms or removes the filters of a descriptor, by one system call, and gives 0, or the first error.
-   *
-   * Each change is answered by an entry of its own (KQ_EV_RECEIPT), so that the second is made even if the first fails.
-   * A system too old to know receipts answers errors only, and perhaps with events, which come again with the next wait.
-   *
-   * @param readFlags KQ_EV_ADD, KQ_EV_ENABLE, which fails if the filter is not there, or KQ_EV_DELETE; 0 leaves it
-   * @param writeFlags The same for writing
-   * @param tag A number of 32 bits that comes back with each event, beside the descriptor
-   */
-  change(fd: number, readFlags: number, writeFlags: number, tag: number): number {
-    const { READ, WRITE } = this.system.filters;
-    let count = 0;
-    // A removal comes last: libkqueue answers EBADF to what is added right after the last filter was removed.
-    if ((readFlags & ~KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, tag);
-    if (writeFlags !== 0) this.#put(count++, fd, WRITE, writeFlags, tag);
-    if ((readFlags & KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, tag);
-    for (;;) {
-      const outcome = result(
-        this.#functions.kevent(this.fd, this.#changes, COUNTS[count]!, this.#receipts, COUNTS[count]!, NO_TIME),
-        errnoCell[0]!,
-      );
-      if (outcome >= 0) return this.#failureOf(outcome);
-      // To make a change once more does nothing else than it did.
-      if (!isInterruption(outcome)) return outcome;
-    }
-  }
-
-  #put(index: number, fd: number, filter: number, flags: number, tag: number): void {
-    const changes = this.#changes;
-    const at = index * this.#stride;
-    changes[at] = fd;
-    changes[at + this.#flags] = 0;
-    changes[at + this.#filter] = filter << this.#filterShift >>> this.#filterShift;
-    changes[at + this.#flags]! |= (flags | KQ_EV_RECEIPT) << this.#flagsShift;
-    changes[at + this.#udata] = tag;
-  }
-
-  #failureOf(count: number): number {
-    const receipts = this.#receipts;
-    for (let index = 0; index < count; index++) {
-      const at = index * this.#stride;
-      const flags = receipts[at + this.#flags]! >>> this.#flagsShift;
-      const errno = receipts[at + this.#data]!;
-      if ((flags & KQ_EV_ERROR) !== 0 && errno !== 0) return -errno;
-    }
-    return 0;
-  }
-
-  /** Makes room for `count` events in one wait. */
-  reserve(count: number): void {
-    if (count <= this.#room) return;
-    const room = Math.max(count, this.#room * 2);
-    const events = new Int32Array(room * this.#stride); // may throw, and then nothing has changed
-    // Stays as long as the array does: see EpollInstance.
-    this.#address = libc().memmove(events, events, 0n);
-    this.#events = events;
-    this.#room = room;
-    this.#roomCount = BigInt(room);
-  }
-
-  /** How many events one wait can bring. */
-  get room(): number {
-    return this.#room;
-  }
-
-  /**
-   * Waits for events, by one system call, and gives their number.
-   *
-   * @param timeoutMs Milliseconds, rounded up to nanoseconds
-   */
-  wait(timeoutMs: number): number {
-    return result(
-      this.#functions.keventAt(this.fd, null, 0n, this.#address, this.#roomCount, this.#timeout(timeoutMs)),
-      errnoCell[0]!,
-    );
-  }
-
-  /** Returns the `struct timespec` of a timeout, cut to the longest that kevent() obeys; null for ever. */
-  #timeout(timeoutMs: number): Int32Array<ArrayBuffer> | null {
-    if (timeoutMs === 0) return NO_TIME;
-    return timeoutMs === Infinity ? null : this.#timespec.set(Math.min(timeoutMs, this.system.longestMs));
-  }
-
-  /** The descriptor of event `index` of the last wait. */
-  fdAt(index: number): number {
-    return this.#events[index * this.#stride]!;
-  }
-
-  /** Whether event `index` of the last wait is one of reading, and not of writing. */
-  isReadAt(index: number): boolean {
-    const filter = this.#events[index * this.#stride + this.#filter]! << this.#filterShift >> this.#filterShift;
-    return filter === this.system.filters.READ;
-  }
-
-  /** The tag of event `index` of the last wait. */
-  tagAt(index: number): number {
-    return this.#events[index * this.#stride + this.#udata]!;
-  }
-
-  /**
-   * Makes changes and waits for events, by one system call, with the structs of C in and out.
-   *
-   * @param changes As many `struct kevent` as fit
-   * @param events Room for events
-   * @param timeoutMs Milliseconds
-   */
-  control(changes: Uint8Array<ArrayBuffer>, events: Uint8Array<ArrayBuffer>, timeoutMs: number): number {
-    const { size } = this.system.kevent;
-    const [changeCount, eventCount] = [BigInt(changes.length / size), BigInt(events.length / size)];
-    return result(
-      this.#functions.kevent(this.fd, changes, changeCount, events, eventCount, this.#timeout(timeoutMs)),
-      errnoCell[0]!,
-    );
-  }
-
-  /** Closes the descriptor; not to be called twice, since its number may be another's by then. */
-  close(): void {
-    result(this.#functions.close(this.fd), errnoCell[0]!);
-  }
 }
 
-/** A kqueue, and what the last call found in it. */
+/** A kqueue and the entries of its last wait. */
 export class KqueuePoller implements Poller {
   readonly controlCall = "kevent";
   readonly waitCall = "kevent";
@@ -291,48 +293,31 @@ export class KqueuePoller implements Poller {
   readonly nests: boolean;
   readonly #kqueue = new KqueueInstance();
   #size = 0;
-  // By descriptor: its events, and its place among the entries.
+  // By descriptor: EVENT_* bits, and index of its entry in the last wait.
   #interests = new Uint8Array(64);
-  #places = new Int32Array(64);
+  #indices = new Int32Array(64);
   // Entries of the last wait.
   #fds = new Int32Array(64);
   #serials = new Int32Array(64);
   #events = new Uint8Array(64);
-  // Name of the error by which kevent() has rejected a descriptor last.
+  // Name of the error with which kevent() rejected a descriptor last.
   #rejection = "";
-  // The file behind each descriptor when it was added, and the descriptors that mean another one by now: only for a queue
-  // that does not nest.
+  // For a kqueue that does not nest: the file behind each descriptor when it was added, and descriptors of other files now.
   readonly #identities = new Map<number, number>();
   readonly #closed = new Set<number>();
 
-  /** Creates a queue, close-on-exec. */
+  /** Creates a kqueue, close-on-exec. */
   constructor() {
     this.fd = this.#kqueue.fd;
     this.nests = this.#kqueue.system.isPollable;
   }
 
-  /**
-   * Descriptors that were closed, as far as anybody asks: kqueue forgets them, but a parked wait hands the descriptors of a
-   * queue that does not nest to poll(2), which returns at once for a closed one, and for a new file with its number.
-   */
-  get closed(): ReadonlySet<number> {
-    for (const [fd, identity] of this.#identities) {
-      if (this.#kqueue.identity(fd) !== identity) this.#closed.add(fd);
-    }
-    return this.#closed;
-  }
-
   add(fd: number, events: number, serial: number): number {
-    if (this.#kqueue.refusal(fd) !== null) return -EPERM;
+    if (this.#kqueue.explain(fd) !== null) return -EPERM;
     this.#reserve(fd, this.#size + 1);
-    const outcome = this.#kqueue.change(
-      fd,
-      transition(0, events & EVENT_READ, 0),
-      transition(0, events & EVENT_WRITE, 0),
-      serial,
-    );
+    const outcome = this.#change(fd, 0, events, serial);
     if (outcome < 0) {
-      this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0); // one of the two may be there
+      this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0); // one of the two filters may have been added
       return this.#rejected(outcome, fd);
     }
     this.#size++;
@@ -343,14 +328,7 @@ export class KqueuePoller implements Poller {
 
   modify(fd: number, events: number, serial: number): number {
     if (this.#closed.has(fd)) return -EBADF;
-    const before = this.#interests[fd]!;
-    const { confirm } = this.#kqueue.system;
-    const outcome = this.#kqueue.change(
-      fd,
-      transition(before & EVENT_READ, events & EVENT_READ, confirm),
-      transition(before & EVENT_WRITE, events & EVENT_WRITE, confirm),
-      serial,
-    );
+    const outcome = this.#change(fd, this.#interests[fd]!, events, serial);
     if (outcome < 0) return this.#rejected(outcome, fd);
     this.#interests[fd] = events;
     return 0;
@@ -360,7 +338,7 @@ export class KqueuePoller implements Poller {
     this.#size--;
     this.#identities.delete(fd);
     this.#closed.delete(fd);
-    // Fails if a filter is not there, or the number was closed, or means another file: nothing is left then.
+    // Fails if a filter does not exist, or if the number was closed or means another file: nothing is left then.
     this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
   }
 
@@ -370,15 +348,15 @@ export class KqueuePoller implements Poller {
     let entries = 0;
     for (let index = 0; index < count; index++) {
       const fd = kqueue.fdAt(index);
-      const serial = kqueue.tagAt(index);
-      // An end or an error comes under the filter that it concerns: the next call does not block, and tells.
+      const serial = kqueue.serialAt(index);
+      // kqueue reports an end or an error under the filter that it concerns: the next call does not block, and returns it.
       const event = kqueue.isReadAt(index) ? EVENT_READ : EVENT_WRITE;
-      // The place of the descriptor's entry if it has one, or of some earlier wait, which the entry there disproves.
-      const place = this.#places[fd]!;
-      if (place < entries && this.#fds[place] === fd && this.#serials[place] === serial) {
-        this.#events[place]! |= event;
+      // The index may be left from an earlier wait: then the entry there has another descriptor or serial.
+      const entry = this.#indices[fd]!;
+      if (entry < entries && this.#fds[entry] === fd && this.#serials[entry] === serial) {
+        this.#events[entry]! |= event;
       } else {
-        this.#places[fd] = entries;
+        this.#indices[fd] = entries;
         this.#fds[entries] = fd;
         this.#serials[entries] = serial;
         this.#events[entries++] = event;
@@ -401,16 +379,42 @@ export class KqueuePoller implements Poller {
 
   explain(fd: number, errno: number): string | undefined {
     if (errno !== EPERM) return undefined;
-    return this.#kqueue.refusal(fd) ??
+    return this.#kqueue.explain(fd) ??
       "kqueue cannot wait for a descriptor of this kind, such as /dev/tty or /dev/null on macOS; " +
-        `use SelectSelector (kevent said ${this.#rejection})`;
+        `use SelectSelector (kevent() failed with ${this.#rejection})`;
   }
 
   close(): void {
     this.#kqueue.close();
   }
 
-  /** Makes room for a descriptor, and for both filters of `size` of them in one wait. */
+  // Everything below is for kqueue alone.
+
+  /**
+   * Returns descriptors that were closed, as found by this call.
+   *
+   * kqueue forgets a closed descriptor by itself. But a parked wait for a kqueue that does not nest passes its descriptors
+   * to poll(2), which returns at once for a closed one, and for a new file with the same number.
+   */
+  get closed(): ReadonlySet<number> {
+    for (const [fd, identity] of this.#identities) {
+      if (this.#kqueue.identity(fd) !== identity) this.#closed.add(fd);
+    }
+    return this.#closed;
+  }
+
+  /** Changes both filters of a descriptor from the EVENT_* bits `before` to `after`. */
+  #change(fd: number, before: number, after: number, serial: number): number {
+    const { confirm } = this.#kqueue.system;
+    return this.#kqueue.change(
+      fd,
+      transition(before & EVENT_READ, after & EVENT_READ, confirm),
+      transition(before & EVENT_WRITE, after & EVENT_WRITE, confirm),
+      serial,
+    );
+  }
+
+  /** Makes room for a descriptor, and for both filters of `size` descriptors in one wait. */
   #reserve(fd: number, size: number): void {
     this.#kqueue.reserve(2 * size);
     if (this.#kqueue.room > this.#fds.length) {
@@ -422,9 +426,10 @@ export class KqueuePoller implements Poller {
     const interests = new Uint8Array(Math.max(fd + 1, 2 * this.#interests.length));
     interests.set(this.#interests);
     this.#interests = interests;
-    this.#places = new Int32Array(interests.length); // nothing is kept from one wait to the next
+    this.#indices = new Int32Array(interests.length); // not copied: indices are valid for one wait
   }
 
+  /** Returns the outcome of a failed change, with EPERM for a kind of descriptor that kevent() rejects. */
   #rejected(outcome: number, fd: number): number {
     const code = errnoCode(-outcome);
     if (code === "EFAULT" && !isOpen(fd)) return -EBADF;
@@ -434,9 +439,9 @@ export class KqueuePoller implements Poller {
   }
 }
 
-/** Returns the flag for a filter that was wanted or not, and is wanted now or not; `confirm` checks one that stays. */
+/** Returns the flag that changes a filter from `before` to `after`; `confirm` checks that a filter still exists. */
 function transition(before: number, after: number, confirm: number): number {
   if (before === 0) return after === 0 ? 0 : KQ_EV_ADD;
-  // A descriptor that was closed has lost its filters, and its number may mean another file: this fails then.
+  // A closed descriptor has lost its filters, and its number may mean another file: this fails then.
   return after === 0 ? KQ_EV_DELETE : confirm;
 }
