@@ -1,21 +1,21 @@
 /**
- * What callers pass, file objects above all, checked before C reads it as something else.
+ * Checks of arguments, file objects above all: C would take an invalid number for another one.
  *
  * @module
  */
 
-/** Something with a descriptor: its number, or an object whose `fileno()` gives it, as in Python. */
+/** A file descriptor, or an object with a `fileno()` method that returns one, as in Python. */
 export type FileObject = number | {
-  /** Gives the number of the descriptor. */
+  /** Returns the file descriptor. */
   fileno(): number;
 };
 
-/** The greatest number that a C `int` can carry. */
+/** Largest value of a C `int`. */
 const INT_MAX = 0x7fff_ffff;
 
-/** A descriptor or file object that is not registered, or is so already. */
+/** Error for a file object that is not registered, or is registered already. */
 export class KeyError extends Error {
-  /** Makes the error with its sentence. */
+  /** Creates the error. */
   constructor(message: string) {
     super(message);
     this.name = "KeyError";
@@ -23,9 +23,9 @@ export class KeyError extends Error {
 }
 
 /**
- * Gives the descriptor of a file object, never a number that C would read otherwise.
+ * Returns the descriptor of a file object: a number that C does not truncate.
  *
- * @throws {TypeError} if it is no file object: it has no `fileno()`, or one that gives no integer
+ * @throws {TypeError} if it is not a file object: it has no `fileno()`, or `fileno()` does not return an integer
  * @throws {RangeError} if the descriptor is negative or above 2^31-1
  */
 export function filenoOf(fileobj: FileObject): number {
@@ -37,7 +37,7 @@ export function filenoOf(fileobj: FileObject): number {
       `Cannot use ${show(fileobj)} as a file object: its descriptor must be an integer, not ${show(fd)}`,
     );
   }
-  const hint = fd === -1 ? "; -1 stands for a closed one" : "";
+  const hint = fd === -1 ? "; -1 means that it is closed" : "";
   throw new RangeError(`Cannot use descriptor ${fd}: it must be from 0 to ${INT_MAX}${hint}`);
 }
 
@@ -49,10 +49,10 @@ function callFileno(fileobj: { fileno(): number }): number {
 }
 
 /**
- * Gives an integer that a C `int` can carry, and 0 for -0, which Deno's foreign functions refuse.
+ * Returns an integer that fits into a C `int`; 0 for -0, which Deno's foreign functions reject.
  *
  * @param value The number
- * @param what What it stands for, for the message
+ * @param what Name of the argument, for the message
  * @throws {RangeError} if it is a number, but not an integer from -2^31 to 2^31-1
  * @throws {TypeError} if it is not a number
  */
@@ -67,7 +67,7 @@ export function numberError(value: unknown, message: string): RangeError | TypeE
   return typeof value === "number" ? new RangeError(message) : new TypeError(message);
 }
 
-/** A short form of any value, for a message. */
+/** Returns a short form of any value, for an error message. */
 export function show(value: unknown): string {
   switch (typeof value) {
     case "string":

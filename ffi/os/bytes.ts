@@ -1,7 +1,7 @@
 /**
  * Checks of the arrays that callers hand to C.
  *
- * C writes as many bytes as it is told, so a length that is too large overwrites memory that belongs to others. A subclass
+ * C writes as many bytes as its caller says, so a length that is too large overwrites other memory. A subclass
  * of Uint8Array, or a property of one array, can redefine `byteLength`, `buffer` or `subarray`. The functions here read the
  * array itself: they use JavaScript's own getters, captured at load time.
  *
@@ -26,7 +26,7 @@ const isResizable = getterOf<boolean>(ArrayBuffer.prototype, "resizable");
 /** Returns the number of bytes that C may read or write in an array. */
 export const byteLengthOf: (bytes: Uint8Array) => number = getterOf(TypedArrayPrototype, "byteLength");
 
-/** Returns a view of the rest of an array; `subarray()` would ask the array's class for it. */
+/** Returns a view of the rest of an array; `subarray()` would use the array's own class. */
 export function restOf(bytes: Uint8Array, offset: number): Uint8Array {
   return new Uint8Array(bufferOf(bytes), byteOffsetOf(bytes) + offset, byteLengthOf(bytes) - offset);
 }
@@ -41,7 +41,7 @@ export function restOf(bytes: Uint8Array, offset: number): Uint8Array {
 export function checkBytes(bytes: Uint8Array): Uint8Array {
   if (classNameOf(bytes) !== "Uint8Array") throw new TypeError(`Cannot use ${show(bytes)} as bytes: use a Uint8Array`);
   if (byteLengthOf(bytes) === 0 && hasLostBytes(bufferOf(bytes))) {
-    throw new TypeError("Cannot use the bytes: their buffer is detached or was shrunk");
+    throw new TypeError("Cannot use the Uint8Array: its buffer is detached or was shrunk; use a new array");
   }
   return bytes;
 }
@@ -50,6 +50,6 @@ function hasLostBytes(buffer: ArrayBufferLike): boolean {
   try {
     return isDetached(buffer) || isResizable(buffer);
   } catch {
-    return false; // a SharedArrayBuffer, for which these getters throw: it can be neither detached nor shrunk
+    return false; // these getters throw for a SharedArrayBuffer, which can be neither detached nor shrunk
   }
 }

@@ -4,21 +4,21 @@
  * ## How errno is read, and why
  *
  * Deno's foreign functions do not save errno, and V8 may run between the return of a call and the next step of the program.
- * A garbage collection waits on futexes and leaves `EAGAIN`, the very value that a non-blocking program trusts. On entry to
- * a function, V8 may begin to compile it, which reads files that do not exist and leaves `ENOENT`. Four rules prevent both:
+ * A garbage collection waits on futexes and leaves `EAGAIN`, the value that a non-blocking program relies on. On entry to a
+ * function, V8 may begin to compile it, which reads files that do not exist and leaves `ENOENT`. Four rules prevent both:
  *
- * - Whatever can fail is declared with an `i32` result, also where C says `ssize_t`: an `isize` becomes a BigInt, which
- *   is allocated, and an allocation may collect.
+ * - A function that can fail is declared with an `i32` result, also where C says `ssize_t`: an `isize` becomes a BigInt,
+ *   and allocating one may start a garbage collection.
  * - errno is read from a view laid over the thread's own cell, in the list of arguments that begins with the call:
  *   `result(libc.recv(...), errnoCell[0])`. Arguments are evaluated in order, and no function is entered between the two.
- * - A function that cannot read errno so (a nonblocking one runs on another thread, whose errno is another cell) must
- *   find its failure out in another way.
- * - `EAGAIN` from a call that never gives it is a collection's, and means "ask again".
+ * - A nonblocking function runs on another thread, whose errno is another cell. The caller detects its failure in another
+ *   way.
+ * - `EAGAIN` from a call that never returns it comes from a garbage collection, and the call is made again.
  *
- * Winsock has `WSAGetLastError()` in the place of errno: a call, which stands where the view does, in the arguments.
+ * Winsock has `WSAGetLastError()` in place of errno: a call, which stands in the arguments like the view.
  *
- * From here on a failure is a negative number, `-errno`, as in the kernel itself: it needs no exception and no
- * allocation where would-block and interruption are everyday.
+ * The result of a failed call is a negative number, `-errno`, as in the kernel itself. Would-block and interruption are
+ * frequent, and a number needs no exception and no allocation.
  *
  * @module
  */
@@ -34,7 +34,7 @@ let refresh: (() => void) | null = null;
 const findErrno = lazy(() => {
   const name = system.errnoLocation!;
   const libc = openLibrary("libc", {
-    // int *__errno_location(void), and the same as a number
+    // int *__errno_location(void), and the same function with the address as a number
     location: { name, parameters: [], result: "pointer" },
     address: { name, parameters: [], result: "usize" },
     // void *memcpy(void *dest, const void *src, size_t n)
@@ -43,8 +43,8 @@ const findErrno = lazy(() => {
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") {
     errnoCell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.location()!, 4));
   } else {
-    // --allow-ffi=<path of the C library> permits its functions and no pointers. The copy is made in result(). On entry to
-    // it errno may be lost, as rarely as V8 compiles it: here the window can only be kept small.
+    // --allow-ffi=<path of the C library> permits its functions, but no pointers, so result() copies errno. V8 may overwrite
+    // errno on entry to result(), in the rare case that it compiles it then: nothing prevents that.
     const address = libc.address();
     const { memcpy } = libc;
     refresh = () => memcpy(errnoCell, address, 4n);
@@ -55,7 +55,7 @@ const findErrno = lazy(() => {
 const WINSOCK_VERSION = 0x0202;
 const WSADATA_SIZE = 408;
 
-/** Starts Winsock, which rejects every call before that. It is never stopped: a socket may be used until the process ends. */
+/** Starts Winsock, which rejects earlier calls. Nothing stops it: a socket may be used until the process ends. */
 const startWinsock = lazy(() => {
   const { WSAStartup } = openLibrary("winsock", {
     // int WSAStartup(WORD wVersionRequested, WSADATA *lpWSAData)
@@ -65,7 +65,7 @@ const startWinsock = lazy(() => {
   if (failure !== 0) throw new OSError("WSAStartup", failure);
 });
 
-/** Prepares for reading errors, once. */
+/** Prepares for reading errors at its first call. */
 const findErrors = system.errnoLocation === null ? startWinsock : findErrno;
 
 /**
@@ -86,7 +86,7 @@ export function lazyResolver<const Symbols extends Deno.ForeignLibraryInterface>
   return lazy(() => openWithErrno("resolver", symbols));
 }
 
-/** Opens a library whose functions leave their errors in errno, or in Winsock. */
+/** Opens a library whose functions report errors in errno or by `WSAGetLastError()`. */
 export function openWithErrno<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
   symbols: Symbols,

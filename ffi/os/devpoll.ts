@@ -1,5 +1,5 @@
 /**
- * /dev/poll (Solaris, illumos): the kernel keeps the registrations, which are `pollfd`s written to a device, and an ioctl
+ * /dev/poll (Solaris, illumos): the kernel keeps the registrations, which are `pollfd`s written to a device, and one ioctl
  * returns those that are ready.
  *
  * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
@@ -27,8 +27,7 @@ import { isInterruption, toIntMs } from "./timeout.ts";
  */
 export const DVPOLL = { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 };
 
-// These and those of struct pollfd in steps of an Int32Array. The upper half of dp_nfds stays 0, and the masks are one
-// integer, events | revents << 16.
+// Offsets in an Int32Array. The upper half of dp_nfds stays 0. Both masks of a pollfd are one integer, events | revents << 16.
 const NFDS = DVPOLL.dp_nfds / 4;
 const TIMEOUT = DVPOLL.dp_timeout / 4;
 const STRIDE = POLLFD.size / 4;
@@ -38,7 +37,7 @@ const REVENTS_SHIFT = (POLLFD.revents - POLLFD.events) * 8;
 
 /** Request of the ioctl that waits: (0xD0 << 8) | 1. */
 export const DP_POLL = 0xd001;
-/** Alone in the mask of a `pollfd` that is written: takes the descriptor out of the set. */
+/** Mask of a written `pollfd` that removes the descriptor from the set. */
 export const POLLREMOVE = 0x0800;
 
 /** Open for reading and writing. */
@@ -49,15 +48,15 @@ export const O_CLOEXEC = 0x80_0000;
 const DEVICE = new TextEncoder().encode("/dev/poll\0");
 
 /**
- * The C functions.
+ * Functions of the C library.
  *
- * open() and ioctl() are variadic and bound as if they were not: by the ABIs of x86-64, on which Solaris and illumos run,
- * and of 64-bit Arm, a variadic argument goes where a fixed one goes. Only Apple's arm64 differs, and has no /dev/poll.
+ * open() and ioctl() are variadic, but declared with fixed arguments: on x86-64, where Solaris and illumos run, and on arm64,
+ * both kinds are passed alike. Only Apple's arm64 differs, and it has no /dev/poll.
  */
 export const SYMBOLS = {
   // int open(const char *path, int oflag)
   open: { parameters: ["buffer", "i32"], result: "i32" },
-  // ssize_t write(int fildes, const void *buf, size_t nbyte)
+  // ssize_t write(int fildes, const void *buf, size_t nbyte); an i32, since an isize would be a BigInt: see call.ts
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // int ioctl(int fildes, int request, struct dvpoll *arg)
   ioctl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
@@ -69,18 +68,18 @@ export const SYMBOLS = {
 
 const libc = lazySystem("devpoll", () => openWithErrno("devpoll", SYMBOLS));
 
-/** The functions, or a sentence that says what the system lacks. */
+/** Returns the functions; throws `Deno.errors.NotSupported` if the system has no /dev/poll. */
 function devpollLibc(): Functions<typeof SYMBOLS> {
   if (hasLibrary("devpoll")) return libc().functions;
   throw new Deno.errors.NotSupported(`Cannot open /dev/poll: ${os} has none; use DefaultSelector`);
 }
 
-/** A descriptor of /dev/poll and its event buffer, with numbers in and out: a negative result is `-errno`. */
+/** A descriptor of /dev/poll and its event buffer. A failure is `-errno`. */
 export class DevpollInstance {
-  /** Number of the descriptor. */
+  /** File descriptor of the device. */
   readonly fd: number;
   readonly #libc = devpollLibc();
-  // What is written to change a mask, and its halves: a pollfd that removes the descriptor, and one that adds it.
+  // Two pollfds that change a mask together: the first removes the descriptor, the second adds it.
   readonly #change = new Int32Array(2 * STRIDE);
   readonly #removal = this.#change.subarray(0, STRIDE);
   readonly #addition = this.#change.subarray(STRIDE);
@@ -98,8 +97,8 @@ export class DevpollInstance {
   /**
    * Adds a descriptor that is not in the set.
    *
-   * It must be open: the device takes one that is not without a word, never reports it, and keeps its mask for whatever
-   * gets the number next.
+   * The descriptor must be open: the device accepts a closed one, never reports it, and applies its mask to the next file
+   * with that number.
    */
   add(fd: number, events: number): number {
     this.#addition[FD] = fd;
@@ -107,7 +106,7 @@ export class DevpollInstance {
     return this.#write(this.#addition, 8n);
   }
 
-  /** Changes the mask of a descriptor: removes and adds it, since to add it alone would leave the old flags set. */
+  /** Changes the mask of a descriptor: removes and adds it, since adding it again would keep the old flags too. */
   change(fd: number, events: number): number {
     this.#removal[FD] = fd;
     this.#addition[FD] = fd;
@@ -115,14 +114,14 @@ export class DevpollInstance {
     return this.#write(this.#change, 16n);
   }
 
-  /** Removes a descriptor, which may have been closed; no error if it is not in the set. */
+  /** Removes a descriptor, which may be closed; returns no error if it is not in the set. */
   remove(fd: number): number {
     this.#removal[FD] = fd;
     return this.#write(this.#removal, 8n);
   }
 
   #write(pollfds: Int32Array<ArrayBuffer>, bytes: 8n | 16n): number {
-    // It is interrupted, and has done nothing, if it has to wait for another thread that changes the set.
+    // A write that waits for another thread to change the set may be interrupted: then it has changed nothing.
     for (;;) {
       const written = result(this.#libc.write(this.fd, pollfds, bytes), errnoCell[0]!);
       if (written === pollfds.byteLength) return written;
@@ -134,9 +133,8 @@ export class DevpollInstance {
   reserve(count: number): void {
     if (count <= this.#room) return;
     const room = Math.max(count, this.#room * 2);
-    const pollfds = new Int32Array(room * STRIDE); // may throw, and then nothing has changed
-    // V8 never moves the memory of an array as large as this one; memmove() of nothing gives its address, under any
-    // permission.
+    const pollfds = new Int32Array(room * STRIDE); // may throw: nothing has changed then
+    // V8 does not move the memory of this array; memmove() of nothing returns its address under any permission.
     const address = this.#libc.memmove(pollfds, pollfds, 0n);
     new BigUint64Array(this.#dvpoll.buffer, DVPOLL.dp_fds, 1)[0] = address;
     this.#pollfds = pollfds;
@@ -144,11 +142,11 @@ export class DevpollInstance {
   }
 
   /**
-   * Waits for events, by one system call, and gives their number.
+   * Waits for events by one system call; returns their number.
    *
    * @param timeoutMs Milliseconds, rounded up to whole ones
-   * @param maxEvents Greatest number of events wanted, at most what was {@linkcode reserve}d. Solaris gives EINVAL if it
-   * is above the greatest number of open descriptors, which what is registered cannot be
+   * @param maxEvents Largest number of events to return, for which {@linkcode reserve} has made room. Solaris returns EINVAL
+   * for a number above the limit of open descriptors
    */
   wait(timeoutMs: number, maxEvents: number): number {
     this.#dvpoll[NFDS] = maxEvents;
@@ -156,35 +154,35 @@ export class DevpollInstance {
     return result(this.#libc.ioctl(this.fd, DP_POLL, this.#dvpoll), errnoCell[0]!);
   }
 
-  /** The descriptor of event `index` of the last wait. */
+  /** Returns the descriptor of event `index` of the last wait. */
   fdAt(index: number): number {
     return this.#pollfds[index * STRIDE + FD]!;
   }
 
-  /** The flags of event `index` of the last wait. */
+  /** Returns the POLL* flags of event `index` of the last wait. */
   reventsAt(index: number): number {
     return this.#pollfds[index * STRIDE + MASKS]! >>> REVENTS_SHIFT;
   }
 
-  /** Closes the descriptor; not to be called twice, since its number may be another's by then. */
+  /** Closes the descriptor. Call it once: a second call could close another file with the same number. */
   close(): void {
-    // The number is free again even where close() reports an error, so that there is nothing to retry.
+    // The number is free even if close() fails, so there is nothing to retry.
     result(this.#libc.close(this.fd), errnoCell[0]!);
   }
 }
 
-/** A set of /dev/poll, and what the last call found in it. */
+/** A set of /dev/poll and the entries of its last wait. */
 export class DevpollPoller implements Poller {
   readonly controlCall = "write";
   readonly waitCall = "ioctl";
   readonly fd: number;
-  readonly nests = false; // not every Solaris can wait for the device
+  readonly nests = false; // some versions of Solaris cannot wait for the device
   readonly closed = new Set<number>();
   readonly #device = new DevpollInstance();
-  // By descriptor.
+  // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
   #size = 0;
-  // Places of the ready descriptors.
+  // Indices of the events that are entries of the last wait.
   #ready = new Int32Array(64);
 
   /** Opens the device. */
@@ -212,23 +210,23 @@ export class DevpollPoller implements Poller {
     this.closed.delete(fd);
     this.#serials[fd] = undefined;
     this.#size--;
-    this.#device.remove(fd); // the set goes by numbers, so a closed or reused one is removed like any other
+    this.#device.remove(fd); // the set is by number, so a closed or reused number is removed like any other
   }
 
   wait(timeoutMs: number): number {
     const device = this.#device;
     const count = device.wait(timeoutMs, this.#size);
     let ready = 0;
-    for (let place = 0; place < count; place++) {
-      const fd = device.fdAt(place);
-      if (this.#serials[fd] !== undefined && (device.reventsAt(place) & POLLNVAL) === 0) this.#ready[ready++] = place;
-      else this.#leaveOut(fd);
+    for (let index = 0; index < count; index++) {
+      const fd = device.fdAt(index);
+      if (this.#serials[fd] !== undefined && (device.reventsAt(index) & POLLNVAL) === 0) this.#ready[ready++] = index;
+      else this.#discard(fd);
     }
     return count < 0 ? count : ready;
   }
 
-  /** Leaves out a closed descriptor, or one that a failed write has left in the set: it would be reported for ever. */
-  #leaveOut(fd: number): void {
+  /** Removes a descriptor that is closed, or that a failed write has left: the device would report it forever. */
+  #discard(fd: number): void {
     this.#device.remove(fd);
     if (this.#serials[fd] !== undefined) this.closed.add(fd);
   }

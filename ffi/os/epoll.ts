@@ -3,10 +3,10 @@
  *
  * ## Stale descriptions
  *
- * The kernel registers an open file description under a number. When the number is closed while a duplicate lives, the
- * registration stays, `epoll_ctl` can no longer reach it, and it goes on to fire, perhaps under a number that by then
- * belongs to another file. So each registration carries a serial number, which comes back with the event: an event whose
- * serial is not that of its descriptor's registration is no event. {@linkcode EpollPoller.purge} removes its cause.
+ * The kernel registers an open file description under a descriptor. If the descriptor is closed while a duplicate is open,
+ * the registration stays and still raises events, but `epoll_ctl` can no longer remove it; by then the number may belong to
+ * another file. So each registration carries a serial number, which comes back with the event. An event whose serial does
+ * not match the registration of its descriptor is ignored, and {@linkcode EpollPoller.purge} removes its cause.
  *
  * @see {@link https://man7.org/linux/man-pages/man7/epoll.7.html | epoll(7)}
  *
@@ -37,7 +37,7 @@ export function epollEventOf(machine: Arch): { size: number; events: number; dat
 /** Layout of `struct epoll_event` here. */
 export const EPOLL_EVENT: { size: number; events: number; data: number } = epollEventOf(arch);
 
-// The same in steps of an Int32Array.
+// The same offsets in an Int32Array.
 const STRIDE = EPOLL_EVENT.size / 4;
 const EVENTS = EPOLL_EVENT.events / 4;
 const FD = EPOLL_EVENT.data / 4;
@@ -89,8 +89,8 @@ function epollLibc(): Libc & Present<"epoll_create1" | "epoll_ctl" | "epoll_wait
 }
 
 /**
- * False once `epoll_pwait2` has proved missing. It came with Linux 5.11 and glibc 2.35; an older kernel, or an emulator,
- * answers ENOSYS, and a container's filter that does not know it EPERM.
+ * False once `epoll_pwait2` has failed as unknown. It came with Linux 5.11 and glibc 2.35: an older kernel or an emulator
+ * returns ENOSYS, and a container's filter may return EPERM.
  */
 let pwait2Works = true;
 
@@ -99,7 +99,7 @@ function flagsOf(events: number): number {
   return ((events & EVENT_READ) !== 0 ? EPOLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? EPOLLOUT : 0);
 }
 
-/** Returns the EVENT_* bits that EPOLL* flags stand for: after an error or a hang-up, no call blocks, and each tells. */
+/** Returns the EVENT_* bits of EPOLL* flags: after an error or a hang-up, neither read() nor write() blocks. */
 function eventsOf(flags: number): number {
   return ((flags & ~EPOLLOUT) !== 0 ? EVENT_READ : 0) | ((flags & ~EPOLLIN) !== 0 ? EVENT_WRITE : 0);
 }
@@ -128,7 +128,7 @@ export class EpollPoller implements Poller {
   add(fd: number, events: number, serial: number): number {
     this.reserve(this.#size + 1); // one wait returns everything that is ready
     let outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
-    // The open file description outlived its number, and was given the same number again.
+    // The descriptor was closed while a duplicate was open, and the same file has the same number again.
     if (outcome === -EEXIST) outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
     if (outcome === 0) this.#size++;
     return outcome;
@@ -140,12 +140,12 @@ export class EpollPoller implements Poller {
 
   remove(fd: number): void {
     this.#size--;
-    // Fails if the number was closed, or means another file: then a stale description may be left in the kernel.
+    // Fails if the number was closed or means another file: then a stale registration may be left in the kernel.
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
   }
 
   wait(timeoutMs: number, maxEvents: number = this.#room): number {
-    // Neither a look nor a wait for ever needs a timespec, which the kernel would have to copy.
+    // A timeout of 0 or Infinity needs no timespec, which the kernel would have to copy.
     if (timeoutMs === 0) return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, 0), errnoCell[0]!);
     if (pwait2Works && timeoutMs !== Infinity) return this.#pwait2(timeoutMs, maxEvents);
     return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, toIntMs(timeoutMs)), errnoCell[0]!);
@@ -209,18 +209,18 @@ export class EpollPoller implements Poller {
 
   /**
    * Returns the address of an array, valid while the array lives: V8 does not move the memory of typed arrays in Deno.
-   * An address costs a call half of what the array would, and memmove() of nothing returns it under any permission.
+   * Passing an address costs half as much as passing the array, and memmove() of nothing returns it under any permission.
    */
   #addressOf(array: Int32Array<ArrayBuffer>): bigint {
     return this.#libc.memmove(array, array, 0n);
   }
 
   /**
-   * Replaces the kernel's set by a new one under the same descriptor, since nothing else removes a stale description: see
+   * Replaces the kernel's set by a new one under the same descriptor, since nothing else removes a stale registration: see
    * "Will closing a file descriptor cause it to be removed from all epoll interest lists?" in epoll(7).
    *
-   * While the kernel has no descriptor, memory or room for a second set, the old one stays, with more room in the buffer,
-   * so that stale events leave room for others.
+   * If the kernel cannot create a second set, the old one stays, and the buffer grows so that stale events leave room for
+   * others.
    */
   purge(registrations: Registration[], count: number): boolean {
     if (this.#rebuild(registrations)) return true;
@@ -235,7 +235,7 @@ export class EpollPoller implements Poller {
     const fresh = new EpollPoller(fd);
     try {
       for (const [fd, events, serial] of registrations) {
-        // Asks the old set: a number that was closed, or means another file by now, is not carried over.
+        // Fails in the old set if the number was closed or means another file: such a registration is not copied.
         const outcome = this.modify(fd, events, serial);
         if (outcome === -ENOENT || outcome === -EBADF) continue;
         if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial) < 0) return false;

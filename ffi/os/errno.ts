@@ -6,7 +6,7 @@
 
 import { type Os, system, SYSTEMS } from "./systems.ts";
 
-/** One error: its name, its text, and its number on each family of systems, or 0. */
+/** Name and text of an error, and its number on each family of systems; 0 where a family does not have the error. */
 type ErrnoRow = readonly [
   code: string,
   message: string,
@@ -99,7 +99,7 @@ const ERRNO_TABLE: readonly ErrnoRow[] = [
   ["ECANCELED", "Operation canceled", 125, 89, 85, 87, 47, 10103],
 ];
 
-/** Place of each family of systems in an {@linkcode ErrnoRow}. */
+/** Column of each family of systems in an {@linkcode ErrnoRow}. */
 const COLUMNS = { linux: 2, darwin: 3, freebsd: 4, netbsd: 5, solaris: 6, windows: 7 } as const;
 
 /** Returns the number of an error on a system; 0 if the system does not have it. */
@@ -112,7 +112,7 @@ const rowOf = new Map(rows.filter((row) => row.errno !== 0).map((row) => [row.er
 
 const errnoByCode = new Map(rows.map((row) => [row.code, row.errno]));
 
-/** Returns the number of an error here; NaN, which no outcome equals, if this system does not have it. */
+/** Returns the number of an error on this system; NaN, which equals no outcome, if the system does not have it. */
 function errnoOf(code: string): number {
   return errnoByCode.get(code) || NaN;
 }
@@ -127,7 +127,7 @@ export const EINTR: number = errnoOf("EINTR");
 export const EIO: number = errnoOf("EIO");
 /** Number of "bad file descriptor". */
 export const EBADF: number = errnoOf("EBADF");
-/** Number of "resource temporarily unavailable", which is also would-block. */
+/** Number of "resource temporarily unavailable", which is also EWOULDBLOCK. */
 export const EAGAIN: number = errnoOf("EAGAIN");
 /** Number of "invalid argument". */
 export const EINVAL: number = errnoOf("EINVAL");
@@ -152,13 +152,13 @@ export const ENOBUFS: number = errnoOf("ENOBUFS");
 /** Number of "operation now in progress". */
 export const EINPROGRESS: number = errnoOf("EINPROGRESS");
 
-/** Returns the name of an error number, for example `"EADDRINUSE"`, or `"E4095"` if it has none here. */
+/** Returns the name of an error number, for example `"EADDRINUSE"`, or `"E4095"` for a number that is not in the table. */
 export function errnoCode(errno: number): string {
   return rowOf.get(errno)?.code ?? `E${errno}`;
 }
 
 /**
- * A system call that failed.
+ * Error of a failed system call.
  *
  * @example Usage
  * ```ts
@@ -179,18 +179,18 @@ export function errnoCode(errno: number): string {
 export class OSError extends Error {
   /** Name of the error, for example `"EADDRINUSE"`. */
   readonly code: string;
-  /** Number of the error on this system; of getaddrinfo()'s own errors, which have names of their own. */
+  /** Number of the error on this system: an errno, or the EAI_* number of getaddrinfo(). */
   readonly errno: number;
   /** System call that failed, for example `"bind"`. */
   readonly syscall: string;
 
   /**
-   * Makes the error of a failed system call.
+   * Creates the error of a failed system call.
    *
    * @param syscall Name of the call, for example `"bind"`
    * @param errno Number of the error on this system, positive
    * @param target Object of the call, for example `"127.0.0.1:80"` or `"fd 5"`
-   * @param meaning Text and name in place of the system's own
+   * @param meaning Text and name that replace those of the system
    */
   constructor(syscall: string, errno: number, target?: string, meaning: { code?: string; text?: string } = {}) {
     const code = meaning.code ?? errnoCode(errno);
@@ -204,7 +204,7 @@ export class OSError extends Error {
 }
 
 /**
- * Throws an outcome that is an error, and returns any other.
+ * Throws an OSError for a negative outcome, and returns any other.
  *
  * @param outcome A result, or `-errno`
  * @param syscall Name of the call

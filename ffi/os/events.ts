@@ -1,5 +1,5 @@
 /**
- * Events of a file object, as a selector names them; each poller translates them into the flags of its system call.
+ * Events of a selector; each poller translates them into the flags of its system call.
  *
  * @module
  */

@@ -9,10 +9,10 @@
 
 import { arch, type Library, type Os, os, system } from "./systems.ts";
 
-/** The functions of a library that was opened with `Symbols`. */
+/** Functions of a library that was opened with `Symbols`. */
 export type Functions<Symbols extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<Symbols>["symbols"];
 
-/** Calls `make` the first time that the returned function is called, and remembers its result. */
+/** Returns a function that calls `make` at its first call, and returns the same result at every call. */
 export function lazy<T>(make: () => T): () => T {
   let made: { value: T } | undefined;
   return () => (made ??= { value: make() }).value;
@@ -43,7 +43,7 @@ export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
   );
 }
 
-/** Functions in the place of a library's, and the system that they pretend to be. */
+/** Functions that replace those of a library, and the system that they imitate. */
 interface StandIn {
   functions: unknown;
   system: Os;
@@ -52,16 +52,16 @@ interface StandIn {
 const standIns = new Map<Library, StandIn>();
 
 /**
- * Puts functions in the place of a library's, for tests of kernels that are not at hand.
+ * Replaces the functions of a library, so that tests can imitate another kernel.
  *
- * @param functions The functions, by the names with which the library is opened
- * @param system The system whose layouts and constants they speak
+ * @param functions Functions by the names with which the library is opened
+ * @param system System whose layouts and constants the functions use
  */
 export function standIn(library: Library, functions: unknown, system: Os): void {
   standIns.set(library, { functions, system });
 }
 
-/** Returns true if this system has a library, without opening it and so without a permission. */
+/** Returns true if this system has a library; opens nothing and needs no permission. */
 export function hasLibrary(library: Library): boolean {
   return standIns.has(library) || system.libraries[library] !== undefined;
 }
@@ -69,7 +69,7 @@ export function hasLibrary(library: Library): boolean {
 /**
  * Declares functions of a library that may have a stand-in.
  *
- * @returns A function that returns them and their system; they are opened at its first call
+ * @returns A function that opens them at its first call, and returns them and their system
  */
 export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
@@ -82,15 +82,15 @@ export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
 /**
  * Returns the files that may be opened.
  *
- * With anything but the whole of `--allow-ffi`, Deno joins a bare name to the current directory, and does so even when its
- * user has just answered "yes" to the prompt (denoland/deno#29246). So only absolute names are tried under a grant for a
- * path, or beside a denial of some path, and the prompt asks for the whole permission.
+ * Without the whole of `--allow-ffi`, Deno joins a bare name to the current directory, even right after a "yes" to the
+ * prompt (denoland/deno#29246). So a grant or a denial for some path leaves only the absolute names, and the prompt asks for
+ * the whole permission.
  */
 function permitted(library: Library, files: readonly string[]): readonly string[] {
   if (hasWholePermission()) return files;
   const paths = files.filter((file) => /^(\/|C:)/.test(file));
   const states = paths.map((path) => Deno.permissions.querySync({ name: "ffi", path }).state);
-  // A denial of one name of the library is meant for all of them.
+  // A denial of one file of the library counts for all of them.
   if (!states.includes("denied")) {
     const granted = paths.filter((_, index) => states[index] === "granted");
     if (granted.length > 0) return granted;

@@ -1,5 +1,5 @@
 /**
- * A set of descriptors, for which one call waits on a thread of Deno's pool.
+ * A set of descriptors for which one system call waits on a thread of Deno's pool.
  *
  * @module
  */
@@ -12,13 +12,13 @@ import { SelectSet, setsOf } from "./select.ts";
 export interface ParkingSet {
   /** System call that waits. */
   readonly call: string;
-  /** Sets the events of a descriptor; with 0 the descriptor is taken out. */
+  /** Sets the events of a descriptor; 0 removes the descriptor. */
   set(fd: number, events: number): void;
-  /** Waits on another thread; returns the number of named descriptors, or -1, whose errno is lost. */
+  /** Waits on another thread; returns a count, or -1 for a failure, whose errno is lost. */
   wait(timeoutMs: number): Promise<number>;
-  /** Makes the same call on this thread without waiting; returns a count or `-errno`. */
+  /** Makes the same call on this thread with a timeout of 0; returns a count or `-errno`. */
   look(): number;
-  /** Returns the descriptors that the last wait, which returned `count`, has named. */
+  /** Returns the descriptors that the last wait reported; `count` is its result. */
   named(count: number): number[];
 }
 
@@ -65,5 +65,5 @@ class SelectParkingSet implements ParkingSet {
   }
 }
 
-/** The set of this system. */
+/** Set of this system. */
 export const ParkingSet: new () => ParkingSet = system.park === "select" ? SelectParkingSet : PollParkingSet;

@@ -1,5 +1,5 @@
 /**
- * poll(2) (every Unix): an array of descriptors in memory, which the kernel walks through at each call.
+ * poll(2) (every Unix): an array of descriptors in memory, which the kernel reads from end to end at each call.
  *
  * @see {@link https://man7.org/linux/man-pages/man2/poll.2.html | poll(2)}
  *
@@ -43,7 +43,7 @@ const PPOLL = { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i
 
 const libc = lazyLibc({ poll: POLL, ppoll: { ...PPOLL, optional: true } });
 
-// The same on a thread of Deno's pool. ppoll is opened alone: Deno would call a missing function that is nonblocking.
+// The same on a thread of Deno's pool. ppoll is opened by itself: Deno would call a missing function that is nonblocking.
 const aside = lazyLibc({ poll: { ...POLL, nonblocking: true } });
 const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 
@@ -52,29 +52,29 @@ export function flagsOf(events: number): number {
   return ((events & EVENT_READ) !== 0 ? POLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0);
 }
 
-/** Returns the EVENT_* bits that POLL* flags stand for: after an error or a hang-up, no call blocks, and each tells. */
+/** Returns the EVENT_* bits of POLL* flags: after an error or a hang-up, neither read() nor write() blocks. */
 export function eventsOf(flags: number): number {
   return ((flags & ~POLLOUT) !== 0 ? EVENT_READ : 0) | ((flags & ~POLLIN) !== 0 ? EVENT_WRITE : 0);
 }
 
-/** Descriptors and their masks, as the array that poll(2) reads; a negative result is `-errno`. */
+/** Descriptors and their event masks, in the array that poll(2) reads. A failure is `-errno`. */
 export class PollSet {
   readonly #libc = libc();
-  // By descriptor. These are small numbers, given lowest first: an array costs less than a Map, most of all where the same
-  // number comes and goes. It is no Int32Array, since Poll takes any number, and a great one must not cost its size.
+  // Slots by descriptor. Descriptors are small numbers, lowest first, so an array is faster than a Map. It is not an
+  // Int32Array, because Poll takes any number, and memory must not grow with the number.
   readonly #slots: (number | undefined)[] = [];
   #size = 0;
   readonly #timespec = new Timespec();
   #pollfds = new Int32Array(16 * STRIDE);
-  // nfds_t has 64 bits, hence a BigInt; made when the size changes, not at every wait.
+  // An nfds_t is a BigInt, and is created when the size changes, not at every wait.
   #nfds = 0n;
 
-  /** How many slots are in use; their indices are the whole numbers below. */
+  /** Number of slots in use: those from 0 to `size - 1`. */
   get size(): number {
     return this.#size;
   }
 
-  /** Whether a descriptor is in the set. */
+  /** Returns true if a descriptor is in the set. */
   has(fd: number): boolean {
     return this.#slots[fd] !== undefined;
   }
@@ -93,7 +93,7 @@ export class PollSet {
     this.#pollfds[slot * STRIDE + MASKS] = events;
   }
 
-  /** Removes a descriptor; the last slot takes its place. */
+  /** Removes a descriptor; returns false if it is not in the set. The last slot moves to its place. */
   delete(fd: number): boolean {
     const slot = this.#slots[fd];
     if (slot === undefined) return false;
@@ -108,16 +108,16 @@ export class PollSet {
     return true;
   }
 
-  /** Makes the kernel pass over a slot, as it does where the descriptor is negative. */
+  /** Makes the kernel skip a slot, as it does for a negative descriptor. */
   mute(slot: number): void {
     const fd = this.#pollfds[slot * STRIDE + FD]!;
     this.#pollfds[slot * STRIDE + FD] = fd < 0 ? fd : ~fd;
   }
 
   /**
-   * Waits until a descriptor is ready, by one system call, and gives the number of those that are.
+   * Waits until a descriptor is ready, by one system call; returns the number of ready descriptors.
    *
-   * @param timeoutMs Milliseconds, rounded up to what the kernel can wait: nanoseconds where there is `ppoll`
+   * @param timeoutMs Milliseconds, rounded up to nanoseconds if the system has `ppoll`, or else to milliseconds
    */
   wait(timeoutMs: number): number {
     const { ppoll } = this.#libc;
@@ -129,9 +129,9 @@ export class PollSet {
   }
 
   /**
-   * Waits on another thread, as {@linkcode wait} does, while Deno's event loop goes on.
+   * Waits like {@linkcode wait}, on a thread of Deno's pool, while the event loop continues.
    *
-   * The set must not change meanwhile. The other thread's errno cannot be read: -1 says no more than that the call failed.
+   * The set must not change meanwhile. A failure is -1, since the errno of another thread cannot be read.
    */
   waitAside(timeoutMs: number): Promise<number> {
     if (this.#libc.ppoll === null || timeoutMs === 0 || timeoutMs === Infinity) {
@@ -140,7 +140,7 @@ export class PollSet {
     return asidePpoll().ppoll(this.#pollfds, this.#nfds, this.#timespec.set(timeoutMs), null);
   }
 
-  /** Returns the descriptors that the last wait has named. */
+  /** Returns the descriptors that the last wait reported. */
   named(): number[] {
     const fds: number[] = [];
     for (let slot = 0; slot < this.#size; slot++) if (this.reventsAt(slot) !== 0) fds.push(this.fdAt(slot));
@@ -152,13 +152,13 @@ export class PollSet {
     return this.#pollfds;
   }
 
-  /** The descriptor in a slot. */
+  /** Returns the descriptor in a slot. */
   fdAt(slot: number): number {
     const fd = this.#pollfds[slot * STRIDE + FD]!;
     return fd < 0 ? ~fd : fd;
   }
 
-  /** What the last wait found for a slot; 0 if nothing. */
+  /** Returns the POLL* flags that the last wait reported for a slot, or 0. */
   reventsAt(slot: number): number {
     return this.#pollfds[slot * STRIDE + MASKS]! >>> REVENTS_SHIFT;
   }
@@ -171,7 +171,7 @@ export class PollSet {
   }
 }
 
-/** A set of `pollfd`s, and what the last call found in it. */
+/** A set of `pollfd`s and the entries of its last wait. */
 export class PollPoller implements Poller {
   readonly controlCall = "poll";
   readonly waitCall = "poll";
@@ -179,7 +179,7 @@ export class PollPoller implements Poller {
   readonly nests = false;
   readonly closed = new Set<number>();
   readonly #set = new PollSet();
-  // By descriptor.
+  // Serial numbers by descriptor.
   readonly #serials: number[] = [];
   // Entries of the last wait.
   #fds = new Int32Array(16);
@@ -235,7 +235,7 @@ export class PollPoller implements Poller {
     this.#events = new Uint8Array(this.#fds.length);
   }
 
-  /** Leaves out a descriptor that was closed: poll() would return at once for ever. */
+  /** Mutes a descriptor that was closed: every poll() would return at once. */
   #mute(slot: number): void {
     this.closed.add(this.#set.fdAt(slot));
     this.#set.mute(slot);
@@ -253,5 +253,5 @@ export class PollPoller implements Poller {
     return this.#events[index]!;
   }
 
-  close(): void {} // the array is all there is
+  close(): void {} // there is nothing but the array
 }

@@ -7,8 +7,8 @@
 /**
  * A mechanism of the operating system that waits for many descriptors: epoll, kqueue, poll, /dev/poll or select.
  *
- * Numbers go in and come out, a failure as `-errno`: nothing here throws, except that construction fails where the system
- * does not have the mechanism. Each mechanism has one file, with these members in this order.
+ * Numbers go in and come out; a failure is `-errno`. Nothing throws except a constructor, if the system does not have the
+ * mechanism. Each mechanism has one file, with these members in this order.
  */
 export interface Poller {
   /** System call that changes the registrations, for error messages: `"epoll_ctl"`. */
@@ -19,7 +19,7 @@ export interface Poller {
   readonly fd: number;
   /** True if poll(2) reports {@linkcode fd} as readable while {@linkcode wait} would find something. */
   readonly nests: boolean;
-  /** Descriptors that {@linkcode wait} found closed and asks for no more, until they are removed. */
+  /** Descriptors that {@linkcode wait} found closed, and ignores until they are removed. */
   readonly closed: ReadonlySet<number>;
 
   /**
@@ -40,7 +40,8 @@ export interface Poller {
   /**
    * Waits by one system call, and returns the number of entries or `-errno`.
    *
-   * @param timeoutMs Milliseconds from 0, or `Infinity`; rounded up to what the call can wait, and cut to the longest
+   * @param timeoutMs Milliseconds from 0, or `Infinity`; rounded up to the resolution of the call, and cut to its longest
+   * timeout
    */
   wait(timeoutMs: number): number;
 
@@ -53,7 +54,7 @@ export interface Poller {
   /** Returns the EVENT_* bits of entry `index` of the last wait. */
   eventsAt(index: number): number;
 
-  /** Returns the reason why {@linkcode add} fails for a descriptor, where the system's own text does not say it. */
+  /** Returns the reason why {@linkcode add} failed, if it is clearer than the text of the error. */
   explain?(fd: number, errno: number): string | undefined;
 
   /**
@@ -69,5 +70,5 @@ export interface Poller {
   close(): void;
 }
 
-/** What a poller has been told of a descriptor. */
+/** Arguments of {@linkcode Poller.add}, as the last add() or modify() of a descriptor had them. */
 export type Registration = readonly [fd: number, events: number, serial: number];
