@@ -43,8 +43,8 @@ const findErrno = lazy(() => {
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") {
     errnoCell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.location()!, 4));
   } else {
-    // --allow-ffi=<path of the C library> permits its functions, but no pointers, so result() copies errno. V8 may overwrite
-    // errno on entry to result(), in the rare case that it compiles it then: nothing prevents that.
+    // --allow-ffi=<path of the C library> permits its functions, but no pointers, so result() copies errno. If V8 compiles
+    // result() on entry, errno may be lost before the copy: this is rare, and nothing prevents it.
     const address = libc.address();
     const { memcpy } = libc;
     refresh = () => memcpy(errnoCell, address, 4n);

@@ -27,7 +27,8 @@ import { isInterruption, toIntMs } from "./timeout.ts";
  */
 export const DVPOLL = { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 };
 
-// Offsets in an Int32Array. The upper half of dp_nfds stays 0. Both masks of a pollfd are one integer, events | revents << 16.
+// Offsets in an Int32Array. The upper half of dp_nfds stays 0. Both masks of a pollfd are one integer:
+// events | revents << 16.
 const NFDS = DVPOLL.dp_nfds / 4;
 const TIMEOUT = DVPOLL.dp_timeout / 4;
 const STRIDE = POLLFD.size / 4;
@@ -50,8 +51,8 @@ const DEVICE = new TextEncoder().encode("/dev/poll\0");
 /**
  * Functions of the C library.
  *
- * open() and ioctl() are variadic, but declared with fixed arguments: on x86-64, where Solaris and illumos run, and on arm64,
- * both kinds are passed alike. Only Apple's arm64 differs, and it has no /dev/poll.
+ * open() and ioctl() are variadic, but declared with fixed arguments: on x86-64, where Solaris and illumos run, and on
+ * arm64, both kinds are passed alike. Only Apple's arm64 differs, and it has no /dev/poll.
  */
 export const SYMBOLS = {
   // int open(const char *path, int oflag)
@@ -145,8 +146,8 @@ export class DevpollInstance {
    * Waits for events by one system call; returns their number.
    *
    * @param timeoutMs Milliseconds, rounded up to whole ones
-   * @param maxEvents Largest number of events to return, for which {@linkcode reserve} has made room. Solaris returns EINVAL
-   * for a number above the limit of open descriptors
+   * @param maxEvents Largest number of events to return, for which {@linkcode reserve} has made room. Solaris returns
+   * EINVAL for more than the limit of open descriptors, which the size of the set cannot exceed
    */
   wait(timeoutMs: number, maxEvents: number): number {
     this.#dvpoll[NFDS] = maxEvents;

@@ -1,7 +1,7 @@
 /**
  * epoll (Linux, Android): the kernel keeps the registrations, and one call returns those that are ready.
  *
- * ## Stale descriptions
+ * ## Stale registrations
  *
  * The kernel registers an open file description under a descriptor. If the descriptor is closed while a duplicate is open,
  * the registration stays and still raises events, but `epoll_ctl` can no longer remove it; by then the number may belong to

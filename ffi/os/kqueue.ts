@@ -147,7 +147,7 @@ export class KqueueInstance {
   change(fd: number, readFlags: number, writeFlags: number, serial: number): number {
     const { READ, WRITE } = this.system.filters;
     let count = 0;
-    // A removal of READ comes last: libkqueue returns EBADF for a filter that is added right after the last one was removed.
+    // A removal of READ comes last: libkqueue returns EBADF for a filter that is added just after the last was removed.
     if ((readFlags & ~KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);
     if (writeFlags !== 0) this.#put(count++, fd, WRITE, writeFlags, serial);
     if ((readFlags & KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);

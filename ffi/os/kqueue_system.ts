@@ -1,16 +1,16 @@
 /**
- * What kqueue is on each system that has it: layouts, numbers, and kinds of files that it cannot wait for.
+ * kqueue on each system that has it: layouts, numbers, and kinds of files that it cannot wait for.
  *
  * @module
  */
 
-/** Where the fields of a `struct kevent` are, in bytes. `flags` follows `filter`, and so tells how wide both are. */
+/** Offsets of the fields of a `struct kevent`, in bytes. `filter` and `flags` are equally wide and adjacent. */
 export interface KeventLayout {
-  /** Bytes of the whole. */
+  /** Size of the struct. */
   readonly size: number;
   /** `uintptr_t` */
   readonly ident: number;
-  /** 16 bits with a sign, or 32 without */
+  /** 16 bits, signed, or 32 bits, unsigned */
   readonly filter: number;
   /** As wide as `filter` */
   readonly flags: number;
@@ -22,7 +22,7 @@ export interface KeventLayout {
   readonly udata: number;
 }
 
-/** Numbers of the filters; NaN, which no event has, where the system lacks one. */
+/** Numbers of the filters; NaN, which equals no number of an event, for a filter that a system does not have. */
 export interface KqueueFilters {
   /** Readable. */
   readonly READ: number;
@@ -40,39 +40,39 @@ export interface KqueueFilters {
   readonly TIMER: number;
   /** Network devices. */
   readonly NETDEV: number;
-  /** Events that the program itself triggers. */
+  /** Events that the program triggers itself. */
   readonly USER: number;
 }
 
 /** A kind of file that kqueue cannot wait for. */
 interface Unwatchable {
-  /** Its type, as `st_mode` has it. */
+  /** Its type in `st_mode`. */
   readonly type: number;
-  /** Whether only those that are in a file system are meant: a pipe has the type of a FIFO, and is on no device. */
+  /** True if only files on a device are meant: a pipe has the type of a FIFO, but no device. */
   readonly onDevice: boolean;
-  /** Why not, and what to use. */
+  /** Reason, and what to use instead. */
   readonly text: string;
 }
 
-/** What kqueue is on one system. */
+/** kqueue of one system. */
 export interface KqueueSystem {
   /** `struct kevent`. */
   readonly kevent: KeventLayout;
   /** The EVFILT_* numbers. */
   readonly filters: KqueueFilters;
-  /** NOTE_PCTRLMASK: the bits of EVFILT_PROC that say what to watch for. */
+  /** NOTE_PCTRLMASK: the bits of EVFILT_PROC that select events of a process. */
   readonly processMask: number;
-  /** KQ_EV_ENABLE, which tells whether a filter is still there, or 0 where it may not be said. */
+  /** KQ_EV_ENABLE, which fails if a filter no longer exists, or 0 for a system on which it must not be used. */
   readonly confirm: number;
   /** FIOCLEX: the ioctl(2) that sets close-on-exec. */
   readonly closeOnExec: number;
   /** True if poll(2) and select(2) report the kqueue descriptor as readable while events are pending. */
   readonly isPollable: boolean;
-  /** The longest timeout that kevent() obeys, in milliseconds. */
+  /** Longest timeout that kevent() obeys, in milliseconds. */
   readonly longestMs: number;
-  /** Offsets of the fields of `struct stat` that tell the type and the identity of a file. */
+  /** Offsets of the fields of `struct stat` with the type and the identity of a file. */
   readonly stat: { readonly st_dev: number; readonly st_ino: number; readonly st_mode: number };
-  /** Kinds of files that are rejected, because kqueue would never report them, or not as other systems do. */
+  /** Kinds of files that are rejected, because kqueue does not report them, or not like other mechanisms. */
   readonly unwatchable: readonly Unwatchable[];
 }
 
@@ -87,7 +87,7 @@ export interface KqueueSystem {
  *   uint64_t  ext[4];     //      +32
  * };                      // 32   64              32
  *
- * FreeBSD's 32 bytes without `ext` belong to kevent@FBSD_1.0, which is not what dlsym() finds.
+ * The 32 bytes without `ext` of older FreeBSD belong to kevent@FBSD_1.0, a symbol that dlsym() does not return.
  */
 const KEVENT: KeventLayout = { size: 32, ident: 0, filter: 8, flags: 10, fflags: 12, data: 16, udata: 24 };
 const KEVENT_FREEBSD: KeventLayout = { ...KEVENT, size: 64 };
@@ -104,7 +104,7 @@ const KEVENT_FREEBSD: KeventLayout = { ...KEVENT, size: 64 };
  */
 const KEVENT_NETBSD: KeventLayout = { size: 40, ident: 0, filter: 8, flags: 12, fflags: 16, data: 24, udata: 32 };
 
-/** FreeBSD's, of which the others have most. */
+/** Filters of FreeBSD, most of which the other systems share. */
 const FILTERS: KqueueFilters = {
   READ: -1,
   WRITE: -2,
@@ -133,23 +133,23 @@ const S_IFIFO = 0o010000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 
-/** kqueue and libkqueue report a file as readable only while data is left to read, and on some systems only once. */
+/** Files: kqueue and libkqueue report one as readable only while unread data is left, and on some systems only once. */
 const NO_FILES: readonly Unwatchable[] = [
   {
     type: S_IFREG,
     onDevice: true,
-    text: "kqueue cannot wait for a regular file, which is always ready; SelectSelector says so",
+    text: "kqueue cannot wait for a regular file, which is always ready; use SelectSelector",
   },
   {
     type: S_IFDIR,
     onDevice: true,
-    text: "kqueue cannot wait for a directory, which is always ready; SelectSelector says so",
+    text: "kqueue cannot wait for a directory, which is always ready; use SelectSelector",
   },
 ];
 const NO_FIFOS: Unwatchable = {
   type: S_IFIFO,
   onDevice: true,
-  text: "kqueue of macOS cannot wait for a FIFO, whose end it never reports; use SelectSelector",
+  text: "kqueue of macOS cannot wait for a FIFO, because it never reports the end of one; use SelectSelector",
 };
 
 /**
@@ -162,7 +162,7 @@ const NO_FIFOS: Unwatchable = {
  *
  * st_mode has 16 bits on macOS and FreeBSD, and 32 on NetBSD and Linux.
  *
- * Of st_dev and st_ino only the lower 32 bits are read; of st_dev only whether they are 0.
+ * The package reads the lower 32 bits of st_dev and st_ino, and only compares st_dev with 0.
  */
 
 /** macOS rejects timeouts above 100,000,000 seconds. */
@@ -207,7 +207,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT, // include/sys/event.h of libkqueue 2
     filters: FILTERS,
     processMask: 0xf000_0000,
-    confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with whatever errno there was
+    confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with a stale errno
     closeOnExec: 0x5451,
     isPollable: false, // the descriptor is the writing end of a pipe; the epoll instance behind it is libkqueue's own
     longestMs: 0x7fff_ffff, // libkqueue passes an int to epoll_wait(2), and does not check for an overflow

@@ -83,8 +83,8 @@ export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
  * Returns the files that may be opened.
  *
  * Without the whole of `--allow-ffi`, Deno joins a bare name to the current directory, even right after a "yes" to the
- * prompt (denoland/deno#29246). So a grant or a denial for some path leaves only the absolute names, and the prompt asks for
- * the whole permission.
+ * prompt (denoland/deno#29246). So a grant or a denial for some path leaves only the absolute names, and the prompt asks
+ * for the whole permission.
  */
 function permitted(library: Library, files: readonly string[]): readonly string[] {
   if (hasWholePermission()) return files;

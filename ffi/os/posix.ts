@@ -275,7 +275,7 @@ function atOnce(accept4: NonNullable<Libc["accept4"]>, pipe2: NonNullable<Libc["
   };
 }
 
-/** Returns makers that set close-on-exec by a second system call, for macOS, whose C library has no accept4() or pipe2(). */
+/** Returns makers that set close-on-exec by a second system call, for macOS, which has no accept4() or pipe2(). */
 export function inSteps(): Makers {
   const { socket, socketpair, accept, pipe } = libc();
   return {

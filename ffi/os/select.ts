@@ -1,7 +1,7 @@
 /**
- * select(2) (every system): three sets of descriptors, in memory, which the system walks through at each call.
+ * select(2) (every system): three sets of descriptors in memory, which the system reads from end to end at each call.
  *
- * `select_unix.ts` and `select_windows.ts` have the sets.
+ * The sets are in `select_unix.ts` and `select_windows.ts`.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet as Sets } from "./select_s
 import { BitSelectSet } from "./select_unix.ts";
 import { CountedSelectSet } from "./select_windows.ts";
 
-/** The sets of this system. */
+/** Sets of this system. */
 export const SelectSet: new () => Sets = system.select === "arrays" ? CountedSelectSet : BitSelectSet;
 
-/** The sets that say "writable"; Windows has a refused connection in the third. */
+/** Sets that mean "writable"; Windows reports a failed connect() in the third set. */
 const IN_WRITABLE = system.select === "arrays" ? IN_WRITE | IN_EXCEPT : IN_WRITE;
 
 /** Returns the sets that ask for EVENT_* bits. */
@@ -26,12 +26,12 @@ export function setsOf(events: number): number {
   return ((events & EVENT_READ) !== 0 ? IN_READ : 0) | ((events & EVENT_WRITE) !== 0 ? IN_WRITABLE : 0);
 }
 
-/** Returns the EVENT_* bits that membership in sets stands for. */
+/** Returns the EVENT_* bits of sets. */
 function eventsOf(where: number): number {
   return ((where & IN_READ) !== 0 ? EVENT_READ : 0) | ((where & IN_WRITABLE) !== 0 ? EVENT_WRITE : 0);
 }
 
-/** Three sets, and what the last call found in them. */
+/** Three sets and the entries of the last wait. */
 export class SelectPoller implements Poller {
   readonly controlCall = "select";
   readonly waitCall = "select";
@@ -39,7 +39,7 @@ export class SelectPoller implements Poller {
   readonly nests = false;
   readonly closed = new Set<number>();
   readonly #set = new SelectSet();
-  // By descriptor.
+  // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
 
   add(fd: number, events: number, serial: number): number {
@@ -63,12 +63,12 @@ export class SelectPoller implements Poller {
 
   wait(timeoutMs: number): number {
     const count = this.#set.wait(timeoutMs);
-    if (count === -EBADF) this.#leaveOutClosed();
+    if (count === -EBADF) this.#removeClosed();
     return count === -EBADF ? 0 : count < 0 ? count : this.#set.gather(count);
   }
 
-  /** Leaves out descriptors that were closed: one fails the call for all, and the call does not say which. */
-  #leaveOutClosed(): void {
+  /** Removes closed descriptors from the sets: one of them fails the whole call, which does not report the descriptor. */
+  #removeClosed(): void {
     this.#serials.forEach((serial, fd) => {
       if (serial === undefined || isOpen(fd)) return;
       this.#set.set(fd, 0);
@@ -88,5 +88,5 @@ export class SelectPoller implements Poller {
     return eventsOf(this.#set.whereAt(index));
   }
 
-  close(): void {} // the sets are all there is
+  close(): void {} // there is nothing but the sets
 }

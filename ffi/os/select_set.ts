@@ -1,5 +1,5 @@
 /**
- * The interface of select(2)'s three sets, which a Unix has as bitmaps and Windows as arrays.
+ * The interface of the three sets of select(2): bitmaps on a Unix, arrays on Windows.
  *
  * @module
  */
@@ -8,37 +8,38 @@
 export const IN_READ = 1;
 /** Bit of the second set: writable. */
 export const IN_WRITE = 2;
-/** Bit of the third set: exceptional, which on Unix is urgent data and on Windows also a refused connection. */
+/** Bit of the third set: exceptional, which is urgent data, and on Windows a failed connect() too. */
 export const IN_EXCEPT = 4;
 
 /** Descriptors in the three sets of select(2). A failure is `-errno`. */
 export interface SelectSet {
-  /** Puts a descriptor into the sets that the bits of `where` name, and takes it out of the others. */
+  /** Adds a descriptor to the sets whose bits are in `where`, and removes it from the others. */
   set(fd: number, where: number): void;
 
   /**
-   * Waits by one system call, and returns the number of bits that are ready, or `-errno`.
+   * Waits by one system call; returns the number of ready bits in the three sets, or `-errno`.
    *
-   * @param timeoutMs Milliseconds, rounded up to what the system can wait, or `Infinity`
+   * @param timeoutMs Milliseconds, rounded up to the resolution of the call, or `Infinity`
    */
   wait(timeoutMs: number): number;
 
   /**
-   * Waits as {@linkcode wait} does, on a thread of Deno's pool, while the event loop goes on. Some set has a descriptor.
+   * Waits like {@linkcode wait}, on a thread of Deno's pool, while the event loop continues.
    *
-   * The sets must not change meanwhile. The errno of another thread cannot be read: -1 says only that the call failed.
+   * The sets must not all be empty, and must not change meanwhile. A failure is -1, since the errno of another thread
+   * cannot be read.
    */
   waitAside(timeoutMs: number): Promise<number>;
 
-  /** Collects the descriptors that the last wait, which returned `count`, found ready, and returns their number. */
+  /** Collects the descriptors that the last wait found ready; `count` is its result. Returns their number. */
   gather(count: number): number;
 
-  /** Returns gathered descriptor `index`; a Unix has them in ascending order. */
+  /** Returns gathered descriptor `index`; on a Unix the order is ascending. */
   fdAt(index: number): number;
 
   /** Returns the bits of the sets in which gathered descriptor `index` is ready. */
   whereAt(index: number): number;
 
-  /** Returns true if the last wait found a descriptor ready in the set with this one bit. */
+  /** Returns true if the last wait found a descriptor ready in one set, whose bit is `where`. */
   isReady(fd: number, where: number): boolean;
 }

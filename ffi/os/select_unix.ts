@@ -11,7 +11,8 @@ import { system } from "./systems.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet } from "./select_set.ts";
 import { Timespec } from "./timeout.ts";
 
-// int pselect(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, const struct timespec *timeout, const sigset_t *)
+// int pselect(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, const struct timespec *timeout,
+//             const sigset_t *sigmask)
 const PSELECT_FUNCTION = {
   name: system.symbols.pselect ?? "pselect",
   parameters: ["i32", "buffer", "buffer", "buffer", "buffer", "pointer"],
@@ -24,13 +25,13 @@ const libc = lazyLibc({ pselect: PSELECT_FUNCTION });
 const aside = lazyLibc({ pselect: { ...PSELECT_FUNCTION, nonblocking: true } });
 
 /**
- * fd_set: one bit for each descriptor, the low ones first.
+ * An `fd_set`: one bit for each descriptor, lowest first.
  *
- * FD_SETSIZE (1,024) is the size of the C library's type, not a limit of the kernel: the call reads as many bits as its
- * first argument says, so a larger bitmap serves larger descriptors.
+ * FD_SETSIZE (1,024) is the size of the C library's type, not a limit of the kernel. The call reads as many bits as its
+ * first argument says, so a larger bitmap is for larger descriptors.
  */
 class BitFdSet {
-  /** The bits. */
+  /** Bits, 32 in a word. */
   words: Int32Array<ArrayBuffer>;
   /** Number of bits that are set. */
   size = 0;
@@ -54,7 +55,7 @@ class BitFdSet {
   }
 }
 
-/** First size of each bitmap: FD_SETSIZE bits. */
+/** Initial size of each bitmap: FD_SETSIZE bits. */
 const FIRST_WORDS = 1024 / 32;
 
 /** The three sets as bitmaps. */
@@ -64,9 +65,9 @@ export class BitSelectSet implements SelectSet {
   // The sets, and copies of them for the kernel to overwrite.
   readonly #wanted = [new BitFdSet(FIRST_WORDS), new BitFdSet(FIRST_WORDS), new BitFdSet(FIRST_WORDS)] as const;
   #ready = [new Int32Array(FIRST_WORDS), new Int32Array(FIRST_WORDS), new Int32Array(FIRST_WORDS)] as const;
-  // One more than the greatest descriptor in a set.
+  // The largest descriptor of the sets, plus 1.
   #nfds = 0;
-  // What gather() has found.
+  // Descriptors and bits that gather() has collected.
   #fds = new Int32Array(16);
   #where = new Uint8Array(16);
 
@@ -76,7 +77,7 @@ export class BitSelectSet implements SelectSet {
     this.#wanted[1].put(fd, (where & IN_WRITE) !== 0);
     this.#wanted[2].put(fd, (where & IN_EXCEPT) !== 0);
     if (where !== 0) this.#nfds = Math.max(this.#nfds, fd + 1);
-    else if (fd + 1 === this.#nfds) this.#nfds = this.#greatest() + 1;
+    else if (fd + 1 === this.#nfds) this.#nfds = this.#largest() + 1;
   }
 
   wait(timeoutMs: number): number {
@@ -92,7 +93,7 @@ export class BitSelectSet implements SelectSet {
     return aside().pselect(this.#nfds, this.#load(0), this.#load(1), this.#load(2), timespec, null);
   }
 
-  /** Number of words of 32 descriptors that the sets span. */
+  /** Number of words, of 32 descriptors each, up to the largest descriptor. */
   get words(): number {
     return (this.#nfds + 31) >>> 5;
   }
@@ -100,7 +101,7 @@ export class BitSelectSet implements SelectSet {
   gather(count: number): number {
     if (count > this.#fds.length) this.#growGathered(count);
     const [reads, writes, excepts] = this.#ready;
-    // The kernel does not write to a set that is empty.
+    // The kernel was given no bitmap for an empty set.
     const hasReads = this.#wanted[0].size > 0;
     const hasWrites = this.#wanted[1].size > 0;
     const hasExcepts = this.#wanted[2].size > 0;
@@ -149,7 +150,8 @@ export class BitSelectSet implements SelectSet {
     return this.#ready[index];
   }
 
-  #greatest(): number {
+  /** Returns the largest descriptor of the sets, or -1. */
+  #largest(): number {
     const [read, write, except] = this.#wanted;
     for (let word = read.words.length - 1; word >= 0; word--) {
       const bits = read.words[word]! | write.words[word]! | except.words[word]!;

@@ -32,13 +32,13 @@ const asideWinsock = lazy(() => openWithErrno("winsock", { select: { ...SELECT, 
  *   SOCKET fd_array[];      // +8, each of 8 bytes
  * };
  *
- * FD_SETSIZE (64) is the size of the type in the headers, not a limit of the call: it reads as many as `fd_count` says.
+ * FD_SETSIZE (64) is the size of the type in the headers, not a limit of the call, which reads `fd_count` sockets.
  */
 const FD_SET = { fd_count: 0, fd_array: 8, socket: 8 };
 
 /** An `fd_set`: an array of sockets, in no order. */
 class CountedFdSet {
-  // In steps of 32 bits. A socket's number has no more, so that its upper half stays 0.
+  // In words of 32 bits. The upper half of a SOCKET stays 0.
   #words = new Int32Array(FD_SET.fd_array / 4 + FIRST_SOCKETS * FD_SET.socket / 4);
   readonly #indexOf = new Map<number, number>();
 
@@ -59,14 +59,14 @@ class CountedFdSet {
       if (wordOf(this.size) >= this.#words.length) this.#resize(this.#words.length * 2);
       this.#place(fd, this.#words[FD_SET.fd_count / 4]!++);
     } else {
-      // The last one takes its place.
+      // The last socket moves to its place.
       this.#indexOf.delete(fd);
       const last = this.at(--this.#words[FD_SET.fd_count / 4]!);
       if (last !== fd) this.#place(last, index);
     }
   }
 
-  /** Copies another set into this one for the system to overwrite; returns null for an empty set, which it rejects. */
+  /** Copies another set into this one, for the system to overwrite; returns null for an empty set, which it rejects. */
   load(other: CountedFdSet): Int32Array<ArrayBuffer> | null {
     this.#words[FD_SET.fd_count / 4] = 0;
     if (other.size === 0) return null;
@@ -87,7 +87,7 @@ class CountedFdSet {
   }
 }
 
-/** Sockets for which the first array has room. */
+/** Number of sockets for which the initial array has room. */
 const FIRST_SOCKETS = 64;
 
 function wordOf(index: number): number {
@@ -102,10 +102,10 @@ export class CountedSelectSet implements SelectSet {
   readonly #winsock = winsock();
   readonly #timeval = new Timeval();
   readonly #wanted = [new CountedFdSet(), new CountedFdSet(), new CountedFdSet()] as const;
-  // The copies that the system overwrites, and the same by descriptor, made when it is asked for.
+  // Copies that the system overwrites; #byFd() collects their bits in #where.
   readonly #ready = [new CountedFdSet(), new CountedFdSet(), new CountedFdSet()] as const;
   readonly #where = new Map<number, number>();
-  // What gather() has found.
+  // Descriptors that gather() has collected.
   readonly #fds: number[] = [];
 
   set(fd: number, where: number): void {
@@ -116,7 +116,7 @@ export class CountedSelectSet implements SelectSet {
 
   wait(timeoutMs: number): number {
     const count = this.#wait(timeoutMs);
-    // Winsock says "not a socket" of a closed one too.
+    // Winsock returns "not a socket" for a closed socket too.
     return count === -ENOTSOCK ? -EBADF : count;
   }
 

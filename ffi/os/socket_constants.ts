@@ -8,9 +8,9 @@ import { system } from "./systems.ts";
 
 const { constants } = system;
 
-/** What `socket`, `accept4` and `socketpair` take besides the type: do not block. */
+/** Flag for the type of `socket`, `accept4` and `socketpair`: do not block. */
 export const SOCK_NONBLOCK: number = constants.SOCK_NONBLOCK;
-/** What `socket`, `accept4` and `socketpair` take besides the type: close when another program is executed. */
+/** Flag for the type of `socket`, `accept4` and `socketpair`: close when another program is executed. */
 export const SOCK_CLOEXEC: number = constants.SOCK_CLOEXEC;
 /** Status flag of a descriptor: do not block. */
 export const O_NONBLOCK: number = constants.O_NONBLOCK;
@@ -32,15 +32,15 @@ export const SOCK_DGRAM: number = constants.SOCK_DGRAM;
 export const SOCK_RAW: number = constants.SOCK_RAW;
 /** Socket type: records in sequence. */
 export const SOCK_SEQPACKET: number = constants.SOCK_SEQPACKET;
-/** The longest queue of connections that `listen` is asked for. */
+/** Largest backlog of `listen`. */
 export const SOMAXCONN: number = constants.SOMAXCONN;
 /** Level of the options `SO_*`. */
 export const SOL_SOCKET: number = constants.SOL_SOCKET;
-/** Option: bind to an address whose connections linger; on Windows, to one that another socket has: see `createServer`. */
+/** Option: bind to an address with lingering connections; on Windows, to one of another socket: see `createServer`. */
 export const SO_REUSEADDR: number = constants.SO_REUSEADDR;
 /** Option, to read: the type of the socket. */
 export const SO_TYPE: number = constants.SO_TYPE;
-/** Option, to read: the pending error, which is cleared; how a `connect` ended. */
+/** Option, to read: the pending error, for example of a `connect`; reading clears it. */
 export const SO_ERROR: number = constants.SO_ERROR;
 /** Option: send to broadcast addresses. */
 export const SO_BROADCAST: number = constants.SO_BROADCAST;
@@ -48,17 +48,20 @@ export const SO_BROADCAST: number = constants.SO_BROADCAST;
 export const SO_SNDBUF: number = constants.SO_SNDBUF;
 /** Option: size of the receive buffer, in bytes. */
 export const SO_RCVBUF: number = constants.SO_RCVBUF;
-/** Option: probe whether the peer is alive. */
+/** Option: send probes that detect a dead peer. */
 export const SO_KEEPALIVE: number = constants.SO_KEEPALIVE;
 /** Option: leave urgent data in the stream. */
 export const SO_OOBINLINE: number = constants.SO_OOBINLINE;
-/** Option, two integers (of 16 bits on Windows, of 32 elsewhere): whether, and for how many seconds, `close` waits for what is not sent. */
+/**
+ * Option, two integers (of 16 bits on Windows, or else of 32): 1 if `close` waits for unsent data to be sent, and the
+ * longest wait in seconds.
+ */
 export const SO_LINGER: number = constants.SO_LINGER;
 /** Option: share an address among several sockets. */
 export const SO_REUSEPORT: number = constants.SO_REUSEPORT;
-/** Option of Windows: let no other socket have the address. */
+/** Option of Windows: reserve the address for this socket. */
 export const SO_EXCLUSIVEADDRUSE: number = constants.SO_EXCLUSIVEADDRUSE;
-/** Option, to read: whether the socket listens. */
+/** Option, to read: 1 if the socket listens, or 0. */
 export const SO_ACCEPTCONN: number = constants.SO_ACCEPTCONN;
 /** Option, to read: the protocol of the socket. */
 export const SO_PROTOCOL: number = constants.SO_PROTOCOL;
@@ -80,7 +83,7 @@ export const IP_TTL: number = constants.IP_TTL;
 export const IP_MULTICAST_IF: number = constants.IP_MULTICAST_IF;
 /** Option: time to live of multicast packets. */
 export const IP_MULTICAST_TTL: number = constants.IP_MULTICAST_TTL;
-/** Option: see multicast packets of this machine. */
+/** Option: receive multicast packets of this machine. */
 export const IP_MULTICAST_LOOP: number = constants.IP_MULTICAST_LOOP;
 /** Option: join a multicast group. */
 export const IP_ADD_MEMBERSHIP: number = constants.IP_ADD_MEMBERSHIP;
@@ -92,7 +95,7 @@ export const IPV6_UNICAST_HOPS: number = constants.IPV6_UNICAST_HOPS;
 export const IPV6_JOIN_GROUP: number = constants.IPV6_JOIN_GROUP;
 /** Option: leave a multicast group. */
 export const IPV6_LEAVE_GROUP: number = constants.IPV6_LEAVE_GROUP;
-/** Option: no IPv4 on this IPv6 socket. */
+/** Option: reject IPv4 on this IPv6 socket. */
 export const IPV6_V6ONLY: number = constants.IPV6_V6ONLY;
 /** Option: send small segments at once. */
 export const TCP_NODELAY: number = constants.TCP_NODELAY;
@@ -100,33 +103,33 @@ export const TCP_NODELAY: number = constants.TCP_NODELAY;
 export const TCP_KEEPIDLE: number = constants.TCP_KEEPIDLE;
 /** Option: seconds between probes. */
 export const TCP_KEEPINTVL: number = constants.TCP_KEEPINTVL;
-/** Option: probes before the connection is given up. */
+/** Option: number of unanswered probes that end the connection. */
 export const TCP_KEEPCNT: number = constants.TCP_KEEPCNT;
 /** Flag: urgent data. */
 export const MSG_OOB: number = constants.MSG_OOB;
-/** Flag: leave what is read in the queue. */
+/** Flag: leave the data in the queue. */
 export const MSG_PEEK: number = constants.MSG_PEEK;
-/** Flag: give the true length of a datagram. */
+/** Flag: return the full length of a datagram. */
 export const MSG_TRUNC: number = constants.MSG_TRUNC;
-/** Flag: do not block, this once. */
+/** Flag: do not block in this call. */
 export const MSG_DONTWAIT: number = constants.MSG_DONTWAIT;
 /** Flag: wait until the buffer is full. */
 export const MSG_WAITALL: number = constants.MSG_WAITALL;
-/** Flag: no SIGPIPE, which Deno ignores in any case. */
+/** Flag: raise no SIGPIPE, which Deno ignores anyway. */
 export const MSG_NOSIGNAL: number = constants.MSG_NOSIGNAL;
 /** Flag of `getaddrinfo`: addresses to bind. */
 export const AI_PASSIVE: number = constants.AI_PASSIVE;
-/** Flag of `getaddrinfo`: give the canonical name too. */
+/** Flag of `getaddrinfo`: return the canonical name too. */
 export const AI_CANONNAME: number = constants.AI_CANONNAME;
 /** Flag of `getaddrinfo`: resolve no names. */
 export const AI_NUMERICHOST: number = constants.AI_NUMERICHOST;
 /** Flag of `getaddrinfo`: the port is a number. */
 export const AI_NUMERICSERV: number = constants.AI_NUMERICSERV;
 
-/** Room for any address, like `struct sockaddr_storage`. */
+/** Bytes that hold any address: the size of `struct sockaddr_storage`. */
 export const SOCKADDR_STORAGE_SIZE = 128;
 
-/** Place of the family in a socket address: one byte after a length, or two bytes, of which the second is 0. */
+/** Offset of the family in a socket address: one byte after a length, or two bytes, of which the second is 0. */
 const SA_FAMILY = system.sockaddr.hasLength ? 1 : 0;
 
 /** Returns the family of a socket address that C has written. */

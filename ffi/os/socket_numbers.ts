@@ -1,10 +1,10 @@
 /**
- * Numbers of `<sys/socket.h>` and its kin, on each family of systems.
+ * Numbers of `<sys/socket.h>` and related headers, on each family of systems.
  *
  * @module
  */
 
-/** Number of no option: the system rejects it with ENOPROTOOPT. */
+/** Number for an option that a system does not have: the system rejects it with ENOPROTOOPT. */
 const NONE = 0x7fff_ffff;
 
 /** Linux: asm-generic/socket.h, linux/in.h, linux/in6.h, linux/tcp.h, bits/socket.h, netdb.h. */
@@ -71,7 +71,7 @@ export const LINUX = {
 /** Numbers of one system, by their names in C. */
 export type SocketConstants = Readonly<Record<keyof typeof LINUX, number>>;
 
-/** Numbers that the BSDs share, and most of them Solaris and Winsock too: sys/socket.h, netinet/in.h, netinet6/in6.h. */
+/** Numbers of the BSDs, most of them shared by Solaris and Winsock: sys/socket.h, netinet/in.h, netinet6/in6.h. */
 export const BSD: SocketConstants = {
   AF_UNSPEC: 0,
   AF_UNIX: 1,
@@ -132,7 +132,7 @@ export const BSD: SocketConstants = {
   AI_NUMERICSERV: 0x8,
 };
 
-/** macOS; SO_LINGER is SO_LINGER_SEC, since the other one counts in ticks, and TCP_KEEPIDLE is called TCP_KEEPALIVE. */
+/** macOS. SO_LINGER is SO_LINGER_SEC here, since SO_LINGER counts in ticks; TCP_KEEPIDLE is called TCP_KEEPALIVE. */
 export const DARWIN: SocketConstants = {
   ...BSD,
   AF_INET6: 30,
@@ -201,7 +201,7 @@ export const SOLARIS: SocketConstants = {
   AI_NUMERICSERV: 0x40,
 };
 
-/** Winsock: winsock2.h, ws2def.h, ws2ipdef.h. A flag that is missing there has no bit. */
+/** Winsock: winsock2.h, ws2def.h, ws2ipdef.h. A flag that Winsock does not have is 0. */
 export const WINDOWS: SocketConstants = {
   ...BSD,
   AF_INET6: 23,

@@ -1,8 +1,7 @@
 /**
- * Descriptors and sockets of this system: `posix.ts`, or its twin `winsock.ts`, chosen when the module loads.
+ * File descriptors and sockets of this system: `posix.ts` or its twin `winsock.ts`, chosen when the module loads.
  *
- * Each function is a constant of its own, and not a member of the chosen module, so that a call costs what a call of an
- * imported function does.
+ * Each function is a constant, not a member of the chosen module, so that it costs no more than an imported function.
  *
  * @module
  */
@@ -11,7 +10,7 @@ import { system } from "./systems.ts";
 import * as posix from "./posix.ts";
 import * as winsock from "./winsock.ts";
 
-/** What both twins have. */
+/** Functions of a twin. */
 type Sys = typeof posix;
 
 const sys: Pick<Sys, keyof typeof winsock & keyof Sys> = system.sys === "winsock" ? winsock : posix;

@@ -1,7 +1,7 @@
 /**
- * Everything that differs from one operating system to the next, in one record for each.
+ * Differences between operating systems, in one record for each system.
  *
- * A new system is a new record. Nothing else in the package compares names of systems, and nothing else reads `Deno.build`.
+ * A new system is a new record. No other file of the package compares names of systems or reads `Deno.build`.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { BSD, DARWIN, FREEBSD, LINUX, NETBSD, type SocketConstants, SOLARIS, WIN
 
 const { os: name, arch } = Deno.build;
 
-/** Operating systems of which the package has a record; Deno's list has `aix` too, for which Deno is not built. */
+/** Operating systems with a record. Deno's type also has `aix`, for which there is no Deno. */
 export type Os = Exclude<typeof Deno.build.os, "aix">;
 
 /** Processor architectures that Deno knows. */
@@ -19,20 +19,20 @@ export type Arch = typeof Deno.build.arch;
 
 export { arch };
 
-/** Names of a library's file, the likeliest first. */
+/** File names of a library, most likely first. */
 type Files = readonly string[];
 
-/** Libraries of a system, by their subjects. */
+/** Libraries of a system, by purpose. */
 interface Libraries {
   /** The C library: descriptors, sockets, and most calls that wait. */
   readonly libc?: Files;
   /** Winsock. */
   readonly winsock?: Files;
-  /** Functions that convert and resolve addresses, equal everywhere. */
+  /** Functions that convert and resolve addresses, the same on every system. */
   readonly resolver?: Files;
   /** Functions that read memory by its address. */
   readonly memory?: Files;
-  /** Functions that tell child processes which handles of Windows to inherit. */
+  /** Functions of Windows that set whether child processes inherit a handle. */
   readonly handles?: Files;
   /** kqueue() and kevent(). */
   readonly kqueue?: Files;
@@ -46,13 +46,13 @@ export type Library = keyof Libraries;
 /** One operating system. */
 export interface System {
   readonly libraries: Libraries;
-  /** Functions whose plain names are missing, or mean older versions with other structs. */
+  /** Symbols of functions whose plain name is missing, or is an older version with other structs. */
   readonly symbols: { readonly pselect?: string; readonly kevent?: string; readonly fstat?: string };
-  /** Function that returns the address of errno; null where Winsock's WSAGetLastError() takes its place. */
+  /** Function that returns the address of errno; null for Winsock, which has WSAGetLastError() instead. */
   readonly errnoLocation: string | null;
   /** Column of the errno table. */
   readonly errno: "linux" | "darwin" | "freebsd" | "netbsd" | "solaris" | "windows";
-  /** Numbers of `<sys/socket.h>` and its kin. */
+  /** Numbers of `<sys/socket.h>` and related headers. */
   readonly constants: SocketConstants;
   /** Bits of `<poll.h>` that differ; 0 where the system does not define one. */
   readonly poll: {
@@ -66,29 +66,29 @@ export interface System {
     readonly hasLength: boolean;
     /** Bytes of `sun_path`. */
     readonly sunPath: number;
-    /** True if a path that begins with a zero byte is a name without a file. */
+    /** True if a path that begins with a zero byte is a name in the abstract namespace, without a file. */
     readonly hasAbstractNames: boolean;
   };
   /** Layout of `struct addrinfo`, and column of the EAI table. */
   readonly getaddrinfo: "linux" | "bsd" | "windows";
-  /** What kqueue is here; FreeBSD's where there is none, for the numbers of its constants. */
+  /** Layouts and numbers of kqueue; a system without kqueue has those of FreeBSD, for the constants. */
   readonly kqueue: KqueueSystem;
-  /** Twin that has descriptors and sockets. */
+  /** Twin with the functions for descriptors and sockets. */
   readonly sys: "posix" | "winsock";
-  /** Form of select(2)'s sets. */
+  /** Form of the sets of select(2). */
   readonly select: "bitmaps" | "arrays";
   /** Mechanism of `DefaultSelector`. */
   readonly best: "epoll" | "kqueue" | "devpoll" | "select";
   /**
-   * Call that parked waits share. Windows has no poll() that reports a refused connection, and that of macOS cannot wait for
-   * terminals.
+   * System call that parked waits share: select where poll() has gaps. WSAPoll() of Windows does not report a refused
+   * connection, and poll() of macOS cannot wait for terminals.
    */
   readonly park: "poll" | "select";
 }
 
 /**
- * Files of Linux's C library. glibc's `libc.so` is a linker script, hence the version. A bare name needs the whole of
- * `--allow-ffi`; an absolute one can be granted alone.
+ * Files of Linux's C library, with a version, since `libc.so` of glibc is a linker script. A bare name needs the whole of
+ * `--allow-ffi`; an absolute one can be granted by itself.
  */
 const LINUX_LIBC: Files = [
   "libc.so.6",
@@ -110,7 +110,7 @@ const NETBSD_LIBC: Files = ["libc.so.12", "/lib/libc.so.12"];
 const SOLARIS_LIBC: Files = ["libc.so.1", "/lib/64/libc.so.1"];
 const WS2_32: Files = ["ws2_32.dll", "C:\\Windows\\System32\\ws2_32.dll"];
 
-/** The libraries of a Unix, most of which are one. */
+/** Returns the libraries of a Unix, most of which are its C library. */
 function unixLibraries(libc: Files, others: Libraries = {}): Libraries {
   return { libc, resolver: libc, memory: libc, ...others };
 }
@@ -165,7 +165,7 @@ const freebsd: System = {
 const darwin: System = {
   ...freebsd,
   libraries: unixLibraries(DARWIN_LIBC, { kqueue: DARWIN_LIBC }),
-  // The plain pselect() rejects descriptors above FD_SETSIZE, and the plain fstat() of x86-64 has an older struct stat.
+  // Plain pselect() rejects descriptors from FD_SETSIZE on, and plain fstat() of x86-64 has an older struct stat.
   symbols: { pselect: "pselect$DARWIN_EXTSN", fstat: arch === "x86_64" ? "fstat$INODE64" : "fstat" },
   errno: "darwin",
   constants: DARWIN,
@@ -222,7 +222,7 @@ const windows: System = {
   park: "select",
 };
 
-/** Every system by its name in Deno. */
+/** Records of the systems, by their names in Deno. */
 export const SYSTEMS: Readonly<Record<Os, System>> = {
   linux,
   android,
@@ -234,7 +234,7 @@ export const SYSTEMS: Readonly<Record<Os, System>> = {
   windows,
 };
 
-/** A system without a record: importing the package works, and opening a library throws `Deno.errors.NotSupported`. */
+/** Record of an unknown system: importing the package works, and opening a library throws `Deno.errors.NotSupported`. */
 const unknown: System = { ...freebsd, libraries: {}, constants: BSD, best: "select" };
 
 /** Returns the record of a system by its name in Deno. */
@@ -245,5 +245,5 @@ export function systemOf(name: string): System {
 /** Name of this system. */
 export const os: Os = name as Os;
 
-/** This system. */
+/** Record of this system. */
 export const system: System = systemOf(name);

@@ -1,5 +1,5 @@
 /**
- * How long to wait: from what a caller says to what the kernel is told, and again when a signal came in between.
+ * Timeouts: conversion from a caller's value to a struct of the kernel, deadlines, and retries after a signal.
  *
  * @module
  */
@@ -8,25 +8,25 @@ import { show } from "./arguments.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
 
 /**
- * How long to wait: a number of seconds, `null` or `undefined` for ever, or a `Temporal` duration such as
- * `{ milliseconds: 250 }`.
+ * Longest time to wait: a number of seconds, a `Temporal` duration such as `{ milliseconds: 250 }`, or `null` or
+ * `undefined` to wait forever.
  */
 export type Timeout = number | null | Temporal.DurationLike;
 
-/** The longest wait in a C `int` of milliseconds: 24.8 days. */
+/** Longest timeout in a C `int` of milliseconds: 24.8 days. */
 const MAX_INT_MS = 0x7fff_ffff;
 
-/** The longest wait in a timespec or timeval, 3.2 years: macOS rejects a longer one. */
+/** Longest timeout in a timespec or timeval, 3.2 years: macOS rejects a longer one. */
 const MAX_SECONDS = 100_000_000;
 
 /**
- * Returns milliseconds of a clock that never steps, unlike the wall clock.
+ * Returns milliseconds of a monotonic clock, which never steps.
  *
- * Bound when the module loads, so that fake timers in user tests do not affect it.
+ * Captured at load time, so that fake timers in user tests do not affect it.
  */
 export const monotonicMs: () => number = performance.now.bind(performance);
 
-/** Returns the time at which a wait of `timeoutMs` milliseconds from now ends; no clock is read for 0 and `Infinity`. */
+/** Returns the time at which a wait of `timeoutMs` milliseconds from now ends; reads no clock for 0 and `Infinity`. */
 export function deadlineAfter(timeoutMs: number): number {
   if (timeoutMs <= 0) return -Infinity;
   return timeoutMs === Infinity ? Infinity : monotonicMs() + timeoutMs;
@@ -39,7 +39,7 @@ export function leftUntil(deadlineMs: number): number {
 }
 
 /**
- * Gives a timeout in milliseconds: `Infinity` for ever, negative if the caller gave less than nothing.
+ * Returns a timeout in milliseconds: `Infinity` to wait forever, a negative number for a negative timeout.
  *
  * @throws {RangeError} if the timeout is NaN, or a duration in weeks, months or years, which depend on a calendar
  * @throws {TypeError} if it is neither a number, null nor a duration
@@ -48,22 +48,22 @@ export function timeoutToMs(timeout: Timeout | undefined): number {
   if (timeout === undefined || timeout === null) return Infinity;
   if (typeof timeout === "number") {
     if (timeout === timeout) return timeout * 1000;
-    throw new RangeError("Cannot wait for NaN seconds: the timeout must be a number of seconds");
+    throw new RangeError("Cannot wait for NaN seconds: use a number of seconds, or null to wait forever");
   }
   if (typeof timeout === "object") return durationToMs(timeout);
-  throw new TypeError(`Cannot wait for ${show(timeout)}: the timeout must be seconds, null, or a duration`);
+  throw new TypeError(`Cannot wait for ${show(timeout)}: use seconds, a Temporal duration, or null to wait forever`);
 }
 
 function durationToMs(duration: Temporal.DurationLike): number {
   const exact = Temporal.Duration.from(duration);
   if (exact.years === 0 && exact.months === 0 && exact.weeks === 0) return exact.total("milliseconds");
-  throw new RangeError(`Cannot wait for ${exact}: use days, hours and less, whose lengths depend on no calendar`);
+  throw new RangeError(`Cannot wait for ${exact}: use days, hours or smaller units, which do not depend on a calendar`);
 }
 
-/** Rounds up to whole milliseconds in a C `int`: -1 waits for ever, and a longer wait than 24.8 days has to be repeated. */
+/** Returns whole milliseconds in a C `int`, rounded up and cut to 24.8 days; -1 waits forever. */
 export function toIntMs(timeoutMs: number): number {
   if (timeoutMs === Infinity) return -1;
-  return Math.min(Math.ceil(timeoutMs), MAX_INT_MS) | 0; // -0 is no int
+  return Math.min(Math.ceil(timeoutMs), MAX_INT_MS) | 0; // -0 is not an int
 }
 
 /**
@@ -74,12 +74,12 @@ export function toIntMs(timeoutMs: number): number {
  */
 const TIMESPEC = { size: 16, tv_sec: 0, tv_nsec: 8 };
 
-/** A `struct timespec`, for the calls that wait to the nanosecond. */
+/** A `struct timespec`, for a timeout in nanoseconds. */
 export class Timespec {
   /** The bytes, to be passed to C. */
   readonly buffer: Int32Array<ArrayBuffer> = new Int32Array(TIMESPEC.size / 4);
 
-  /** Writes a finite number of milliseconds, rounded up to whole nanoseconds, and gives the bytes. */
+  /** Writes a finite number of milliseconds, rounded up to whole nanoseconds; returns the bytes. */
   set(timeoutMs: number): Int32Array<ArrayBuffer> {
     let seconds = Math.floor(timeoutMs / 1000);
     let nanoseconds = Math.min(Math.ceil((timeoutMs - seconds * 1000) * 1e6), 1e9);
@@ -91,7 +91,7 @@ export class Timespec {
       nanoseconds = 0;
       seconds = MAX_SECONDS;
     }
-    // The upper halves stay 0: neither number needs more than 31 bits, and both architectures are little-endian.
+    // The upper halves stay 0: both numbers have at most 31 bits, and both architectures are little-endian.
     this.buffer[TIMESPEC.tv_sec / 4] = seconds;
     this.buffer[TIMESPEC.tv_nsec / 4] = nanoseconds;
     return this.buffer;
@@ -106,12 +106,12 @@ export class Timespec {
  */
 const TIMEVAL = { size: 8, tv_sec: 0, tv_usec: 4 };
 
-/** A `struct timeval` of Winsock, which waits to the microsecond. */
+/** A `struct timeval` of Winsock, for a timeout in microseconds. */
 export class Timeval {
   /** The bytes, to be passed to C. */
   readonly buffer: Int32Array<ArrayBuffer> = new Int32Array(TIMEVAL.size / 4);
 
-  /** Writes a finite number of milliseconds, rounded up to whole microseconds, and gives the bytes. */
+  /** Writes a finite number of milliseconds, rounded up to whole microseconds; returns the bytes. */
   set(timeoutMs: number): Int32Array<ArrayBuffer> {
     const microseconds = Math.min(Math.ceil(timeoutMs * 1000), MAX_SECONDS * 1e6);
     this.buffer[TIMEVAL.tv_sec / 4] = Math.floor(microseconds / 1e6);
@@ -121,10 +121,10 @@ export class Timeval {
 }
 
 /**
- * Tells whether the outcome of a system call that waits says that the call should be made again.
+ * Returns true if a system call that waits has to be made again.
  *
- * EINTR is a signal's. EAGAIN the kernel gives for want of memory, and a garbage collection leaves it in errno (see "How
- * errno is read" in errno.ts).
+ * A signal causes EINTR. The kernel returns EAGAIN if it lacks memory, and a garbage collection leaves it in errno: see
+ * "How errno is read" in call.ts.
  *
  * @param outcome A count, or `-errno`
  */
@@ -133,12 +133,12 @@ export function isInterruption(outcome: number): boolean {
 }
 
 /**
- * Repeats a system call until it finds something or the time is over.
+ * Repeats a system call until it returns a result or its time is over.
  *
  * A signal may interrupt the call (Python's PEP 475), its longest timeout may be shorter than `timeoutMs`, and some clocks
  * return early. Deno's signal listeners run only after the wait.
  *
- * @param timeoutMs Milliseconds, `Infinity` for ever
+ * @param timeoutMs Milliseconds, or `Infinity` to wait forever
  * @param wait Waits up to the given milliseconds and returns a count or `-errno`
  * @returns The count, or the first `-errno` that is not an interruption
  */
@@ -151,10 +151,10 @@ export function retryUntil(timeoutMs: number, wait: (timeoutMs: number) => numbe
   }
 }
 
-/** Memory for a wait that nobody notifies. */
+/** Memory for a wait that is never notified. */
 const idle = new Int32Array(new SharedArrayBuffer(4));
 
-/** Waits without a system call of the package's; returns true if there was time to wait. */
+/** Waits without a foreign call; returns true if the timeout is above 0. */
 export function pause(timeoutMs: number): boolean {
   if (timeoutMs > 0) Atomics.wait(idle, 0, 0, timeoutMs);
   return timeoutMs > 0;

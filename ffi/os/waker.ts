@@ -3,11 +3,11 @@
  *
  * ## Why a pair is never closed
  *
- * A handle outlives its selector in every Worker that was told it. If the descriptor behind it were closed, the system
- * would give its number to another file, and a late `wake()` would reach a stranger: an empty datagram ends a
- * SOCK_SEQPACKET connection, and a byte damages a stream. So {@linkcode lendWaker} keeps each pair for the next selector,
- * and gives every lending a serial number, which is part of the handle and the content of each datagram. A datagram
- * with an earlier serial comes from a handle whose selector is closed, and wakes nobody.
+ * A Worker may keep a handle for longer than its selector exists. If the descriptor of the handle were closed, its number
+ * could be reused, and a late `wake()` would send to another file: an empty datagram ends a SOCK_SEQPACKET connection, and
+ * a byte damages a stream. So {@linkcode lendWaker} keeps each pair for the next selector. Each use of a pair has a serial
+ * number, which is part of the handle and the content of each datagram. A datagram with an earlier serial comes from a
+ * handle of a closed selector, and wakes no selector.
  *
  * @module
  */
@@ -17,19 +17,19 @@ import { check, EAGAIN, EINTR, ENOBUFS, ENOMEM, OSError } from "./errno.ts";
 import { SOCK_DGRAM } from "./socket_constants.ts";
 import * as sys from "./sys.ts";
 
-/** A handle is a serial number times this, plus a descriptor. */
+/** Unit of the serial in a handle, which is `serial * SERIAL_UNIT + descriptor`. */
 const SERIAL_UNIT = 2 ** 31;
 
-/** Serial numbers go round here, since a handle has to be a safe integer. */
+/** Largest serial number, after which 1 follows, since a handle has to be a safe integer. */
 const MAX_SERIAL = 2 ** 21;
 
-/** Longer than the queue of a Unix socket. A longer queue wakes the selector once more, which is harmless. */
+/** Most datagrams that one drain() reads: more than a Unix socket queues. The rest wakes the selector once more. */
 const MAX_CALLS = 1024;
 
-/** The shortest queue of datagrams on any system: from here on a queue may have been full and have refused a call. */
+/** Shortest queue of datagrams on any system: a queue of this length may have been full, and may have dropped a call. */
 const MIN_QUEUE = 8;
 
-/** Calls of send() until a lack of memory is reported. */
+/** Number of send() calls before a lack of memory is reported. */
 const MAX_TRIES = 100;
 
 const sent = new Uint32Array(1);
@@ -58,17 +58,17 @@ export class Waker {
     }
   }
 
-  /** Number for {@linkcode wake}. */
+  /** Handle for {@linkcode wake}. */
   get handle(): number {
     return this.#serial * SERIAL_UNIT + this.#sender;
   }
 
-  /** Makes {@linkcode fd} readable; returns `-errno` if the system has no room for the datagram, and 0 otherwise. */
+  /** Makes {@linkcode fd} readable; returns `-errno` if the system has no memory for the datagram, or else 0. */
   call(): number {
     return call(this.#sender, this.#serial);
   }
 
-  /** Takes every call from the queue, and returns whether one of them was made with the present handle. */
+  /** Empties the queue; returns true if a call was made with the current handle, or may have been dropped. */
   drain(): boolean {
     let isCalled = false;
     let calls = 0;
@@ -78,25 +78,25 @@ export class Waker {
     return isCalled || calls >= MIN_QUEUE;
   }
 
-  /** Keeps the pair for the next {@linkcode lendWaker}; its present handle wakes nobody from now on. */
+  /** Keeps the pair for the next {@linkcode lendWaker}; its current handle wakes no selector from now on. */
   giveBack(): void {
     this.drain();
     this.#serial = this.#serial % MAX_SERIAL + 1;
     spare.push(this);
   }
 
-  /** Closes both ends of a pair whose handle nobody was told. */
+  /** Closes both ends of a pair whose handle was never returned to a caller. */
   close(): void {
     sys.close(this.fd);
     sys.close(this.#sender);
   }
 }
 
-/** Pairs that were given back. */
+/** Pairs for the next selectors. */
 const spare: Waker[] = [];
 
 /**
- * Returns a pair that was given back, or a new one.
+ * Returns a pair that another selector has given back, or a new pair.
  *
  * @throws {OSError} EMFILE if too many descriptors are open
  */
@@ -108,7 +108,7 @@ function call(sender: number, serial: number): number {
   for (let tries = 1;; tries++) {
     sent[0] = serial;
     const outcome = sys.send(sender, sentBytes, 0);
-    // A full queue already holds calls that wake.
+    // A full queue already has calls that wake the selector.
     if (outcome >= 0 || outcome === -EAGAIN) return 0;
     const isTransient = outcome === -EINTR || outcome === -ENOBUFS || outcome === -ENOMEM;
     if (!isTransient || tries === MAX_TRIES) return outcome;
@@ -116,14 +116,14 @@ function call(sender: number, serial: number): number {
 }
 
 /**
- * Wakes the selector whose `wakeHandle` this is, from any Worker.
+ * Wakes the selector with a `wakeHandle`, from any Worker.
  *
- * The wait that goes on, or else the next one, returns at once with the entries that are ready. Any number of calls before
- * that count as one. A handle whose selector is closed wakes nobody and does no harm, however late the call.
+ * The current wait, or else the next one, returns at once with the entries that are ready. Several calls before that count
+ * as one. A call with the handle of a closed selector has no effect.
  *
  * @param handle The `wakeHandle` of a selector, here or in another Worker
  * @throws {RangeError} if `handle` is not a wake handle
- * @throws {OSError} ENOBUFS or ENOMEM if the system has no memory for a datagram, also when asked again
+ * @throws {OSError} ENOBUFS or ENOMEM if the system has no memory for a datagram, even after several tries
  *
  * @example Usage
  * ```ts
@@ -139,7 +139,7 @@ function call(sender: number, serial: number): number {
 export function wake(handle: number): void {
   const serial = typeof handle === "number" ? Math.floor(handle / SERIAL_UNIT) : 0;
   if (!Number.isSafeInteger(handle) || serial < 1 || serial > MAX_SERIAL) {
-    throw new RangeError(`Cannot wake ${show(handle)}: it is not the wakeHandle of a selector`);
+    throw new RangeError(`Cannot wake ${show(handle)}: use the wakeHandle of a selector`);
   }
   const outcome = call(handle % SERIAL_UNIT, serial);
   if (outcome === -ENOBUFS || outcome === -ENOMEM) throw new OSError("send", -outcome, `to wake handle ${handle}`);

@@ -7,8 +7,8 @@
  *
  * - A file descriptor is a socket, and a selector can wait for nothing else. `read`, `write` and `close` are `recv`, `send`
  *   and `closesocket`; there is no `pipe`. File descriptors of the C runtime (files, standard input) are other numbers.
- * - A SOCKET is a handle as wide as a pointer, of which Windows uses 32 bits. It is a number outside this file, and a BigInt
- *   in a call.
+ * - A SOCKET is a handle as wide as a pointer, of which Windows uses 32 bits. It is a number outside this file, and a
+ *   BigInt in a call.
  * - Winsock cannot tell whether a socket blocks, so this file remembers what was set. Winsock lets an accepted connection
  *   inherit the mode of its listener; here the connection blocks, as on Linux.
  * - Winsock reports "not a socket" (WSAENOTSOCK) for a closed socket too. Here it is EBADF, as on every system.

@@ -11,15 +11,15 @@ import { check, EBADF, ENOENT, OSError } from "../os/errno.ts";
 import { retryUntil } from "../os/timeout.ts";
 import { checkedMask, POLLIN, POLLOUT, POLLPRI } from "./poll.ts";
 
-/** The longest wait in a C `int` of milliseconds. */
+/** Largest value of a C `int`. */
 const INT_MAX = 0x7fff_ffff;
 
 /**
- * Python's `select.devpoll`: a set of descriptors and masks that the kernel keeps.
+ * Python's `select.devpoll`: a set of descriptors and event masks that the kernel keeps.
  *
- * It differs from Python's in what Python leaves undefined or lets pass: to register a descriptor again replaces its mask,
- * and to unregister one that is not registered is an error, as with `Poll`; a closed descriptor is refused, since the
- * device would take it and never report it.
+ * Some calls that Python ignores or leaves undefined have the same meaning as for `Poll`: registering a descriptor again
+ * replaces its event mask, and unregistering one that is not registered throws. A closed descriptor is rejected, because the
+ * device accepts it and never reports it.
  *
  * @see {@link https://docs.python.org/3/library/select.html#dev-poll-polling-objects | Python's /dev/poll polling objects}
  * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
@@ -47,24 +47,24 @@ export class Devpoll implements Disposable {
   #instance: DevpollInstance | null = new DevpollInstance();
   readonly #registered = new Set<number>();
 
-  /** Whether the set has been closed. */
+  /** True if the set is closed. */
   get closed(): boolean {
     return this.#instance === null;
   }
 
-  /** Gives the number of the descriptor of /dev/poll. It cannot be waited for: the device does not support it. */
+  /** Returns the file descriptor of /dev/poll. A selector cannot wait for it: the device does not support that. */
   fileno(): number {
-    return this.#open("ask for the descriptor").fd;
+    return this.#open("get the descriptor").fd;
   }
 
   /**
-   * Adds a descriptor; one that is there already gets the new mask.
+   * Adds a descriptor, or replaces the event mask of one that is registered.
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
    * @throws {OSError} EBADF if the descriptor is closed
    * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
-   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
+   * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
     const instance = this.#open("register");
@@ -81,13 +81,13 @@ export class Devpoll implements Disposable {
   }
 
   /**
-   * Changes the mask of a descriptor.
+   * Changes the event mask of a descriptor.
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
-   * @throws {OSError} ENOENT if it is not registered, EBADF if it is closed
+   * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
    * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
-   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
+   * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
     const instance = this.#open("modify");
@@ -99,10 +99,10 @@ export class Devpoll implements Disposable {
   }
 
   /**
-   * Removes a descriptor, also after it was closed.
+   * Removes a descriptor, which may be closed.
    *
    * @param fd A descriptor or file object
-   * @throws {KeyError} if it is not registered
+   * @throws {KeyError} if the descriptor is not registered
    */
   unregister(fd: FileObject): void {
     const instance = this.#open("unregister");
@@ -114,10 +114,10 @@ export class Devpoll implements Disposable {
   /**
    * Waits for events.
    *
-   * An interruption by a signal is not seen: the wait goes on for the time that is left.
+   * A signal does not end the wait, which continues for the remaining time.
    *
-   * @param timeoutMs Milliseconds, rounded up to whole ones; null, undefined or -1 for ever
-   * @returns Pairs of a descriptor and the flags that hold for it; POLLNVAL for one that was closed
+   * @param timeoutMs Milliseconds, rounded up to whole ones; null, undefined or -1 to wait forever
+   * @returns Pairs of a descriptor and its `POLL*` flags: POLLNVAL for a descriptor that was closed
    * @throws {RangeError} if `timeoutMs` is below -1, above 2^31-1, or NaN
    * @throws {TypeError} if `timeoutMs` is not a number
    */
@@ -125,7 +125,7 @@ export class Devpoll implements Disposable {
     const instance = this.#open("poll");
     timeoutMs ??= -1;
     if (typeof timeoutMs !== "number") {
-      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: the timeout must be milliseconds or null`);
+      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: use milliseconds, or null to wait forever`);
     }
     if (!(timeoutMs >= -1 && timeoutMs <= INT_MAX)) {
       throw new RangeError(`Cannot wait for ${show(timeoutMs)} milliseconds: use a number from -1 to ${INT_MAX}`);
@@ -136,7 +136,7 @@ export class Devpoll implements Disposable {
     return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.reventsAt(index)]);
   }
 
-  /** Closes the descriptor of /dev/poll; once is enough, and twice does no harm. */
+  /** Closes the descriptor of /dev/poll; a second call has no effect. */
   close(): void {
     this.#instance?.close();
     this.#instance = null;

@@ -19,17 +19,17 @@ import { retryUntil, type Timeout, timeoutToMs } from "../os/timeout.ts";
 
 export { EPOLL_CLOEXEC, EPOLLIN, EPOLLOUT };
 
-/** Urgent or exceptional data is readable (out-of-band data; a change of a GPIO line). */
+/** Urgent or exceptional data is readable (out-of-band data, a change of a GPIO line). */
 export const EPOLLPRI = 0x002;
-/** An error, such as a reset connection; always waited for. */
+/** An error, such as a reset connection; always reported. */
 export const EPOLLERR = 0x008;
-/** Hung up at both ends; always waited for. */
+/** Both directions are shut down; always reported. */
 export const EPOLLHUP = 0x010;
-/** As EPOLLIN. */
+/** Equivalent to EPOLLIN. */
 export const EPOLLRDNORM = 0x040;
 /** Priority data can be read. */
 export const EPOLLRDBAND = 0x080;
-/** As EPOLLOUT. */
+/** Equivalent to EPOLLOUT. */
 export const EPOLLWRNORM = 0x100;
 /** Priority data can be written. */
 export const EPOLLWRBAND = 0x200;
@@ -37,23 +37,23 @@ export const EPOLLWRBAND = 0x200;
 export const EPOLLMSG = 0x400;
 /** The peer has shut down its writing half. */
 export const EPOLLRDHUP = 0x2000;
-/** Wake only one of the epoll instances that wait for a descriptor; only with `register`. */
+/** Wake only one of several epoll instances that wait for a descriptor; only with `register`. */
 export const EPOLLEXCLUSIVE = 0x1000_0000;
 /** Keep the system awake while the event is handled. */
 export const EPOLLWAKEUP = 0x2000_0000;
-/** Disarm after one event, until `modify`. */
+/** Report one event, and no other until `modify`. */
 export const EPOLLONESHOT = 0x4000_0000;
 /** Report changes of readiness (edges) instead of readiness itself. */
 export const EPOLLET = 0x8000_0000;
 
-/** How many events one `Epoll.poll()` gives if not told otherwise: FD_SETSIZE - 1, as in Python. */
+/** Default number of events of one `Epoll.poll()`: FD_SETSIZE - 1, as in Python. */
 const DEFAULT_MAX_EVENTS = 1023;
 
 /**
  * Python's `select.epoll`: an epoll instance with every flag that the kernel has.
  *
- * A selector is simpler where readable and writable are enough. This class has what a selector hides: edges,
- * one-shot registrations, urgent data, hang-ups.
+ * A selector is simpler for a program that waits for readable and writable only. This class also has edge-triggered and
+ * one-shot registrations, urgent data and hang-ups.
  *
  * @see {@link https://docs.python.org/3/library/select.html#edge-and-level-trigger-polling-epoll-objects | Python's select.epoll}
  * @see {@link https://man7.org/linux/man-pages/man7/epoll.7.html | epoll(7)}
@@ -69,7 +69,7 @@ const DEFAULT_MAX_EVENTS = 1023;
  * epoll.register(here, EPOLLIN | EPOLLET);
  * there.send(new TextEncoder().encode("ping"));
  * assertEquals(epoll.poll(1), [[here.fileno(), EPOLLIN]]);
- * assertEquals(epoll.poll(0), []); // nothing new since
+ * assertEquals(epoll.poll(0), []); // no new data
  * here.close();
  * there.close();
  * ```
@@ -80,11 +80,11 @@ export class Epoll implements Disposable {
   /**
    * Creates an epoll instance, close-on-exec.
    *
-   * @param sizehint How many descriptors to expect, or -1; the kernel has ignored it since Linux 2.6.8
+   * @param sizehint Expected number of descriptors, or -1; ignored since Linux 2.6.8
    * @param flags 0 or EPOLL_CLOEXEC, which is set in any case
    * @throws {RangeError} if `sizehint` is neither positive nor -1, or if `flags` has another bit
-   * @throws {TypeError} if one of them is not a number
-   * @throws {OSError} EMFILE, ENFILE or ENOMEM if the kernel has no room
+   * @throws {TypeError} if an argument is not a number
+   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel has no memory
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    * @throws {Deno.errors.NotSupported} if the system has no epoll
    */
@@ -99,16 +99,16 @@ export class Epoll implements Disposable {
     if (flags !== 0 && flags !== EPOLL_CLOEXEC) {
       throw numberError(
         flags,
-        `Cannot create an epoll instance with flags ${show(flags)}: only EPOLL_CLOEXEC is known`,
+        `Cannot create an epoll instance with flags ${show(flags)}: use 0 or EPOLL_CLOEXEC`,
       );
     }
     this.#instance = adopted ?? new EpollPoller();
   }
 
   /**
-   * Wraps an epoll descriptor that exists; closing the wrapper closes it.
+   * Wraps an existing epoll descriptor; closing the wrapper closes it.
    *
-   * @param fd Number of the epoll descriptor
+   * @param fd The epoll descriptor
    * @throws {RangeError} if `fd` is not from 0 to 2^31-1
    * @throws {TypeError} if `fd` is not an integer
    */
@@ -116,47 +116,47 @@ export class Epoll implements Disposable {
     return Reflect.construct(Epoll, [-1, 0, new EpollPoller(filenoOf(fd))]);
   }
 
-  /** Whether the instance has been closed. */
+  /** True if the instance is closed. */
   get closed(): boolean {
     return this.#instance === null;
   }
 
-  /** Gives the number of the epoll descriptor, which can itself be registered elsewhere. */
+  /** Returns the epoll descriptor, for which a selector or another instance can wait. */
   fileno(): number {
-    return this.#open("ask for the descriptor").fd;
+    return this.#open("get the descriptor").fd;
   }
 
   /**
-   * Starts to watch a descriptor.
+   * Adds a descriptor.
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `EPOLL*` flags
-   * @throws {OSError} EEXIST if it is registered, EBADF if it is closed, EPERM if it cannot be waited for
+   * @throws {OSError} EEXIST if the descriptor is registered, EBADF if it is closed, EPERM if epoll cannot wait for it
    * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above 2^31-1
-   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
+   * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = EPOLLIN | EPOLLOUT | EPOLLPRI): void {
     this.#ctl(EPOLL_CTL_ADD, fd, eventmask, "register");
   }
 
   /**
-   * Changes what a descriptor is watched for.
+   * Changes the event mask of a descriptor.
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `EPOLL*` flags
-   * @throws {OSError} ENOENT if it is not registered, EBADF if it is closed
+   * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
    * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above 2^31-1
-   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
+   * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number): void {
     this.#ctl(EPOLL_CTL_MOD, fd, eventmask, "modify");
   }
 
   /**
-   * Stops watching a descriptor.
+   * Removes a descriptor.
    *
    * @param fd A descriptor or file object
-   * @throws {OSError} ENOENT if it is not registered, EBADF if it is closed
+   * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
    */
   unregister(fd: FileObject): void {
     this.#ctl(EPOLL_CTL_DEL, fd, 0, "unregister");
@@ -165,11 +165,11 @@ export class Epoll implements Disposable {
   /**
    * Waits for events.
    *
-   * An interruption by a signal is not seen: the wait goes on for the time that is left.
+   * A signal does not end the wait, which continues for the remaining time.
    *
-   * @param timeout Seconds or a duration; null or a negative number for ever
-   * @param maxevents The greatest number of events to give, or -1 for 1,023; others come next time
-   * @returns Pairs of a descriptor and the flags that hold for it
+   * @param timeout Seconds or a duration; null, undefined or a negative number to wait forever
+   * @param maxevents Largest number of events to return, or -1 for 1,023; the next call returns the others
+   * @returns Pairs of a descriptor and its `EPOLL*` flags
    * @throws {RangeError} if `timeout` is NaN or `maxevents` neither positive nor -1
    * @throws {TypeError} if `timeout` is neither a number nor a duration, or `maxevents` not a number
    */
@@ -189,7 +189,7 @@ export class Epoll implements Disposable {
     return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.flagsAt(index)]);
   }
 
-  /** Closes the epoll descriptor; once is enough, and twice does no harm. */
+  /** Closes the epoll descriptor; a second call has no effect. */
   close(): void {
     this.#instance?.close();
     this.#instance = null;
@@ -203,12 +203,12 @@ export class Epoll implements Disposable {
   #ctl(op: number, fileobj: FileObject, eventmask: number, action: string): void {
     this.#open(action);
     const fd = filenoOf(fileobj);
-    const instance = this.#open(action); // again: the object's fileno() may be anything
-    // JavaScript's `EPOLLIN | EPOLLET` is negative: both readings of the 32 bits are meant.
+    const instance = this.#open(action); // again, since fileno() may have closed the instance
+    // `EPOLLIN | EPOLLET` is negative in JavaScript, so signed and unsigned masks are both valid.
     if (typeof eventmask !== "number" || ((eventmask | 0) !== eventmask && eventmask >>> 0 !== eventmask)) {
       throw numberError(
         eventmask,
-        `Cannot ${action} fd ${fd} for events ${show(eventmask)}: they must be an integer of 32 bits`,
+        `Cannot ${action} fd ${fd} for events ${show(eventmask)}: use an integer of 32 bits`,
       );
     }
     check(instance.ctl(op, fd, eventmask, 0), "epoll_ctl", fd);

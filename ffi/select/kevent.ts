@@ -1,5 +1,5 @@
 /**
- * Python's `select.kevent`, and its bytes in C.
+ * Python's `select.kevent`, and its conversion to and from a `struct kevent`.
  *
  * @module
  */
@@ -10,37 +10,37 @@ import { system } from "../os/systems.ts";
 import { KQ_EV_ADD, KQ_FILTER_READ } from "./kqueue_constants.ts";
 
 /**
- * Python's `select.kevent`: something to wait for, or what came of it.
+ * Python's `select.kevent`: a change of the registrations, or an event that kqueue reports.
  *
- * Numbers of 64 bits are BigInts where a number cannot carry them. An event does not change once it is made.
+ * A field is a BigInt if its value is not a safe integer. The object is immutable.
  *
  * @see {@link https://docs.python.org/3/library/select.html#kevent-objects | Python's select.kevent}
  */
 export class Kevent {
-  /** What is meant: for most filters a descriptor. */
+  /** Identifier of the event source: for most filters, a descriptor. */
   readonly ident: number | bigint;
-  /** Which kind of event: KQ_FILTER_*. */
+  /** Kind of event: KQ_FILTER_*. */
   readonly filter: number;
-  /** What to do, and what came of it: KQ_EV_*. */
+  /** Actions of a change, or results of an event: KQ_EV_*. */
   readonly flags: number;
   /** Flags whose meaning depends on the filter: KQ_NOTE_*. */
   readonly fflags: number;
-  /** A number whose meaning depends on the filter. */
+  /** Number whose meaning depends on the filter. */
   readonly data: number | bigint;
-  /** A number of the program's own, which comes back with each event. */
+  /** Number that comes back with each event; its meaning is up to the program. */
   readonly udata: number | bigint;
 
   /**
-   * Makes an event.
+   * Creates an event.
    *
-   * @param ident A descriptor or file object, or another number, as the filter wants it
+   * @param ident A descriptor or file object, or another number that the filter expects
    * @param filter Any of KQ_FILTER_*
    * @param flags Any of KQ_EV_*
    * @param fflags Any of KQ_NOTE_*
-   * @param data A number as the filter wants it
+   * @param data A number that the filter expects
    * @param udata A number that comes back with each event
-   * @throws {RangeError} if a number is not an integer that its field can carry
-   * @throws {TypeError} if `ident` is neither a number nor a file object, or another field not a number
+   * @throws {RangeError} if a number is not an integer that fits into its field
+   * @throws {TypeError} if `ident` is neither a number nor a file object, or another argument not a number
    */
   constructor(
     ident: FileObject | bigint,
@@ -56,25 +56,25 @@ export class Kevent {
       : [-0x8000n, 0x8000n, 0x1_0000n];
     this.filter = integerOf(filter, "filter", lowest, end);
     this.flags = integerOf(flags, "flags", 0n, flagsEnd);
-    // JavaScript's `KQ_NOTE_EXIT | KQ_NOTE_FORK` is negative: both readings of the 32 bits are meant.
+    // `KQ_NOTE_EXIT | KQ_NOTE_FORK` is negative in JavaScript, so signed and unsigned flags are both valid.
     this.fflags = integerOf(fflags, "fflags", -(2n ** 31n), 2n ** 32n) >>> 0;
     this.data = integerOf(data, "data", -(2n ** 63n), 2n ** 63n);
     this.udata = integerOf(udata, "udata", 0n, 2n ** 64n);
   }
 
-  /** Tells whether another event has the same fields; what is no event is never equal. */
+  /** Returns true if `other` is an event with the same fields. */
   equals(other: unknown): boolean {
     return other instanceof Kevent && this.compareTo(other) === 0;
   }
 
   /**
-   * Orders events by `ident`, `filter`, `flags`, `fflags`, `data` and `udata`, for `events.sort((a, b) => a.compareTo(b))`.
+   * Compares events by `ident`, `filter`, `flags`, `fflags`, `data` and `udata`: `events.sort((a, b) => a.compareTo(b))`.
    *
-   * @returns A negative number, 0 or a positive one, as this event comes before, with or after the other
-   * @throws {TypeError} if the other is no event
+   * @returns A negative number if this event comes before the other, a positive one if after, and 0 if they are equal
+   * @throws {TypeError} if the other is not an event
    */
   compareTo(other: Kevent): number {
-    if (!(other instanceof Kevent)) throw new TypeError(`Cannot compare an event with ${show(other)}`);
+    if (!(other instanceof Kevent)) throw new TypeError(`Cannot compare an event with ${show(other)}: use a Kevent`);
     for (const field of ["ident", "filter", "flags", "fflags", "data", "udata"] as const) {
       if (this[field] < other[field]) return -1;
       if (this[field] > other[field]) return 1;
@@ -83,17 +83,17 @@ export class Kevent {
   }
 }
 
-/** Whether filters and flags have 32 bits. */
+/** Returns true if filters and flags have 32 bits, or false for 16. */
 function isWide({ filter, flags }: KeventLayout): boolean {
   return flags - filter === 4;
 }
 
-/** Gives an integer within bounds, as a number if a number can carry it. */
+/** Returns an integer within bounds, as a number if it is a safe integer. */
 function integerOf<N extends number | bigint>(value: N, field: string, lowest: bigint, end: bigint): N {
   const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
   if (!isInteger || BigInt(value) < lowest || BigInt(value) >= end) {
     const bounds = `from ${lowest} to ${end - 1n}`;
-    const message = `Cannot use ${show(value)} as ${field} of an event: it must be an integer ${bounds}`;
+    const message = `Cannot use ${show(value)} as ${field} of an event: use an integer ${bounds}`;
     throw typeof value === "bigint" ? new RangeError(message) : numberError(value, message);
   }
   return narrowed(BigInt(value)) as N;
@@ -103,7 +103,7 @@ function narrowed(value: bigint): number | bigint {
   return BigInt(Number(value)) === value && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-/** The bytes of events, as C has them. */
+/** Returns events as an array of `struct kevent`. */
 export function encode(kevents: readonly Kevent[], layout: KeventLayout): Uint8Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(kevents.length * layout.size));
   for (const [index, kevent] of kevents.entries()) {
@@ -121,7 +121,7 @@ export function encode(kevents: readonly Kevent[], layout: KeventLayout): Uint8A
   return new Uint8Array(view.buffer);
 }
 
-/** The events of bytes that C wrote. */
+/** Returns the events in an array of `struct kevent`. */
 export function decode(bytes: Uint8Array<ArrayBuffer>, count: number, layout: KeventLayout): Kevent[] {
   const view = new DataView(bytes.buffer);
   return Array.from({ length: count }, (_, index) => {

@@ -13,8 +13,8 @@ import { decode, encode, Kevent } from "./kevent.ts";
 /**
  * Python's `select.kqueue`: a kernel queue with every filter and flag that the system has.
  *
- * A selector is simpler where readable and writable are enough. This class has what a selector hides: edges, one-shot
- * events, files, processes, signals, timers.
+ * A selector is simpler for a program that waits for readable and writable only. This class also has edge-triggered and
+ * one-shot events, files, processes, signals and timers.
  *
  * @see {@link https://docs.python.org/3/library/select.html#kqueue-objects | Python's select.kqueue}
  * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
@@ -44,7 +44,7 @@ export class Kqueue implements Disposable {
   /**
    * Creates a kernel queue, close-on-exec.
    *
-   * @throws {OSError} EMFILE, ENFILE or ENOMEM if the kernel has no room
+   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel has no memory
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    * @throws {Deno.errors.NotSupported} if the system has no kqueue
    */
@@ -54,9 +54,9 @@ export class Kqueue implements Disposable {
   }
 
   /**
-   * Wraps a kqueue descriptor that exists; closing the wrapper closes it.
+   * Wraps an existing kqueue descriptor; closing the wrapper closes it.
    *
-   * @param fd Number of the kqueue descriptor
+   * @param fd The kqueue descriptor
    * @throws {RangeError} if `fd` is not from 0 to 2^31-1
    * @throws {TypeError} if `fd` is not an integer
    */
@@ -64,31 +64,31 @@ export class Kqueue implements Disposable {
     return Reflect.construct(Kqueue, [new KqueueInstance(filenoOf(fd))]);
   }
 
-  /** Whether the queue has been closed. */
+  /** True if the kqueue is closed. */
   get closed(): boolean {
     return this.#instance === null;
   }
 
   /** Returns the kqueue descriptor. A selector can wait for it, except on libkqueue. */
   fileno(): number {
-    return this.#open("ask for the descriptor").fd;
+    return this.#open("get the descriptor").fd;
   }
 
   /**
    * Makes changes, and then waits for events.
    *
-   * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`, if there is room for one, and is
-   * thrown if not. An interruption by a signal is not seen: the wait goes on for the time that is left.
+   * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`; if there is no room for the entry,
+   * the call throws the error. A signal does not end the wait, which continues for the remaining time.
    *
-   * @param changelist What to add, change and remove, or null
-   * @param maxEvents The greatest number of events to give; with 0, nothing is waited for
-   * @param timeout Seconds or a duration; null for ever
-   * @returns The events
-   * @throws {RangeError} if `maxEvents` is negative or no integer, or `timeout` negative or NaN
-   * @throws {TypeError} if `changelist` has something else than events, `maxEvents` is not a number, or `timeout` neither
+   * @param changelist Events to add, change or remove, or null
+   * @param maxEvents Largest number of events to return; with 0, the call does not wait
+   * @param timeout Seconds or a duration; null or undefined to wait forever
+   * @returns Events, and errors of changes
+   * @throws {RangeError} if `maxEvents` is negative or not an integer, or `timeout` is negative or NaN
+   * @throws {TypeError} if `changelist` is not an iterable of events, `maxEvents` is not a number, or `timeout` is neither
    * a number nor a duration
-   * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT if
-   * what is to be removed is not there, EINVAL if the filter does not apply
+   * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT if an
+   * event to remove does not exist, EINVAL if the filter does not apply
    */
   control(changelist: Iterable<Kevent> | null, maxEvents: number, timeout?: Timeout): Kevent[] {
     const instance = this.#open("control");
@@ -98,7 +98,7 @@ export class Kqueue implements Disposable {
       throw numberError(maxEvents, `Cannot wait for ${show(maxEvents)} events: use a number from 0 to 16777215`);
     }
     const timeoutMs = timeoutToMs(timeout);
-    if (timeoutMs < 0) throw new RangeError(`Cannot wait for ${show(timeout)}: the timeout must not be negative`);
+    if (timeoutMs < 0) throw new RangeError(`Cannot wait for ${show(timeout)}: use 0 or more, or null to wait forever`);
     const events = new Uint8Array(maxEvents * kevent.size);
     const deadlineMs = deadlineAfter(timeoutMs);
     let changes = encode(kevents, kevent);
@@ -110,7 +110,7 @@ export class Kqueue implements Disposable {
     }
   }
 
-  /** Closes the kqueue descriptor; once is enough, and twice does no harm. */
+  /** Closes the kqueue descriptor; a second call has no effect. */
   close(): void {
     this.#instance?.close();
     this.#instance = null;
@@ -130,10 +130,10 @@ export class Kqueue implements Disposable {
 function eventsOf(changelist: Iterable<Kevent> | null): Kevent[] {
   if (changelist === null) return [];
   if (typeof changelist?.[Symbol.iterator] !== "function") {
-    throw new TypeError(`Cannot make the changes ${show(changelist)}: use an iterable of events, or null`);
+    throw new TypeError(`Cannot apply the changes ${show(changelist)}: use an iterable of Kevent objects, or null`);
   }
   const kevents = [...changelist];
   const strange = kevents.find((kevent) => !(kevent instanceof Kevent));
   if (strange === undefined && !kevents.includes(undefined as never)) return kevents;
-  throw new TypeError(`Cannot make the change ${show(strange)}: it is no event`);
+  throw new TypeError(`Cannot apply the change ${show(strange)}: use a Kevent`);
 }

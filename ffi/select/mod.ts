@@ -1,9 +1,9 @@
 /**
- * Python's `select` module: the primitives on which the selectors stand.
+ * Python's `select` module: the system calls that the selectors use.
  *
- * {@linkcode select} is there on every system, {@linkcode Poll} on every Unix, {@linkcode Epoll} on Linux and Android,
- * {@linkcode Kqueue} on macOS and the BSDs, {@linkcode Devpoll} on Solaris and illumos. They have all flags that the
- * kernel has, where a selector knows readable and writable only.
+ * {@linkcode select} works on every system, {@linkcode Poll} on every Unix, {@linkcode Epoll} on Linux and Android,
+ * {@linkcode Kqueue} on macOS and the BSDs, {@linkcode Devpoll} on Solaris and illumos. They have all flags of the kernel,
+ * while a selector has readable and writable only.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
@@ -20,19 +20,19 @@
  *
  * | `select`                                                    | here                                                       |
  * | ----------------------------------------------------------- | ---------------------------------------------------------- |
- * | `select(rlist, wlist, xlist, timeout=None)`                 | the same; lists are anything that can be iterated over     |
+ * | `select(rlist, wlist, xlist, timeout=None)`                 | the same; the lists are iterables                          |
  * | `poll()`: `register`, `modify`, `unregister`, `poll`        | `new Poll()`, the same; milliseconds                       |
  * | `epoll(sizehint, flags)`: the same, and `close`, `closed`, `fileno`, `fromfd` | `new Epoll()`, the same, `Epoll.fromfd`; seconds |
  * | `devpoll()`: as `epoll`, without `fromfd`                     | `new Devpoll()`, the same; milliseconds                    |
  * | `kqueue()`: `control`, `close`, `closed`, `fileno`, `fromfd` | `new Kqueue()`, the same; seconds                         |
  * | `kevent(ident, filter, flags, fflags, data, udata)`         | `new Kevent(...)`, the same                                |
  * | `EPOLLIN` … , `POLLIN` … , `KQ_FILTER_READ` … , `KQ_EV_ADD` … , `KQ_NOTE_WRITE` … | the same names and values            |
- * | `EPOLL_CLOEXEC`                                             | the same, and set in any case                              |
+ * | `EPOLL_CLOEXEC`                                             | the same, and always set                                   |
  * | `error`                                                     | {@linkcode OSError}                                        |
- * | `PIPE_BUF`                                                  | left out: Deno has nothing that would ask for it; it is 4096 on Linux, 512 on macOS and the BSDs |
+ * | `PIPE_BUF`                                                  | left out, since no API here needs it; it is 4096 on Linux, 512 on macOS and the BSDs |
  *
- * Where Python raises `TypeError` or `ValueError` for an invalid number (a timeout, an event mask, a count, flags), every
- * function here throws a `TypeError` for a value that is not a number, and a `RangeError` for a number that is not allowed.
+ * Python raises `TypeError` or `ValueError` for an invalid timeout, event mask, count or flags. Every function here throws a
+ * `TypeError` for a value that is not a number, and a `RangeError` for a number that is not allowed.
  *
  * @module
  */

@@ -14,11 +14,11 @@ export { POLLIN, POLLNVAL, POLLOUT };
 
 /** Urgent or exceptional data is readable. */
 export const POLLPRI = 0x002;
-/** An error, such as a reset connection; always waited for. */
+/** An error, such as a reset connection; always reported. */
 export const POLLERR = 0x008;
-/** Hung up; always waited for. */
+/** Hang-up; always reported. */
 export const POLLHUP = 0x010;
-/** As POLLIN. */
+/** Equivalent to POLLIN. */
 export const POLLRDNORM = 0x040;
 /** Priority data can be read. */
 export const POLLRDBAND = 0x080;
@@ -32,7 +32,7 @@ export const POLLMSG: number = system.poll.POLLMSG;
 export const POLLRDHUP: number = system.poll.POLLRDHUP;
 
 /**
- * Python's `select.poll`: a list of descriptors and masks for poll(2).
+ * Python's `select.poll`: a list of descriptors and event masks for poll(2).
  *
  * @see {@link https://docs.python.org/3/library/select.html#poll-objects | Python's polling objects}
  * @see {@link https://man7.org/linux/man-pages/man2/poll.2.html | poll(2)}
@@ -57,27 +57,27 @@ export class Poll {
   readonly #set = new PollSet();
 
   /**
-   * Adds a descriptor; one that is there already gets the new mask.
+   * Adds a descriptor, or replaces the event mask of one that is registered.
    *
-   * The descriptor need not be open: `poll` gives POLLNVAL for one that is not.
+   * The descriptor may be closed: then `poll` returns POLLNVAL for it.
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
    * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
-   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
+   * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
     this.#set.set(filenoOf(fd), checkedMask(eventmask));
   }
 
   /**
-   * Changes the mask of a descriptor.
+   * Changes the event mask of a descriptor.
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
-   * @throws {OSError} ENOENT if it is not registered
+   * @throws {OSError} ENOENT if the descriptor is not registered
    * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
-   * @throws {TypeError} if the mask is not a number, or `fd` not a file object
+   * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number): void {
     const number = filenoOf(fd);
@@ -90,7 +90,7 @@ export class Poll {
    * Removes a descriptor.
    *
    * @param fd A descriptor or file object
-   * @throws {KeyError} if it is not registered
+   * @throws {KeyError} if the descriptor is not registered
    */
   unregister(fd: FileObject): void {
     const number = filenoOf(fd);
@@ -100,19 +100,21 @@ export class Poll {
   /**
    * Waits for events.
    *
-   * An interruption by a signal is not seen: the wait goes on for the time that is left.
+   * A signal does not end the wait, which continues for the remaining time.
    *
-   * @param timeoutMs Milliseconds, fractions too; null, undefined or a negative number for ever
-   * @returns Pairs of a descriptor and the flags that hold for it
+   * @param timeoutMs Milliseconds, also fractions; null, undefined or a negative number to wait forever
+   * @returns Pairs of a descriptor and its `POLL*` flags
    * @throws {RangeError} if `timeoutMs` is NaN
    * @throws {TypeError} if `timeoutMs` is not a number
    */
   poll(timeoutMs?: number | null): [fd: number, events: number][] {
     timeoutMs ??= Infinity;
     if (typeof timeoutMs !== "number") {
-      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: the timeout must be milliseconds or null`);
+      throw new TypeError(`Cannot wait for ${show(timeoutMs)}: use milliseconds, or null to wait forever`);
     }
-    if (timeoutMs !== timeoutMs) throw new RangeError("Cannot wait for NaN milliseconds");
+    if (timeoutMs !== timeoutMs) {
+      throw new RangeError("Cannot wait for NaN milliseconds: use a number, or null to wait forever");
+    }
     const set = this.#set;
     let left = check(retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => set.wait(ms)), "poll");
     const ready: [fd: number, events: number][] = [];
@@ -127,12 +129,12 @@ export class Poll {
 }
 
 /**
- * Gives a mask that a C `short` can carry.
+ * Returns an event mask if it fits into a C `short`.
  *
- * @throws {RangeError} if it is a number, but not an integer of 16 bits
- * @throws {TypeError} if it is not a number
+ * @throws {RangeError} if the mask is a number, but not an integer of 16 bits
+ * @throws {TypeError} if the mask is not a number
  */
 export function checkedMask(eventmask: number): number {
   if (Number.isInteger(eventmask) && eventmask >= 0 && eventmask <= 0xffff) return eventmask;
-  throw numberError(eventmask, `Cannot poll for events ${show(eventmask)}: they must be an integer from 0 to 65535`);
+  throw numberError(eventmask, `Cannot poll for events ${show(eventmask)}: use an integer from 0 to 65535`);
 }

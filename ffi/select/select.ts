@@ -13,16 +13,15 @@ import { retryUntil, type Timeout, timeoutToMs } from "../os/timeout.ts";
 /**
  * Waits until some of the given descriptors are ready, as Python's `select.select` does.
  *
- * An interruption by a signal is not seen: the wait goes on for the time that is left.
+ * A signal does not end the wait, which continues for the remaining time.
  *
- * @param rlist Descriptors or file objects to wait for until readable
- * @param wlist Those to wait for until writable
- * @param xlist Those to wait for until exceptional: until urgent data is there; on Windows also, until a connection could
- * not be made
- * @param timeout Seconds or a duration; null or undefined for ever
- * @returns Three new arrays with the very objects that are ready
- * @throws {RangeError} if `timeout` is negative or NaN, or a descriptor negative or above 2^31-1
- * @throws {TypeError} if an argument is no iterable, or something in it no file object
+ * @param rlist Descriptors or file objects to wait for until they are readable
+ * @param wlist Descriptors or file objects to wait for until they are writable
+ * @param xlist Descriptors or file objects to wait for until they have urgent data, or on Windows until connect() fails
+ * @param timeout Seconds or a duration; null or undefined to wait forever
+ * @returns Three new arrays with the ready objects of each list
+ * @throws {RangeError} if `timeout` is negative or NaN, or a descriptor is negative or above 2^31-1
+ * @throws {TypeError} if a list is not an iterable of file objects, or `timeout` is neither a number nor a duration
  * @throws {OSError} EBADF if a descriptor is closed
  *
  * @see {@link https://docs.python.org/3/library/select.html#select.select | Python's select.select}
@@ -51,19 +50,19 @@ export function select<R extends FileObject, W extends FileObject, X extends Fil
 ): [readable: R[], writable: W[], exceptional: X[]] {
   const timeoutMs = timeoutToMs(timeout);
   if (timeoutMs < 0) {
-    throw new RangeError(`Cannot wait for ${timeoutMs / 1000} seconds: use 0 or more, or null for ever`);
+    throw new RangeError(`Cannot wait for ${timeoutMs / 1000} seconds: use 0 or more, or null to wait forever`);
   }
-  // The lists are copied first: a fileno() may change them, and an iterable may come to its end.
+  // The lists are copied first, since a fileno() may change them, and an iterator can be read only once.
   const lists = [copied(rlist, "rlist"), copied(wlist, "wlist"), copied(xlist, "xlist")] as const;
   const fds = lists.map((list) => list.map(filenoOf));
   const where = new Map<number, number>();
   for (const [index, list] of fds.entries()) {
     for (const fd of list) where.set(fd, (where.get(fd) ?? 0) | (1 << index));
   }
-  // The kernel passes over numbers beyond its table of descriptors, and leaves their bits as if they were ready. If the
-  // greatest is open, the table has them all.
-  const greatest = [...where.keys()].reduce((one, other) => Math.max(one, other), -1);
-  if (greatest >= 0 && !isOpen(greatest)) check(-EBADF, "select", greatest);
+  // The kernel ignores descriptors beyond its table and leaves their bits set, as if they were ready. If the largest one is
+  // open, all are within the table.
+  const largest = [...where.keys()].reduce((one, other) => Math.max(one, other), -1);
+  if (largest >= 0 && !isOpen(largest)) check(-EBADF, "select", largest);
   const set = new SelectSet();
   for (const [fd, bits] of where) set.set(fd, bits);
   check(retryUntil(timeoutMs, (ms) => set.wait(ms)), "select");
@@ -73,5 +72,5 @@ export function select<R extends FileObject, W extends FileObject, X extends Fil
 
 function copied<T extends FileObject>(list: Iterable<T>, name: string): T[] {
   if (typeof list?.[Symbol.iterator] === "function") return [...list];
-  throw new TypeError(`Cannot select: ${name} must be iterable, not ${show(list)}`);
+  throw new TypeError(`Cannot use ${show(list)} as ${name}: use an iterable of file objects`);
 }
