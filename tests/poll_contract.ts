@@ -209,7 +209,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     test("poll() throws RangeError for NaN and TypeError for what is no number", (_cleanup, poll) => {
       assertThrows(() => poll.poll(NaN), RangeError, "NaN");
       for (const nope of ["1000", true, 1n, { milliseconds: 1 }]) {
-        assertThrows(() => poll.poll(nope as never), TypeError, "milliseconds or null");
+        assertThrows(() => poll.poll(nope as never), TypeError, "use milliseconds, or null");
       }
     });
 

@@ -98,7 +98,7 @@ describe("select()", () => {
     assertThrows(() => select([], notAList, [], 0), TypeError, "wlist");
     assertThrows(() => select([], [], notAList, 0), TypeError, "xlist");
     assertThrows(() => select(1 as never, 2 as never, 3 as never), TypeError, "rlist");
-    assertThrows(() => select([], [], null as never, 0), TypeError, "not null");
+    assertThrows(() => select([], [], null as never, 0), TypeError, "Cannot use null as xlist");
   });
 
   test("select() throws TypeError for what is no file object", () => {

@@ -1,5 +1,5 @@
 /**
- * Checks of arguments, file objects above all: C would take an invalid number for another one.
+ * Checks of arguments, file objects above all: C would read an invalid number as another one.
  *
  * @module
  */

@@ -55,7 +55,7 @@ const findErrno = lazy(() => {
 const WINSOCK_VERSION = 0x0202;
 const WSADATA_SIZE = 408;
 
-/** Starts Winsock, which rejects earlier calls. Nothing stops it: a socket may be used until the process ends. */
+/** Starts Winsock, which rejects earlier calls. It is never stopped, since a socket may be used until the process ends. */
 const startWinsock = lazy(() => {
   const { WSAStartup } = openLibrary("winsock", {
     // int WSAStartup(WORD wVersionRequested, WSADATA *lpWSAData)

@@ -52,7 +52,7 @@ const SYMBOLS = {
   },
   // int ioctl(int fd, unsigned long request, ...); the request of this file takes no variadic argument
   ioctl: { parameters: ["i32", "usize"], result: "i32" },
-  // int fstat(int fd, struct stat *buf); glibc exports it since 2.33. Without it, libkqueue is given regular files too.
+  // int fstat(int fd, struct stat *buf); glibc exports it since 2.33. Without fstat(), regular files reach libkqueue too.
   fstat: { name: here.symbols.fstat ?? "fstat", parameters: ["i32", "buffer"], result: "i32", optional: true },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
@@ -260,7 +260,7 @@ export class KqueueInstance {
   /**
    * Returns the reason why kqueue cannot wait for a descriptor, or null if there is none.
    *
-   * This is for kinds that kqueue accepts and never reports; for kinds that it rejects, {@linkcode change} fails.
+   * Covers kinds that kqueue accepts and never reports; {@linkcode change} fails for kinds that kqueue rejects.
    */
   explain(fd: number): string | null {
     const { unwatchable, stat } = this.system;

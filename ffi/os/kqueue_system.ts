@@ -133,7 +133,7 @@ const S_IFIFO = 0o010000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 
-/** Files: kqueue and libkqueue report one as readable only while unread data is left, and on some systems only once. */
+/** Files and directories: kqueue reports them as readable only while unread data is left, on some systems only once. */
 const NO_FILES: readonly Unwatchable[] = [
   {
     type: S_IFREG,

@@ -54,7 +54,7 @@ export interface Poller {
   /** Returns the EVENT_* bits of entry `index` of the last wait. */
   eventsAt(index: number): number;
 
-  /** Returns the reason why {@linkcode add} failed, if it is clearer than the text of the error. */
+  /** Returns the reason why {@linkcode add} failed, or undefined if the text of the error is clear. */
   explain?(fd: number, errno: number): string | undefined;
 
   /**

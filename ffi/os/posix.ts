@@ -31,8 +31,8 @@ const F_SETFL = 4;
 /** Default address family of {@linkcode socketpair}. */
 export const PAIR_FAMILY: number = AF_UNIX;
 
-// A ssize_t is declared as i32 because an isize would be a BigInt: see "How errno is read" in call.ts. The kernel moves
-// less than 2 GiB at once.
+// A result of type ssize_t is declared as i32, because an isize would be a BigInt: see "How errno is read" in call.ts. An i32
+// is enough, since the kernel transfers less than 2 GiB at once.
 const libc = lazyLibc({
   // int socket(int domain, int type, int protocol)
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -263,7 +263,7 @@ const makers = lazy(() => {
   return accept4 === null || pipe2 === null ? inSteps() : atOnce(accept4, pipe2);
 });
 
-/** Returns makers that need one system call, so that no program that is executed meanwhile inherits the descriptor. */
+/** Returns makers that use one system call, so that a program that is executed meanwhile does not inherit the descriptor. */
 function atOnce(accept4: NonNullable<Libc["accept4"]>, pipe2: NonNullable<Libc["pipe2"]>): Makers {
   const { socket, socketpair } = libc();
   return {

@@ -28,7 +28,7 @@ const aside = lazyLibc({ pselect: { ...PSELECT_FUNCTION, nonblocking: true } });
  * An `fd_set`: one bit for each descriptor, lowest first.
  *
  * FD_SETSIZE (1,024) is the size of the C library's type, not a limit of the kernel. The call reads as many bits as its
- * first argument says, so a larger bitmap is for larger descriptors.
+ * first argument says, so a larger bitmap has room for larger descriptors.
  */
 class BitFdSet {
   /** Bits, 32 in a word. */
@@ -101,7 +101,7 @@ export class BitSelectSet implements SelectSet {
   gather(count: number): number {
     if (count > this.#fds.length) this.#growGathered(count);
     const [reads, writes, excepts] = this.#ready;
-    // The kernel was given no bitmap for an empty set.
+    // An empty set was passed as null, so its copy still has the bits of an earlier wait.
     const hasReads = this.#wanted[0].size > 0;
     const hasWrites = this.#wanted[1].size > 0;
     const hasExcepts = this.#wanted[2].size > 0;

@@ -144,7 +144,7 @@ export function accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuf
   const accepted = outcome(accept(handle(fd), sockaddr, length), WSAGetLastError());
   if (accepted < 0) return accepted === -ECONNRESET ? -ECONNABORTED : accepted;
   kernel32().SetHandleInformation(handle(accepted), HANDLE_FLAG_INHERIT, 0);
-  // Always set, because the connection inherited the mode of its listener, and its number may have been used before.
+  // Always set: the connection has inherited the mode of its listener, which this file may not know.
   const isBlocking = setBlocking(accepted, true);
   return isBlocking < 0 ? abandon(accepted, isBlocking) : accepted;
 }
@@ -336,13 +336,13 @@ function abandon(fd: number, failure: number): number {
 const ON = new Uint8Array(new Int32Array([1]).buffer);
 /** Address 127.0.0.1, port 0: any free port. */
 const LOOPBACK = new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-/** Backlog for one expected connection and some from strangers: a full queue rejects the expected one. */
+/** Backlog for one expected connection and some of other programs: a full queue rejects the expected one. */
 const BACKLOG = 16;
 
 /**
  * Creates two TCP sockets that are connected to each other.
  *
- * A stranger can connect to the port while it is open: {@linkcode connectPair} rejects such a connection.
+ * Another program can connect to the port while it is open: {@linkcode connectPair} closes such a connection.
  */
 function streamPair(protocol: number, pair: Int32Array<ArrayBuffer>): number {
   const listener = socket(AF_INET, SOCK_STREAM, protocol);
@@ -377,7 +377,7 @@ export function connectPair(listener: number, protocol: number, pair: Int32Array
   for (let server = failure; failure >= 0;) {
     const peer = new Uint8Array(LOOPBACK.length);
     server = accept(listener, peer, lengthOf(peer));
-    if (server === -ECONNABORTED) continue; // a stranger that has closed already
+    if (server === -ECONNABORTED) continue; // a connection of another program, which is closed already
     if (server < 0) return abandon(client, server);
     if (areStrangers(client, server)) {
       close(server);
@@ -427,7 +427,7 @@ function connectTo(fd: number, other: number): number {
   return lowest(getsockname(other, address, lengthOf(address)), connect(fd, address));
 }
 
-/** Receives and drops datagrams that strangers sent before the socket was connected. */
+/** Receives and drops datagrams that other programs sent before the socket was connected. */
 function discard(fd: number): number {
   const space = new Uint8Array(1);
   setBlocking(fd, false);
