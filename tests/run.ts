@@ -13,8 +13,8 @@
 
 import { type Tally, tally } from "./tally.ts";
 
-/** Files whose tests start other programs. */
-const PROGRAMS = /^tests\/(.*\/)?(example|jsr|permissions|readme)[^/]*$/;
+/** Files, and folders of files, whose tests start other programs. */
+const PROGRAMS = /\/(example|jsr|permissions|readme)/;
 
 /** Files and folders with doc comments; each example in them is a test. */
 const DOCUMENTED = ["mod.ts", "ffi", "selectors", "examples"];
