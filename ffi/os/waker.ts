@@ -68,14 +68,25 @@ export class Waker {
     return call(this.#sender, this.#serial);
   }
 
-  /** Empties the queue; returns true if a call was made with the current handle, or may have been dropped. */
+  /**
+   * Empties the queue of a readable waker.
+   *
+   * @returns False if every call was made with an earlier handle. An error counts as a call: a wait that ends for nothing
+   * does less harm than a call that is lost
+   */
   drain(): boolean {
     let isCalled = false;
-    let calls = 0;
-    for (; calls < MAX_CALLS && sys.recv(this.fd, receivedBytes, 0) >= 0; calls++) {
-      if (received[0] === this.#serial) isCalled = true;
+    for (let calls = 0; calls < MAX_CALLS; calls++) {
+      const outcome = sys.recv(this.fd, receivedBytes, 0);
+      if (outcome < 0) return isCalled || calls === 0 || calls >= MIN_QUEUE || outcome !== -EAGAIN;
+      isCalled ||= received[0] === this.#serial;
     }
-    return isCalled || calls >= MIN_QUEUE;
+    return true;
+  }
+
+  /** Returns true unless the program has closed {@linkcode fd}. */
+  isOpen(): boolean {
+    return sys.isOpen(this.fd);
   }
 
   /** Keeps the pair for the next {@linkcode lendWaker}; its current handle wakes no selector from now on. */

@@ -181,16 +181,22 @@ class Parking {
 
   /** Records the reported descriptors, until a wait ends. */
   #note(fds: number[], wasResting: boolean): void {
-    const others = fds.filter((fd) => fd !== this.#waker!.fd);
-    // Without an interruption, the program has closed the waker's descriptors, and their numbers may belong to other
-    // files.
-    if (others.length < fds.length && !this.#isInterrupted) this.#waker = new Waker();
-    if (others.length > 0) {
-      this.#named = wasResting ? [...this.#named, ...others] : others;
+    const { fd: wakerFd } = this.#waker!;
+    const named = fds.filter((fd) => fd !== wakerFd || !this.#isInterrupted);
+    if (named.includes(wakerFd)) this.#mendWaker();
+    if (named.length > 0) {
+      this.#named = wasResting ? [...this.#named, ...named] : named;
       this.#fruitless++;
     } else if (wasResting) {
       this.#fruitless = MAX_FRUITLESS - 1; // the rest is over, and the next call includes the descriptors again
     }
+  }
+
+  /** Makes the waker silent, which is readable without an interruption. */
+  #mendWaker(): void {
+    // Open: an earlier drain() has failed. Closed: the program did that, and the numbers may belong to other files.
+    if (this.#waker!.isOpen()) this.#waker!.drain();
+    else this.#waker = new Waker();
   }
 
   /** Pauses if the call fails without reporting a descriptor. */
