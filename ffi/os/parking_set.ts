@@ -16,11 +16,14 @@ export interface ParkingSet {
   set(fd: number, events: number): void;
   /** Waits on another thread; returns a count, or -1 for a failure, whose errno is lost. */
   wait(timeoutMs: number): Promise<number>;
-  /** Makes the same call on this thread with a timeout of 0; returns a count or `-errno`. */
+  /** Makes the same call on this thread with the shortest timeout; returns a count or `-errno`. */
   look(): number;
   /** Returns the descriptors that the last wait reported; `count` is its result. */
   named(count: number): number[];
 }
+
+/** A nanosecond: with a timeout of 0, the C function could be another one. */
+const SHORTEST_MS = 1e-6;
 
 class PollParkingSet implements ParkingSet {
   readonly call = "poll";
@@ -36,7 +39,7 @@ class PollParkingSet implements ParkingSet {
   }
 
   look(): number {
-    return this.#set.wait(0);
+    return this.#set.wait(SHORTEST_MS);
   }
 
   named(): number[] {
@@ -57,7 +60,7 @@ class SelectParkingSet implements ParkingSet {
   }
 
   look(): number {
-    return this.#set.wait(0);
+    return this.#set.wait(SHORTEST_MS);
   }
 
   named(count: number): number[] {
