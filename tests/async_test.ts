@@ -26,8 +26,18 @@ import {
 } from "../mod.ts";
 import { os } from "../ffi/os/systems.ts";
 import type { Socket } from "../ffi/socket/mod.ts";
-import { hasSignals, interrupted } from "./signals.ts";
-import { Cleanup, isEmulated, isWindows, leavingDescriptors, moduleOf, printedBy, skip, test, text } from "./util.ts";
+import { hasSignals, interrupted } from "./support/signals.ts";
+import {
+  Cleanup,
+  isEmulated,
+  isWindows,
+  leavingDescriptors,
+  moduleOf,
+  printedBy,
+  skip,
+  test,
+  text,
+} from "./support/util.ts";
 
 const MOD = import.meta.resolve("../mod.ts");
 const SOCKET = import.meta.resolve("../ffi/socket/mod.ts");

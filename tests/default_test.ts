@@ -6,7 +6,7 @@ import { Devpoll } from "../ffi/select/mod.ts";
 import { type Os, os, systemOf } from "../ffi/os/systems.ts";
 import { BaseSelector, DefaultSelector, DevpollSelector } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
-import { skip, test } from "./util.ts";
+import { skip, test } from "./support/util.ts";
 
 /** By name, so that a row reads as a sentence: the system, and its selector. */
 const EXPECTED: Readonly<Record<Os, string>> = {

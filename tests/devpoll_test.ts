@@ -14,7 +14,7 @@ import { standIn } from "../ffi/os/library.ts";
 import { os } from "../ffi/os/systems.ts";
 import { close, read } from "../ffi/socket/mod.ts";
 import { DevpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { pollContract } from "./poll_contract.ts";
+import { pollContract } from "./contracts/poll_contract.ts";
 import {
   bytes,
   Cleanup,
@@ -25,7 +25,7 @@ import {
   readyFds,
   skip,
   test as declare,
-} from "./util.ts";
+} from "./support/util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 
@@ -40,8 +40,8 @@ const ENOSYS = 38; // what an emulator says of an ioctl() that it does not know
 
 const isLinux = os === "linux";
 const { failures, functions, log, maskOf, openDevices, patience } = isLinux
-  ? await import("./devpoll_standin.ts")
-  : {} as typeof import("./devpoll_standin.ts");
+  ? await import("./standins/devpoll_standin.ts")
+  : {} as typeof import("./standins/devpoll_standin.ts");
 
 function test(name: string, body: () => void | Promise<void>): void {
   if (!isLinux) return skip(name, `the stand-in of /dev/poll is over Linux' poll(), and this is ${os}`);
@@ -54,8 +54,8 @@ function test(name: string, body: () => void | Promise<void>): void {
 }
 
 if (isLinux) {
-  const { asyncContract } = await import("./async_contract.ts");
-  const { asynchronously, selectorContract } = await import("./selector_contract.ts");
+  const { asyncContract } = await import("./contracts/async_contract.ts");
+  const { asynchronously, selectorContract } = await import("./contracts/selector_contract.ts");
   standIn("devpoll", functions, "illumos");
 
   const contract = {

@@ -55,7 +55,7 @@ import {
   PollSelector,
   SelectSelector,
 } from "../mod.ts";
-import { interrupted } from "./signals.ts";
+import { interrupted } from "./support/signals.ts";
 import {
   bytes,
   Cleanup,
@@ -67,7 +67,7 @@ import {
   skip,
   test as declare,
   text,
-} from "./util.ts";
+} from "./support/util.ts";
 
 /** Seconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
 const SOON = 5;

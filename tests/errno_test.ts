@@ -8,7 +8,7 @@ import { OSError as OSErrorOfMod } from "../mod.ts";
 import { OSError as OSErrorOfSelect } from "../ffi/select/mod.ts";
 import { OSError as OSErrorOfSocket } from "../ffi/socket/mod.ts";
 import * as sys from "../ffi/os/sys.ts";
-import { isWindows, moduleOf, printedBy, skip, testUnless } from "./util.ts";
+import { isWindows, moduleOf, printedBy, skip, testUnless } from "./support/util.ts";
 
 const NO_UNIX = "it is told by the errors of Unix";
 

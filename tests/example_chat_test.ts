@@ -7,8 +7,17 @@
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { os } from "../ffi/os/systems.ts";
 import { SO_LINGER, SO_RCVBUF, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
-import { describeProgram, interrupt, memoryOf, NO_CTRL_C, Program } from "./program.ts";
-import { bytes, descriptorLimit, isEmulated, isWindows, RESET_ON_CLOSE, test, testUnless, text } from "./util.ts";
+import { describeProgram, interrupt, memoryOf, NO_CTRL_C, Program } from "./support/program.ts";
+import {
+  bytes,
+  descriptorLimit,
+  isEmulated,
+  isWindows,
+  RESET_ON_CLOSE,
+  test,
+  testUnless,
+  text,
+} from "./support/util.ts";
 
 const AT_CTRL_C = "chat_server shuts down at Ctrl-C, with its connections";
 

@@ -9,8 +9,8 @@ import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
-import { deno, describeProgram, EXAMPLES, interrupt, isThere, Program, run, until } from "./program.ts";
-import { bytes, Cleanup, fifo, isWindows, skip, test, text } from "./util.ts";
+import { deno, describeProgram, EXAMPLES, interrupt, isThere, Program, run, until } from "./support/program.ts";
+import { bytes, Cleanup, fifo, isWindows, skip, test, text } from "./support/util.ts";
 
 const [hasSocat, hasPython, hasActivate] = await Promise.all([
   isThere("socat", "-V"),

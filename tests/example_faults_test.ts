@@ -1,8 +1,8 @@
 /**
  * The example servers when the system has no room: a failure ends one connection at most, and never the server.
  *
- * `tests/example_faults.ts` makes the calls fail inside the server's process. The real limit, fs.epoll.max_user_watches,
- * is one for all programs of a user.
+ * `tests/support/example_faults.ts` makes the calls fail inside the server's process. The real limit,
+ * fs.epoll.max_user_watches, is shared by all programs of a user.
  *
  * @module
  */
@@ -10,9 +10,9 @@
 import { assert, assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { join } from "@std/path";
 import { os } from "../ffi/os/systems.ts";
-import type { Fault } from "./example_faults.ts";
-import { describeProgram, descriptorsOf, EXAMPLES, Program, until } from "./program.ts";
-import { skip, test } from "./util.ts";
+import type { Fault } from "./support/example_faults.ts";
+import { describeProgram, descriptorsOf, EXAMPLES, Program, until } from "./support/program.ts";
+import { skip, test } from "./support/util.ts";
 
 /** Something that a client sends, and a part of the answer; one character for each byte. */
 type Exchange = readonly [sent: string, answer: string];
@@ -121,7 +121,7 @@ class Started implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const directory = await Deno.makeTempDir();
     stack.defer(() => Deno.remove(directory, { recursive: true }));
-    const faults = new URL(`example_faults.ts?${encodeURIComponent(directory)}`, import.meta.url).href;
+    const faults = new URL(`support/example_faults.ts?${encodeURIComponent(directory)}`, import.meta.url).href;
     const flags = ["run", "--no-prompt", "--allow-all", "--preload", faults, join(EXAMPLES, `${example}.ts`)];
     const words = [...args];
     if (args.includes(TARGET)) {

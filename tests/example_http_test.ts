@@ -6,8 +6,8 @@
 
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { SHUT_WR, Socket } from "../ffi/socket/mod.ts";
-import { describeProgram, interrupt, isThere, memoryOf, NO_CTRL_C, NO_PROC, Program, run } from "./program.ts";
-import { bytes, skip, testUnless, text } from "./util.ts";
+import { describeProgram, interrupt, isThere, memoryOf, NO_CTRL_C, NO_PROC, Program, run } from "./support/program.ts";
+import { bytes, skip, testUnless, text } from "./support/util.ts";
 
 const test = testUnless({
   notLinux: {

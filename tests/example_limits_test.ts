@@ -6,8 +6,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { describeProgram, descriptorsOf, EXAMPLES, isThere, Program, run, until } from "./program.ts";
-import { bytes, skip, test } from "./util.ts";
+import { describeProgram, descriptorsOf, EXAMPLES, isThere, Program, run, until } from "./support/program.ts";
+import { bytes, skip, test } from "./support/util.ts";
 
 const SERVERS = [
   "chat_server",

@@ -8,8 +8,8 @@ import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
-import { describeProgram, echoed, EXAMPLES, Program } from "./program.ts";
-import { bytes, isWindows, RESET_ON_CLOSE, skip, test } from "./util.ts";
+import { describeProgram, echoed, EXAMPLES, Program } from "./support/program.ts";
+import { bytes, isWindows, RESET_ON_CLOSE, skip, test } from "./support/util.ts";
 
 const SERVERS: readonly [example: string, whyNot: string | null][] = [
   ["select_server", null],

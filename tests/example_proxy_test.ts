@@ -18,8 +18,8 @@ import {
   OF_WAITING,
   Program,
   until,
-} from "./program.ts";
-import { bytes, RESET_ON_CLOSE, testUnless, text } from "./util.ts";
+} from "./support/program.ts";
+import { bytes, RESET_ON_CLOSE, testUnless, text } from "./support/util.ts";
 
 const test = testUnless({
   notLinux: {

@@ -6,8 +6,8 @@
 
 import { assertEquals, assertGreater } from "@std/assert";
 import { join } from "@std/path";
-import { describeProgram, EXAMPLES, Program } from "./program.ts";
-import { test, text } from "./util.ts";
+import { describeProgram, EXAMPLES, Program } from "./support/program.ts";
+import { test, text } from "./support/util.ts";
 
 describeProgram("side_by_side", () => {
   test("the selector, the timer, the server and the input each have their answers", async () => {

@@ -6,8 +6,8 @@
 
 import { assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
-import { describeProgram, echoed, interrupt, isThere, NO_CTRL_C, Program, run } from "./program.ts";
-import { bytes, RESET_ON_CLOSE, skip, testUnless } from "./util.ts";
+import { describeProgram, echoed, interrupt, isThere, NO_CTRL_C, Program, run } from "./support/program.ts";
+import { bytes, RESET_ON_CLOSE, skip, testUnless } from "./support/util.ts";
 
 const AT_CTRL_C = "tasks cancels all of them at Ctrl-C, so that each closes what it has open";
 

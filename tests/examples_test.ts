@@ -24,8 +24,8 @@ import {
   Program,
   run,
   until,
-} from "./program.ts";
-import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, skip, testUnless, text } from "./util.ts";
+} from "./support/program.ts";
+import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, skip, testUnless, text } from "./support/util.ts";
 
 const LOAD = "under an emulator it would measure the emulator";
 

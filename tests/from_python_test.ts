@@ -7,8 +7,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
-import { isThere, ROOT, run } from "./program.ts";
-import { skip, test } from "./util.ts";
+import { isThere, ROOT, run } from "./support/program.ts";
+import { skip, test } from "./support/util.ts";
 
 const MODULES: readonly [file: string, module: string, names: string][] = [
   ["mod.ts", "selectors", "[n for n in dir(m) if n[0] in 'DESPKB'] + dir(m.BaseSelector)"],

@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join, relative } from "@std/path";
 import { describe } from "@std/testing/bdd";
-import { test } from "./util.ts";
+import { test } from "./support/util.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 

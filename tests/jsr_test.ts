@@ -7,8 +7,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
-import { describeProgram, isThere, Program, ROOT, run } from "./program.ts";
-import { bytes, isWindows, skip, testUnless, text } from "./util.ts";
+import { describeProgram, isThere, Program, ROOT, run } from "./support/program.ts";
+import { bytes, isWindows, skip, testUnless, text } from "./support/util.ts";
 
 const IN_WORKERS = "the server in Workers runs from it, and starts them from there too";
 

@@ -52,11 +52,22 @@ import { arch, os, SYSTEMS as RECORDS } from "../ffi/os/systems.ts";
 import { AF_INET, close } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector, wake } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
-import { type KqueueStandIn, kqueueStandIn, type StandInSystem } from "./kqueue_standin.ts";
-import { asyncContract } from "./async_contract.ts";
-import { asynchronously, selectorContract } from "./selector_contract.ts";
-import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, elapsedMs, fifo, isEmulated, libc, readyFds, skip, tcpPair, test as declare } from "./util.ts";
+import { type KqueueStandIn, kqueueStandIn, type StandInSystem } from "./standins/kqueue_standin.ts";
+import { asyncContract } from "./contracts/async_contract.ts";
+import { asynchronously, selectorContract } from "./contracts/selector_contract.ts";
+import { interrupted } from "./support/signals.ts";
+import {
+  bytes,
+  Cleanup,
+  elapsedMs,
+  fifo,
+  isEmulated,
+  libc,
+  readyFds,
+  skip,
+  tcpPair,
+  test as declare,
+} from "./support/util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 const [ENOENT, EINTR, EBADF, ENOMEM, EFAULT, EINVAL] = [2, 4, 9, 12, 14, 22];

@@ -28,7 +28,7 @@ import {
 import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR, SHUT_WR } from "../ffi/socket/mod.ts";
 import * as constants from "../ffi/os/socket_constants.ts";
 import { Timespec } from "../ffi/os/timeout.ts";
-import { bytes, Cleanup, gathered, libc, skip, test as declare, testUnless } from "./util.ts";
+import { bytes, Cleanup, gathered, libc, skip, test as declare, testUnless } from "./support/util.ts";
 
 const epoll = { ...epollCalls, ...epollFlags };
 const poll = { ...pollCalls, ...pollFlags };

@@ -17,9 +17,9 @@ import {
 import { os } from "../ffi/os/systems.ts";
 import { close, pipe } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, type FileObject, KqueueSelector } from "../mod.ts";
-import { asyncContract } from "./async_contract.ts";
-import { asynchronously, selectorContract } from "./selector_contract.ts";
-import { bytes, Cleanup, openDescriptors, readyFds, skip, test } from "./util.ts";
+import { asyncContract } from "./contracts/async_contract.ts";
+import { asynchronously, selectorContract } from "./contracts/selector_contract.ts";
+import { bytes, Cleanup, openDescriptors, readyFds, skip, test } from "./support/util.ts";
 
 const EFAULT = 14;
 

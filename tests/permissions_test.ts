@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { arch, os } from "../ffi/os/systems.ts";
-import { isWindows, skip, testUnless } from "./util.ts";
+import { isWindows, skip, testUnless } from "./support/util.ts";
 
 const test = testUnless({
   windows: {

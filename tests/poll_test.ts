@@ -27,8 +27,8 @@ import { os } from "../ffi/os/systems.ts";
 import { close, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, PollSelector } from "../mod.ts";
-import { pollContract, sorted } from "./poll_contract.ts";
-import { scanContract } from "./scan_contract.ts";
+import { pollContract, sorted } from "./contracts/poll_contract.ts";
+import { scanContract } from "./contracts/scan_contract.ts";
 import {
   bytes,
   Cleanup,
@@ -42,7 +42,7 @@ import {
   skip,
   testUnless,
   text,
-} from "./util.ts";
+} from "./support/util.ts";
 
 const NO_EMPTY_MASK = "poll() of macOS reports nothing for an empty mask, and POLLIN beside POLLHUP";
 

@@ -8,7 +8,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { AF_INET, Socket } from "../ffi/socket/mod.ts";
-import { bytes, isEmulated, test, text } from "./util.ts";
+import { bytes, isEmulated, test, text } from "./support/util.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 const README = Deno.readTextFileSync(join(ROOT, "README.md"));

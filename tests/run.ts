@@ -11,7 +11,7 @@
  * @module
  */
 
-import { type Tally, tally } from "./tally.ts";
+import { type Tally, tally } from "./support/tally.ts";
 
 /** Files, and folders of files, whose tests start other programs. */
 const PROGRAMS = /\/(example|jsr|permissions|readme)/;

@@ -26,9 +26,9 @@ import { os } from "../ffi/os/systems.ts";
 import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
-import { scanContract } from "./scan_contract.ts";
-import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, gathered, libc, readyFds, testUnless, text } from "./util.ts";
+import { scanContract } from "./contracts/scan_contract.ts";
+import { interrupted } from "./support/signals.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, gathered, libc, readyFds, testUnless, text } from "./support/util.ts";
 
 const NO_DUP = "Windows cannot give a socket another number";
 const NO_FILE = "Windows waits for sockets only";

@@ -2,9 +2,9 @@ import { assert } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { DefaultSelector, EpollSelector, PollSelector, SelectSelector } from "../mod.ts";
 import { type Os, os } from "../ffi/os/systems.ts";
-import { asyncContract } from "./async_contract.ts";
-import { asynchronously, type Contract, selectorContract } from "./selector_contract.ts";
-import { hasEpollPwait2, hasPpoll, isEmulated, isWindows, skip, test } from "./util.ts";
+import { asyncContract } from "./contracts/async_contract.ts";
+import { asynchronously, type Contract, selectorContract } from "./contracts/selector_contract.ts";
+import { hasEpollPwait2, hasPpoll, isEmulated, isWindows, skip, test } from "./support/util.ts";
 
 const SHORT_WAIT = "select() waits for a tenth of a millisecond, and not for a whole one";
 const coarseEpoll = hasEpollPwait2() ? {} : { [SHORT_WAIT]: "this kernel has no epoll_pwait2" };

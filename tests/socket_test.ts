@@ -87,7 +87,7 @@ import {
   tcpPair,
   testUnless,
   text,
-} from "./util.ts";
+} from "./support/util.ts";
 
 const NO_UNIX = "Windows has no sockets with paths here, or no such type of them";
 const OWN_ERRORS = "Winsock gives another error, or none";

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { tally } from "./tally.ts";
-import { test } from "./util.ts";
+import { tally } from "./support/tally.ts";
+import { test } from "./support/util.ts";
 
 describe("tally", () => {
   test("tally() counts tests and the innermost steps, and no group", () => {

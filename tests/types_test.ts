@@ -9,7 +9,7 @@ import { assertStrictEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { type BaseSelector, DefaultSelector, EVENT_READ, EVENT_WRITE, type SelectorKey } from "../mod.ts";
 import type { Socket } from "../ffi/socket/mod.ts";
-import { Cleanup, test } from "./util.ts";
+import { Cleanup, test } from "./support/util.ts";
 
 describe("types", () => {
   test("register() and modify() ask for data unless it may be undefined", () => {

@@ -15,7 +15,18 @@ import { os } from "../ffi/os/systems.ts";
 import { PollPoller } from "../ffi/os/poll.ts";
 import { EPOLLEXCLUSIVE } from "../ffi/select/mod.ts";
 import { retryUntil } from "../ffi/os/timeout.ts";
-import { bytes, Cleanup, duplicate, isEmulated, isWindows, moduleOf, printedBy, skip, test, text } from "./util.ts";
+import {
+  bytes,
+  Cleanup,
+  duplicate,
+  isEmulated,
+  isWindows,
+  moduleOf,
+  printedBy,
+  skip,
+  test,
+  text,
+} from "./support/util.ts";
 
 const MOD = JSON.stringify(import.meta.resolve("../mod.ts"));
 const SOCKET = JSON.stringify(import.meta.resolve("../ffi/socket/mod.ts"));

@@ -55,7 +55,7 @@ import {
   skip,
   test as declare,
   text,
-} from "./util.ts";
+} from "./support/util.ts";
 
 const test = isWindows ? declare : (name: string) => skip(name, "only Windows has Winsock");
 

@@ -7,15 +7,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { it } from "@std/testing/bdd";
-import { BaseSelector, type FileObject } from "../mod.ts";
-import { EpollPoller } from "../ffi/os/epoll.ts";
-import { arch, os } from "../ffi/os/systems.ts";
-import type { Poller } from "../ffi/os/poller.ts";
-import type { SelectSet } from "../ffi/os/select_set.ts";
-import { isOpen } from "../ffi/os/sys.ts";
-import { AF_INET, close, pipe, Socket, socketpair } from "../ffi/socket/mod.ts";
-import { PAIR_FAMILY } from "../ffi/os/sys.ts";
-import { lendWaker } from "../ffi/os/waker.ts";
+import { BaseSelector, type FileObject } from "../../mod.ts";
+import { EpollPoller } from "../../ffi/os/epoll.ts";
+import { arch, os } from "../../ffi/os/systems.ts";
+import type { Poller } from "../../ffi/os/poller.ts";
+import type { SelectSet } from "../../ffi/os/select_set.ts";
+import { isOpen } from "../../ffi/os/sys.ts";
+import { AF_INET, close, pipe, Socket, socketpair } from "../../ffi/socket/mod.ts";
+import { PAIR_FAMILY } from "../../ffi/os/sys.ts";
+import { lendWaker } from "../../ffi/os/waker.ts";
 
 /** True on Windows, where every descriptor is a socket and there is no C library of Unix. */
 export const isWindows: boolean = os === "windows";

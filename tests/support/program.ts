@@ -10,7 +10,7 @@ import { describe } from "@std/testing/bdd";
 import { bytes, isEmulated, skip, text } from "./util.ts";
 
 /** Where the repository is. */
-export const ROOT = join(import.meta.dirname!, "..");
+export const ROOT = join(import.meta.dirname!, "..", "..");
 
 /** Where the examples are. */
 export const EXAMPLES = join(ROOT, "examples");

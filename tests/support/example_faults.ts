@@ -2,7 +2,7 @@
  * Makes system calls of a program fail on demand (Linux). Deno loads this module before the program:
  *
  * ```sh
- * deno run --allow-all --preload "file:///…/tests/example_faults.ts?/tmp/faults" examples/echo_server.ts
+ * deno run --allow-all --preload "file:///…/tests/support/example_faults.ts?/tmp/faults" examples/echo_server.ts
  * echo 2 > /tmp/faults/register # the next two registrations fail
  * ```
  *

@@ -32,7 +32,7 @@ import {
   type Ready,
   SelectorKey,
   type Timeout,
-} from "../mod.ts";
+} from "../../mod.ts";
 import {
   AF_INET,
   close,
@@ -44,8 +44,8 @@ import {
   socketpair,
   SOL_SOCKET,
   write,
-} from "../ffi/socket/mod.ts";
-import { interrupted } from "./signals.ts";
+} from "../../ffi/socket/mod.ts";
+import { interrupted } from "../support/signals.ts";
 import {
   BROKEN_CODES,
   bytes,
@@ -57,7 +57,7 @@ import {
   RESET_ON_CLOSE,
   skip,
   test as testDescriptors,
-} from "./util.ts";
+} from "../support/util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 

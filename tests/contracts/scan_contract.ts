@@ -7,12 +7,20 @@
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { closeSync, openSync } from "node:fs";
-import { select } from "../ffi/select/mod.ts";
-import { AF_INET, close, MSG_OOB } from "../ffi/socket/mod.ts";
-import { PollPoller } from "../ffi/os/poll.ts";
-import { SelectPoller } from "../ffi/os/select.ts";
-import { EVENT_READ, EVENT_WRITE, type PollSelector, SelectSelector } from "../mod.ts";
-import { bytes, Cleanup, CountingSelector, duplicate, elapsedMs, readyFds, type test as declare } from "./util.ts";
+import { select } from "../../ffi/select/mod.ts";
+import { AF_INET, close, MSG_OOB } from "../../ffi/socket/mod.ts";
+import { PollPoller } from "../../ffi/os/poll.ts";
+import { SelectPoller } from "../../ffi/os/select.ts";
+import { EVENT_READ, EVENT_WRITE, type PollSelector, SelectSelector } from "../../mod.ts";
+import {
+  bytes,
+  Cleanup,
+  CountingSelector,
+  duplicate,
+  elapsedMs,
+  readyFds,
+  type test as declare,
+} from "../support/util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 

@@ -18,10 +18,10 @@ import {
   assertThrows,
 } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { type BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, wake } from "../mod.ts";
-import { os } from "../ffi/os/systems.ts";
-import { close, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, type Socket } from "../ffi/socket/mod.ts";
-import { bytes, Cleanup, skip, test as testDescriptors } from "./util.ts";
+import { type BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, wake } from "../../mod.ts";
+import { os } from "../../ffi/os/systems.ts";
+import { close, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, type Socket } from "../../ffi/socket/mod.ts";
+import { bytes, Cleanup, skip, test as testDescriptors } from "../support/util.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 

@@ -12,8 +12,8 @@
  */
 
 import { assert } from "@std/assert";
-import { standIn } from "../ffi/os/library.ts";
-import { arch, os } from "../ffi/os/systems.ts";
+import { standIn } from "../../ffi/os/library.ts";
+import { arch, os } from "../../ffi/os/systems.ts";
 
 /** A system that can be stood in for. */
 export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { os } from "../ffi/os/systems.ts";
+import { os } from "../../ffi/os/systems.ts";
 import { LIBC, libc } from "./util.ts";
 
 /** A signal that does nothing without a listener, and interrupts calls with one: on macOS and the BSDs, and on Linux. */

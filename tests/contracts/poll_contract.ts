@@ -17,10 +17,10 @@ import {
   POLLNVAL,
   POLLOUT,
   POLLPRI,
-} from "../ffi/select/mod.ts";
-import { AF_INET, close, MSG_OOB, read, write } from "../ffi/socket/mod.ts";
-import { interrupted } from "./signals.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, type test as declare } from "./util.ts";
+} from "../../ffi/select/mod.ts";
+import { AF_INET, close, MSG_OOB, read, write } from "../../ffi/socket/mod.ts";
+import { interrupted } from "../support/signals.ts";
+import { bytes, Cleanup, duplicate, elapsedMs, type test as declare } from "../support/util.ts";
 
 /** Milliseconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
 const SOON = 5000;

@@ -2,7 +2,7 @@
  * Counts the tests in what `deno test` has printed.
  *
  * ```sh
- * deno run --allow-read tests/tally.ts LOG
+ * deno run --allow-read tests/support/tally.ts LOG
  * ```
  *
  * prints three numbers: the tests that passed, failed and were skipped.
