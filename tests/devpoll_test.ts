@@ -16,18 +16,19 @@ import { close, read } from "../ffi/socket/mod.ts";
 import { DevpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
 import { pollContract } from "./contracts/poll_contract.ts";
 import {
+  BOTH,
   bytes,
   Cleanup,
   descriptorLimit,
   duplicate,
   elapsedMs,
+  F_GETFD,
+  FD_CLOEXEC,
   libc,
   readyFds,
   skip,
   test as declare,
 } from "./support/util.ts";
-
-const BOTH = EVENT_READ | EVENT_WRITE;
 
 /** The flag of the device that removes a descriptor, and its errors as Linux numbers them. */
 const POLLREMOVE = 0x0800;
@@ -120,7 +121,7 @@ describe("Devpoll", () => {
     devpoll.close();
     devpoll.close();
     assert(devpoll.closed);
-    assertEquals(libc!.fcntl(fd, 1), -1);
+    assertEquals(libc!.fcntl(fd, F_GETFD), -1);
     const calls = [
       () => devpoll.fileno(),
       () => devpoll.register(here, POLLIN),
@@ -137,7 +138,6 @@ describe("Devpoll", () => {
 
   test("the descriptor is closed when another program is executed", () => {
     using devpoll = new Devpoll();
-    const [F_GETFD, FD_CLOEXEC] = [1, 1];
     assertEquals(libc!.fcntl(devpoll.fileno(), F_GETFD), FD_CLOEXEC);
   });
 
@@ -367,7 +367,6 @@ describe("SYMBOLS", () => {
 describe("DevpollSelector", () => {
   test("fileno() gives the descriptor of the device, until it is closed", () => {
     const selector = new DevpollSelector();
-    const [F_GETFD, FD_CLOEXEC] = [1, 1];
     assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
     selector.close();
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "the selector is closed");

@@ -57,25 +57,23 @@ import {
 } from "../mod.ts";
 import { interrupted } from "./support/signals.ts";
 import {
+  BOTH,
   bytes,
   Cleanup,
   CountingSelector,
   duplicate,
   elapsedMs,
+  F_GETFD,
+  FD_CLOEXEC,
   libc,
   readyFds,
   skip,
+  SOON,
+  sorted,
   test as declare,
   text,
 } from "./support/util.ts";
 
-/** Seconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
-const SOON = 5;
-
-const BOTH = EVENT_READ | EVENT_WRITE;
-
-const F_GETFD = 1;
-const FD_CLOEXEC = 1;
 const RLIMIT_NOFILE = 7;
 
 const hasEpoll = os === "linux" || os === "android";
@@ -96,11 +94,6 @@ function readableAndIdle(cleanup: Cleanup): [readable: Socket, idle: Socket] {
   const [idle] = cleanup.pair();
   sender.send(bytes("ping"));
   return [readable, idle];
-}
-
-/** Events in the order of their descriptors. */
-function sorted(found: [number, number][]): [number, number][] {
-  return found.sort((a, b) => a[0] - b[0]);
 }
 
 describe("Epoll", () => {

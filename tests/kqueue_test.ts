@@ -16,8 +16,8 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { describe } from "@std/testing/bdd";
 import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
 import {
   Kevent,
   KQ_EV_ADD,
@@ -52,14 +52,17 @@ import { arch, os, SYSTEMS as RECORDS } from "../ffi/os/systems.ts";
 import { AF_INET, close } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector, wake } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
-import { type KqueueStandIn, kqueueStandIn, type StandInSystem } from "./standins/kqueue_standin.ts";
 import { asyncContract } from "./contracts/async_contract.ts";
 import { asynchronously, selectorContract } from "./contracts/selector_contract.ts";
+import { type KqueueStandIn, kqueueStandIn, type StandInSystem } from "./standins/kqueue_standin.ts";
 import { interrupted } from "./support/signals.ts";
 import {
+  BOTH,
   bytes,
   Cleanup,
   elapsedMs,
+  F_GETFD,
+  FD_CLOEXEC,
   fifo,
   isEmulated,
   libc,
@@ -69,7 +72,6 @@ import {
   test as declare,
 } from "./support/util.ts";
 
-const BOTH = EVENT_READ | EVENT_WRITE;
 const [ENOENT, EINTR, EBADF, ENOMEM, EFAULT, EINVAL] = [2, 4, 9, 12, 14, 22];
 const SYSTEMS: readonly StandInSystem[] = ["darwin", "freebsd", "netbsd", "linux"];
 
@@ -656,7 +658,7 @@ function peculiarities(system: StandInSystem): void {
   test("fileno() gives the kqueue, which is not inherited, until it is closed", (cleanup) => {
     const [selector] = make(cleanup);
     assertGreaterOrEqual(selector.fileno(), 0);
-    assertEquals(libc!.fcntl(selector.fileno(), 1) & 1, 1); // F_GETFD, FD_CLOEXEC
+    assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
     selector.close();
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "the selector is closed");
   });
@@ -810,7 +812,7 @@ function rawTests(system: StandInSystem): void {
 
   test("fd_non_inheritable: the descriptor is close-on-exec", (cleanup) => {
     const [kqueue] = make(cleanup);
-    assertEquals(libc!.fcntl(kqueue.fileno(), 1) & 1, 1);
+    assertEquals(libc!.fcntl(kqueue.fileno(), F_GETFD), FD_CLOEXEC);
   });
 
   test("control() refuses numbers and timeouts that are none", (cleanup) => {

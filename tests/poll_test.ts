@@ -27,9 +27,10 @@ import { os } from "../ffi/os/systems.ts";
 import { close, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, PollSelector } from "../mod.ts";
-import { pollContract, sorted } from "./contracts/poll_contract.ts";
+import { pollContract } from "./contracts/poll_contract.ts";
 import { scanContract } from "./contracts/scan_contract.ts";
 import {
+  BOTH,
   bytes,
   Cleanup,
   CountingSelector,
@@ -40,6 +41,7 @@ import {
   readyFds,
   shell,
   skip,
+  sorted,
   testUnless,
   text,
 } from "./support/util.ts";
@@ -59,8 +61,6 @@ const testOfPoll = testUnless({
 });
 
 const test: typeof testOfPoll = isWindows ? (name) => skip(name, "Windows has no poll()") : testOfPoll;
-
-const BOTH = EVENT_READ | EVENT_WRITE;
 
 const O_RDWR = 2;
 

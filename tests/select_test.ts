@@ -28,7 +28,19 @@ import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
 import { scanContract } from "./contracts/scan_contract.ts";
 import { interrupted } from "./support/signals.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, gathered, libc, readyFds, testUnless, text } from "./support/util.ts";
+import {
+  BOTH,
+  bytes,
+  Cleanup,
+  duplicate,
+  elapsedMs,
+  gathered,
+  libc,
+  readyFds,
+  SOON,
+  testUnless,
+  text,
+} from "./support/util.ts";
 
 const NO_DUP = "Windows cannot give a socket another number";
 const NO_FILE = "Windows waits for sockets only";
@@ -61,11 +73,6 @@ const test = testUnless({
     "a descriptor that was closed works again once its number is open and it is registered anew": WIDE,
   },
 });
-
-/** Ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
-const SOON = 5;
-
-const BOTH = EVENT_READ | EVENT_WRITE;
 
 /** A number that stands for no descriptor, and that nothing else in the process will be given meanwhile. */
 function closedNumber(cleanup: Cleanup, number: number): number {

@@ -78,6 +78,8 @@ import {
   BROKEN_CODES,
   bytes,
   Cleanup,
+  F_GETFD,
+  FD_CLOEXEC,
   isWindows,
   libc,
   moduleOf,
@@ -2056,8 +2058,6 @@ if (libc === null) {
       ...cleanup.pair(AF_UNIX, SOCK_DGRAM).map((socket) => socket.fileno()),
       ...cleanup.pipe(),
     ];
-    const F_GETFD = 1;
-    const FD_CLOEXEC = 1;
     assertEquals(fds.filter((fd) => (fcntl(fd, F_GETFD) & FD_CLOEXEC) === 0), []);
   });
 
@@ -2075,8 +2075,7 @@ if (libc === null) {
     const accepted = makers.accept(server.fileno(), sockaddr, new Uint32Array([16]));
     const fds = [makers.socket(AF_INET, SOCK_STREAM, 0), accepted, ...pair, ...ends];
     for (const fd of fds) cleanup.defer(() => close(fd));
-    const F_GETFD = 1;
-    assertEquals(fds.map((fd) => fcntl(fd, F_GETFD)), fds.map(() => 1)); // FD_CLOEXEC and nothing else
+    assertEquals(fds.map((fd) => fcntl(fd, F_GETFD)), fds.map(() => FD_CLOEXEC)); // and nothing else
     assert(Socket.fromFd(accepted).getBlocking());
     assertEquals(makers.socket(200, SOCK_STREAM, 0) < 0, true);
     assertEquals(makers.socketpair(200, SOCK_STREAM, 0, pair) < 0, true);

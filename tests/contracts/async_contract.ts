@@ -21,9 +21,7 @@ import { describe } from "@std/testing/bdd";
 import { type BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, wake } from "../../mod.ts";
 import { os } from "../../ffi/os/systems.ts";
 import { close, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, type Socket } from "../../ffi/socket/mod.ts";
-import { bytes, Cleanup, skip, test as testDescriptors } from "../support/util.ts";
-
-const BOTH = EVENT_READ | EVENT_WRITE;
+import { BOTH, bytes, Cleanup, nextTurns, skip, test as testDescriptors } from "../support/util.ts";
 
 /** A selector class under test. */
 export interface AsyncContract {
@@ -40,11 +38,6 @@ const UNKNOWN_SYSTEMS: Readonly<Record<string, string>> = ["linux", "android", "
   "a handle that outlives its selector harms nobody":
     "wake() sends a byte here, which a late call may write into another socket",
 };
-
-/** Lets the event loop turn, until what was parked is blocked. */
-function nextTurns(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 5));
-}
 
 /** Declares the tests of the contract for one selector class. */
 export function asyncContract({ name, create, skips = {} }: AsyncContract): void {

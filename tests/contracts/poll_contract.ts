@@ -20,10 +20,7 @@ import {
 } from "../../ffi/select/mod.ts";
 import { AF_INET, close, MSG_OOB, read, write } from "../../ffi/socket/mod.ts";
 import { interrupted } from "../support/signals.ts";
-import { bytes, Cleanup, duplicate, elapsedMs, type test as declare } from "../support/util.ts";
-
-/** Milliseconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
-const SOON = 5000;
+import { bytes, Cleanup, duplicate, elapsedMs, SOON, sorted, type test as declare } from "../support/util.ts";
 
 /** What both have. */
 interface Pollable {
@@ -41,11 +38,6 @@ export interface PollContract {
   create(cleanup: Cleanup): Pollable;
   /** Declares a test. */
   test: typeof declare;
-}
-
-/** What was found, by descriptor. */
-export function sorted(found: [fd: number, flags: number][]): [fd: number, flags: number][] {
-  return found.sort(([one], [other]) => one - other);
 }
 
 /** Declares the tests for one class. */
@@ -152,7 +144,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
       assertEquals(poll.poll(), [[server.fileno(), POLLOUT]]);
       client.send(bytes("ping"));
       client.send(bytes("!"), MSG_OOB);
-      assertEquals(urgent.poll(SOON), [[server.fileno(), POLLPRI]]);
+      assertEquals(urgent.poll(1000 * SOON), [[server.fileno(), POLLPRI]]);
       assertEquals(poll.poll(), [[server.fileno(), POLLIN | POLLPRI | POLLOUT]]);
     });
 

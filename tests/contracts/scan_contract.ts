@@ -11,21 +11,18 @@ import { select } from "../../ffi/select/mod.ts";
 import { AF_INET, close, MSG_OOB } from "../../ffi/socket/mod.ts";
 import { PollPoller } from "../../ffi/os/poll.ts";
 import { SelectPoller } from "../../ffi/os/select.ts";
-import { EVENT_READ, EVENT_WRITE, type PollSelector, SelectSelector } from "../../mod.ts";
+import { EVENT_READ, type PollSelector, SelectSelector } from "../../mod.ts";
 import {
+  BOTH,
   bytes,
   Cleanup,
   CountingSelector,
   duplicate,
   elapsedMs,
   readyFds,
+  SOON,
   type test as declare,
 } from "../support/util.ts";
-
-const BOTH = EVENT_READ | EVENT_WRITE;
-
-/** Seconds: ever longer than what a test waits for, and short enough for a person who waits for a failing one. */
-const SOON = 5;
 
 type ScanningSelector = typeof PollSelector | typeof SelectSelector;
 

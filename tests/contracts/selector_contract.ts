@@ -47,6 +47,7 @@ import {
 } from "../../ffi/socket/mod.ts";
 import { interrupted } from "../support/signals.ts";
 import {
+  BOTH,
   BROKEN_CODES,
   bytes,
   Cleanup,
@@ -58,8 +59,6 @@ import {
   skip,
   test as testDescriptors,
 } from "../support/util.ts";
-
-const BOTH = EVENT_READ | EVENT_WRITE;
 
 /** A selector class under test. */
 export interface Contract {

@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { it } from "@std/testing/bdd";
-import { BaseSelector, type FileObject } from "../../mod.ts";
+import { BaseSelector, EVENT_READ, EVENT_WRITE, type FileObject } from "../../mod.ts";
 import { EpollPoller } from "../../ffi/os/epoll.ts";
 import { arch, os } from "../../ffi/os/systems.ts";
 import type { Poller } from "../../ffi/os/poller.ts";
@@ -164,6 +164,17 @@ export function tcpPair(family: number = AF_INET): [client: Socket, server: Sock
   return [client, listener.accept()[0]];
 }
 
+/** The events of a registration for reading and writing. */
+export const BOTH = EVENT_READ | EVENT_WRITE;
+
+/** Seconds in which an event comes on any machine; short enough to watch a test that fails. */
+export const SOON = 5;
+
+/** Lets the event loop turn, until parked waits are blocked in the system. */
+export function nextTurns(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 /** Bytes of a string. */
 export function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
@@ -179,9 +190,12 @@ export function readyFds<D, F extends FileObject>(
   selector: BaseSelector<D, F>,
   timeout?: number | null,
 ): [number, number][] {
-  return selector.select(timeout).map(([key, events]): [number, number] => [key.fd, events]).sort((a, b) =>
-    a[0] - b[0]
-  );
+  return sorted(selector.select(timeout).map(([key, events]) => [key.fd, events]));
+}
+
+/** Sorts pairs of a descriptor and a mask by the descriptor. */
+export function sorted(found: [fd: number, mask: number][]): [fd: number, mask: number][] {
+  return found.sort(([one], [other]) => one - other);
 }
 
 /** A selector that counts how often it asks the system. */
@@ -351,7 +365,9 @@ export async function printedBy(source: string): Promise<unknown> {
   return JSON.parse(text(stdout));
 }
 
-const F_GETFD = 1;
+/** The request of fcntl() for the flags of a descriptor, and the flag that closes it on exec. */
+export const F_GETFD = 1;
+export const FD_CLOEXEC = 1;
 
 /** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
 export function duplicate(cleanup: Cleanup, fd: number, number: number): number {
