@@ -1,0 +1,127 @@
+import { assertEquals, assertGreaterOrEqual, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { EVENT_READ, EVENT_WRITE, wake } from "../../../mod.ts";
+import { os } from "../../../ffi/os/systems.ts";
+import { SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM } from "../../../ffi/socket/mod.ts";
+import type { AsyncSubject } from "./subject.ts";
+import { nextTurns } from "../../support/util.ts";
+
+/** Declares the tests of `wakeup()` and `wake()`. */
+export function wakeupContract({ name, test, create }: AsyncSubject): void {
+  describe(`${name}: wakeup()`, () => {
+    test("wakeup() ends the next wait of either kind, once, however often it was called", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      for (let count = 0; count < 10_000; count++) selector.wakeup();
+      assertEquals(selector.select(), []);
+      const start = performance.now();
+      assertEquals(selector.select(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 20);
+      for (let count = 0; count < 10_000; count++) selector.wakeup();
+      assertEquals(await selector.selectAsync(), []);
+      assertEquals(await selector.selectAsync(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 40);
+    });
+
+    test("wakeup() ends every wait that goes on, and no later one", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const waits = [selector.selectAsync(), selector.selectAsync()];
+      await nextTurns();
+      selector.wakeup();
+      assertEquals(await Promise.all(waits), [[], []]);
+      const start = performance.now();
+      assertEquals(selector.select(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 20);
+    });
+
+    test("a wait that is woken gives what is ready", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      const key = selector.register(here, EVENT_WRITE);
+      selector.wakeup();
+      assertEquals(selector.select(), [[key, EVENT_WRITE]]);
+      selector.wakeup();
+      assertEquals(await selector.selectAsync(), [[key, EVENT_WRITE]]);
+      wake(selector.wakeHandle);
+      assertEquals(selector.select(), [[key, EVENT_WRITE]]);
+      wake(selector.wakeHandle);
+      assertEquals(await selector.selectAsync(), [[key, EVENT_WRITE]]);
+    });
+
+    test("wake() does by the handle what wakeup() does", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const handle = selector.wakeHandle;
+      assertEquals(selector.wakeHandle, handle);
+      for (let count = 0; count < 10_000; count++) wake(handle);
+      assertEquals(selector.select(), []);
+      const start = performance.now();
+      assertEquals(selector.select(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 20);
+      const wait = selector.selectAsync();
+      await nextTurns();
+      wake(handle);
+      assertEquals(await wait, []);
+      assertEquals(await selector.selectAsync(0.02), []);
+    });
+
+    test("the waker shows nowhere, and cannot be taken", (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_WRITE);
+      wake(selector.wakeHandle);
+      assertEquals(selector.getMap()!.size, 1);
+      assertEquals([...selector.getMap()!.keys()], [here.fileno()]);
+      for (let fd = 0; fd < 2_000; fd++) {
+        assertEquals(selector.getMap()!.get(fd) !== undefined, fd === here.fileno());
+      }
+      return Promise.resolve();
+    });
+
+    test("wake() with the handle of a closed selector reaches no other descriptor", (selector, cleanup) => {
+      const handle = selector.wakeHandle;
+      selector.close();
+      wake(handle);
+      // The system gives the lowest free number first. A datagram would end a connection of SOCK_SEQPACKET.
+      const types = os === "windows" ? [SOCK_STREAM] : [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
+      const pairs = types.flatMap((type) => Array.from({ length: 4 }, () => cleanup.pair(undefined, type)));
+      wake(handle);
+      for (const socket of pairs.flat()) {
+        socket.setBlocking(false);
+        assertEquals(socket.tryRecvInto(new Uint8Array(10)), null);
+      }
+      return Promise.resolve();
+    });
+
+    test("wake() with the handle of a closed selector wakes no selector made later", async (selector, cleanup) => {
+      const stale = selector.wakeHandle;
+      selector.close();
+      const later = cleanup.add(create());
+      assertNotEquals(later.wakeHandle, stale);
+      wake(stale);
+      const start = performance.now();
+      assertEquals(later.select(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 20);
+      const wait = later.selectAsync(0.02);
+      await nextTurns();
+      wake(stale);
+      assertEquals(await wait, []);
+      assertGreaterOrEqual(performance.now() - start, 40);
+      // A queue full of stale calls keeps no call of the present handle out.
+      for (let count = 0; count < 10_000; count++) wake(stale);
+      wake(later.wakeHandle);
+      assertEquals(later.select(), []);
+    });
+
+    test("selectAsync() rejects, and does not throw, for options that are no object", async (selector) => {
+      await assertRejects(() => selector.selectAsync(0, null as unknown as undefined), TypeError);
+    });
+
+    test("wake() rejects a number that is not a handle", (selector) => {
+      const { wakeHandle } = selector;
+      for (const strange of [-1, 0, 5, 1.5, NaN, 2 ** 31 - 1, 2 ** 53, Infinity, wakeHandle + 0.5, -wakeHandle, "7"]) {
+        assertThrows(() => wake(strange as number), RangeError, "Cannot wake");
+      }
+      return Promise.resolve();
+    });
+  });
+}

@@ -1,0 +1,115 @@
+import { assertEquals, assertGreaterOrEqual, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { EVENT_READ, EVENT_WRITE, KeyError, OSError } from "../../../mod.ts";
+import { close, write } from "../../../ffi/socket/mod.ts";
+import { elapsedMs, type Subject } from "./subject.ts";
+import { bytes, libc } from "../../support/util.ts";
+
+/** Declares the tests of descriptors that are closed before they are unregistered. */
+export function closedContract({ name, test, make, select, readyFds }: Subject): void {
+  describe(`${name}: descriptors that are closed behind its back`, () => {
+    test("a closed descriptor falls silent, disturbs no other, and can be unregistered", async (cleanup) => {
+      const selector = make(cleanup);
+      const [reader, writer] = cleanup.pipe();
+      const [here, there] = cleanup.pair();
+      selector.register(reader, EVENT_READ);
+      selector.register(writer, EVENT_WRITE);
+      selector.register(here, EVENT_READ);
+      there.send(bytes("x"));
+      cleanup.close(reader);
+      cleanup.close(writer);
+      for (let round = 0; round < 3; round++) assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
+      here.recv(10);
+      const calls = await elapsedMs(async () => assertEquals(await select(selector, 0.05), []));
+      assertGreaterOrEqual(calls, 50);
+      assertEquals(selector.getMap()!.size, 3);
+      selector.unregister(reader);
+      selector.unregister(writer);
+      there.send(bytes("x"));
+      assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
+    });
+
+    test("modify() of a descriptor that was seen closed is refused, even if its number is used again", async (cleanup) => {
+      const selector = make(cleanup);
+      const [reader, writer] = cleanup.pipe();
+      const [here, there] = cleanup.pair();
+      selector.register(writer, EVENT_READ);
+      cleanup.close(writer);
+      assertEquals(await select(selector, 0), []);
+      libc!.dup2(here.fileno(), writer);
+      cleanup.defer(() => close(writer));
+      assertThrows(() => selector.modify(writer, EVENT_WRITE), OSError, `fd ${writer}`);
+      assertThrows(() => selector.getKey(writer), KeyError);
+      selector.register(writer, EVENT_READ);
+      there.send(bytes("x"));
+      assertEquals(await readyFds(selector, 0), [[writer, EVENT_READ]]);
+      void reader;
+    });
+
+    test("select() waits out its timeout with nothing but closed descriptors", async (cleanup) => {
+      const selector = make(cleanup);
+      const pipes = Array.from({ length: 3 }, () => cleanup.pipe());
+      for (const [reader, writer] of pipes) {
+        selector.register(reader, EVENT_READ);
+        selector.register(writer, EVENT_WRITE);
+      }
+      for (const fd of pipes.flat()) cleanup.close(fd);
+      assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
+      assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
+    });
+
+    test("a description that outlives its number raises no event once it is unregistered", async (cleanup) => {
+      const selector = make(cleanup);
+      const [reader, writer] = cleanup.pipe();
+      const [here, there] = cleanup.pair();
+      write(writer, bytes("x")); // ready, and for good
+      selector.register(reader, EVENT_READ);
+      selector.register(here, EVENT_READ);
+      const duplicate = libc!.dup(reader);
+      cleanup.defer(() => close(duplicate));
+      cleanup.close(reader);
+      selector.unregister(reader);
+      const elapsed = await elapsedMs(async () => assertEquals(await select(selector, 0.05), []));
+      assertGreaterOrEqual(elapsed, 50);
+      there.send(bytes("x"));
+      assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
+    });
+
+    test("a number that is used again means the new descriptor only", async (cleanup) => {
+      const selector = make(cleanup);
+      const [reader, writer] = cleanup.pipe();
+      const [here, there] = cleanup.pair();
+      write(writer, bytes("x")); // ready, and for good
+      selector.register(reader, EVENT_READ);
+      const duplicate = libc!.dup(reader);
+      cleanup.defer(() => close(duplicate));
+      libc!.dup2(here.fileno(), reader); // closes the pipe's number, and uses it again
+      selector.unregister(reader);
+      const key = selector.register(reader, EVENT_READ, "new");
+      assertEquals(await select(selector, 0), []);
+      assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
+      there.send(bytes("y"));
+      assertEquals(await select(selector), [[key, EVENT_READ]]);
+      selector.modify(reader, EVENT_WRITE);
+      assertEquals(await readyFds(selector), [[reader, EVENT_WRITE]]);
+    });
+
+    test("stale descriptions starve nobody", async (cleanup) => {
+      const selector = make(cleanup);
+      for (let count = 0; count < 100; count++) {
+        const [reader, writer] = cleanup.pipe();
+        write(writer, bytes("x"));
+        selector.register(reader, EVENT_READ);
+        const duplicate = libc!.dup(reader);
+        cleanup.defer(() => close(duplicate));
+        cleanup.close(reader);
+        selector.unregister(reader);
+      }
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_WRITE);
+      for (let round = 0; round < 10; round++) {
+        assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+      }
+    });
+  });
+}

@@ -1,0 +1,95 @@
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { EVENT_READ, EVENT_WRITE, type FileObject, KeyError, OSError } from "../../../mod.ts";
+import { close } from "../../../ffi/socket/mod.ts";
+import type { Subject } from "./subject.ts";
+import { BOTH, bytes, libc } from "../../support/util.ts";
+
+/** Declares the tests of `modify()`. */
+export function modifyContract({ name, test, make, select, readyFds }: Subject): void {
+  describe(`${name}: modify()`, () => {
+    test("modify() changes events and data, and returns the new key", async (cleanup) => {
+      const selector = make(cleanup);
+      const [here, there] = cleanup.pair();
+      there.send(bytes("x"));
+      const data = { some: "data" };
+      const first = selector.register(here, EVENT_READ, data);
+      const second = selector.modify(here, EVENT_WRITE, data);
+      assertEquals([first.events, second.events], [EVENT_READ, EVENT_WRITE]);
+      assertStrictEquals(second.data, data);
+      assertStrictEquals(selector.getKey(here), second);
+      assertEquals(await select(selector, 0), [[second, EVENT_WRITE]]);
+      const third = selector.modify(here.fileno(), BOTH, "other");
+      assertEquals([third.fileobj, third.data], [here, "other"]);
+      assertEquals(await select(selector, 0), [[third, BOTH]]);
+    });
+
+    test("modify() replaces data by identity, and by undefined if there is none", (cleanup) => {
+      const selector = make(cleanup);
+      const [here] = cleanup.pair();
+      const [one, equal] = [{ a: 1 }, { a: 1 }];
+      selector.register(here, EVENT_READ, one);
+      assertStrictEquals(selector.modify(here, EVENT_READ, equal).data, equal);
+      assertStrictEquals(selector.getKey(here).data, equal);
+      assertStrictEquals(selector.modify(here, EVENT_READ).data, undefined);
+      assertStrictEquals(selector.getKey(here).data, undefined);
+    });
+
+    test("modify() of data alone asks nothing of the system", (cleanup) => {
+      const selector = make(cleanup);
+      const [reader] = cleanup.pipe();
+      selector.register(reader, EVENT_READ, "old");
+      cleanup.close(reader); // which the system would refuse
+      assertEquals(selector.modify(reader, EVENT_READ, "new").data, "new");
+      assertEquals(selector.getKey(reader).data, "new");
+    });
+
+    test("modify() refuses events that are none, and changes nothing", async (cleanup) => {
+      const selector = make(cleanup);
+      const [here] = cleanup.pair();
+      const key = selector.register(here, EVENT_WRITE, "data");
+      for (const events of [0, 4, 8, -1, 1.5, NaN, 2 ** 32 + 1]) {
+        assertThrows(() => selector.modify(here, events, "other"), RangeError);
+      }
+      assertStrictEquals(selector.getKey(here), key);
+      assertEquals(await select(selector, 0), [[key, EVENT_WRITE]]);
+    });
+
+    test("modify() refuses what is not registered", (cleanup) => {
+      const selector = make(cleanup);
+      const [here] = cleanup.pair();
+      assertThrows(() => selector.modify(here, EVENT_READ), KeyError, `fd ${here.fileno()}`);
+      assertThrows(() => selector.modify(999_999, EVENT_READ), KeyError, "fd 999999");
+      assertThrows(() => selector.modify({} as FileObject, EVENT_READ), TypeError);
+    });
+
+    test("modify() that fails unregisters, here and in the kernel", async (cleanup) => {
+      const selector = make(cleanup);
+      const [reader, writer] = cleanup.pipe();
+      selector.register(writer, EVENT_READ);
+      cleanup.close(writer);
+      const error = assertThrows(() => selector.modify(writer, EVENT_WRITE), OSError);
+      assertEquals(error.code, "EBADF");
+      assertThrows(() => selector.getKey(writer), KeyError);
+      assertEquals(selector.getMap()!.size, 0);
+      if (libc === null) return;
+      libc.dup2(reader, writer);
+      cleanup.defer(() => close(writer));
+      assertEquals(await select(selector, 0), []);
+      selector.register(writer, EVENT_READ);
+    });
+
+    test("modify() takes effect on what is pending", async (cleanup) => {
+      const selector = make(cleanup);
+      const [here, there] = cleanup.pair();
+      there.send(bytes("x"));
+      selector.register(here, EVENT_READ);
+      selector.modify(here, EVENT_WRITE);
+      assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+      selector.modify(here, EVENT_READ);
+      assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
+      here.recv(10);
+      assertEquals(await readyFds(selector, 0), []);
+    });
+  });
+}
