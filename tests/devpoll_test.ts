@@ -26,8 +26,9 @@ import {
   FD_CLOEXEC,
   libc,
   readyFds,
-  skip,
   test as declare,
+  type TestArguments,
+  withOptions,
 } from "./support/util.ts";
 
 /** The flag of the device that removes a descriptor, and its errors as Linux numbers them. */
@@ -44,9 +45,12 @@ const { failures, functions, log, maskOf, openDevices, patience } = isLinux
   ? await import("./standins/devpoll_standin.ts")
   : {} as typeof import("./standins/devpoll_standin.ts");
 
-function test(name: string, body: () => void | Promise<void>): void {
-  if (!isLinux) return skip(name, `the stand-in of /dev/poll is over Linux' poll(), and this is ${os}`);
-  declare(name, async () => {
+/** The stand-in of /dev/poll. */
+const STAND_IN = isLinux ? null : `the stand-in of /dev/poll is over Linux' poll(), and this is ${os}`;
+
+function test(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
+  const [{ needs = [] }, body] = withOptions(args);
+  declare(name, { needs: [STAND_IN, ...needs] }, async () => {
     log.clear();
     await body();
     assertEquals(openDevices(), 0, "The test left a device open");
@@ -62,16 +66,10 @@ if (isLinux) {
   const contract = {
     name: "DevpollSelector",
     create: <D>() => new DevpollSelector<D>(),
-    skips: {
-      "select() waits for a tenth of a millisecond, and not for a whole one": "/dev/poll knows whole milliseconds only",
-    },
+    lacks: { shortTimeouts: "/dev/poll knows whole milliseconds only" },
   };
   selectorContract(contract);
-  selectorContract({
-    name: `${contract.name}, waiting asynchronously`,
-    create: contract.create,
-    select: asynchronously,
-  });
+  selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
   asyncContract(contract);
 }
 

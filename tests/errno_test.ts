@@ -3,33 +3,23 @@ import { describe } from "@std/testing/bdd";
 import { result } from "../ffi/os/call.ts";
 import { check, EAGAIN, EBADF, EINPROGRESS, EINTR, errnoCode, OSError } from "../ffi/os/errno.ts";
 import { os } from "../ffi/os/systems.ts";
-import { AF_UNIX, close, Socket } from "../ffi/socket/mod.ts";
+import { AF_UNIX, close, OSError as OSErrorOfSocket, Socket } from "../ffi/socket/mod.ts";
 import { OSError as OSErrorOfMod } from "../mod.ts";
 import { OSError as OSErrorOfSelect } from "../ffi/select/mod.ts";
-import { OSError as OSErrorOfSocket } from "../ffi/socket/mod.ts";
 import * as sys from "../ffi/os/sys.ts";
-import { isWindows, moduleOf, printedBy, skip, testUnless } from "./support/util.ts";
+import { lackedBy } from "./support/needs.ts";
+import { isWindows, moduleOf, printedBy, test } from "./support/util.ts";
 
-const NO_UNIX = "it is told by the errors of Unix";
-
-const test = testUnless({
-  windows: {
-    "OSError says which call failed, on what, why, and with which code": NO_UNIX,
-    "errnoCode() gives the names of numbers that every Unix has in common": NO_UNIX,
-    "connectEx() gives the right code each of 300,000 times under garbage collection": NO_UNIX,
-    "errno is right on each of two threads that fail differently at the same time": NO_UNIX,
-  },
-});
+/** Error numbers of Unix. */
+const UNIX_ERRORS = lackedBy({ windows: "it is told by the errors of Unix" });
+/** Error numbers of Linux. */
+const LINUX_ERRORS = lackedBy({ notLinux: `the numbers are those of Linux, and this is ${os}` });
 
 /** How often a call is made that costs a round trip to another process under Wine. */
 const MANY = isWindows ? 50_000 : 2_000_000;
 
-const linuxTest = os === "linux" || os === "android"
-  ? test
-  : (name: string) => skip(name, `the numbers are those of Linux, and this is ${os}`);
-
 describe("OSError", () => {
-  test("OSError says which call failed, on what, why, and with which code", () => {
+  test("OSError says which call failed, on what, why, and with which code", { needs: [UNIX_ERRORS] }, () => {
     const EACCES = 13; // on every Unix
     const error = new OSError("bind", EACCES, "127.0.0.1:80");
     assertEquals(error.message, "bind 127.0.0.1:80: Permission denied (EACCES)");
@@ -73,13 +63,13 @@ describe("OSError", () => {
 });
 
 describe("errnoCode", () => {
-  test("errnoCode() gives the names of numbers that every Unix has in common", () => {
+  test("errnoCode() gives the names of numbers that every Unix has in common", { needs: [UNIX_ERRORS] }, () => {
     const common = ["EPERM", "ENOENT", "ESRCH", "EINTR", "EIO", "ENXIO", "E2BIG"];
     assertEquals(common.map((_, i) => errnoCode(i + 1)), common);
     assertEquals([9, 13, 17, 22, 24, 32].map(errnoCode), ["EBADF", "EACCES", "EEXIST", "EINVAL", "EMFILE", "EPIPE"]);
   });
 
-  linuxTest("errnoCode() gives the names of Linux's numbers", () => {
+  test("errnoCode() gives the names of Linux's numbers", { needs: [LINUX_ERRORS] }, () => {
     const numbers: Record<string, number> = {
       EAGAIN: 11,
       ENOSYS: 38,
@@ -184,18 +174,25 @@ describe("errno", () => {
     assertEquals([...wrong], []);
   });
 
-  test("connectEx() gives the right code each of 300,000 times under garbage collection", () => {
-    const socket = closedSocket();
-    assertEquals(countWrong(300_000, socket, "EBADF"), 0);
-  });
+  test(
+    "connectEx() gives the right code each of 300,000 times under garbage collection",
+    { needs: [UNIX_ERRORS] },
+    () => {
+      const socket = closedSocket();
+      assertEquals(countWrong(300_000, socket, "EBADF"), 0);
+    },
+  );
 
-  test("errno is right on each of two threads that fail differently at the same time", async () => {
-    const header = `
+  test(
+    "errno is right on each of two threads that fail differently at the same time",
+    { needs: [UNIX_ERRORS] },
+    async () => {
+      const header = `
       import { AF_UNIX, Socket } from ${JSON.stringify(new URL("../ffi/socket/mod.ts", import.meta.url).href)};
       ${countWrong}
       const socket = new Socket(AF_UNIX);
     `;
-    const there = `
+      const there = `
       ${header}
       onmessage = ({ data: flags }) => {
         let calls = 0;
@@ -209,7 +206,7 @@ describe("errno", () => {
         postMessage([calls > 1000, wrong]);
       };
     `;
-    const here = `
+      const here = `
       ${header}
       const worker = new Worker(${JSON.stringify(moduleOf(there))}, { type: "module" });
       const flags = new Int32Array(new SharedArrayBuffer(8));
@@ -222,6 +219,7 @@ describe("errno", () => {
       console.log(JSON.stringify([wrong, ...await outcome]));
       Deno.exit();
     `;
-    assertEquals(await printedBy(here), [0, true, 0]);
-  });
+      assertEquals(await printedBy(here), [0, true, 0]);
+    },
+  );
 });

@@ -7,19 +7,9 @@
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { os } from "../ffi/os/systems.ts";
 import { SO_LINGER, SO_RCVBUF, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
-import { describeProgram, interrupt, memoryOf, NO_CTRL_C, Program } from "./support/program.ts";
-import {
-  bytes,
-  descriptorLimit,
-  isEmulated,
-  isWindows,
-  RESET_ON_CLOSE,
-  test,
-  testUnless,
-  text,
-} from "./support/util.ts";
-
-const AT_CTRL_C = "chat_server shuts down at Ctrl-C, with its connections";
+import { CTRL_C } from "./support/needs.ts";
+import { describeProgram, interrupt, memoryOf, Program } from "./support/program.ts";
+import { bytes, descriptorLimit, isEmulated, isWindows, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
 type ChatServer = Program & { port: number };
 
@@ -118,7 +108,7 @@ describeProgram("chat_server", () => {
     for (const other of others) other[Symbol.dispose]();
   });
 
-  testUnless({ windows: { [AT_CTRL_C]: NO_CTRL_C } })(AT_CTRL_C, async () => {
+  test("chat_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
     await using server = await chatServer();
     using ann = new Guest(server, "Ann");
     await interrupt(server);

@@ -10,7 +10,7 @@ import { join } from "@std/path";
 import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
 import { deno, describeProgram, EXAMPLES, interrupt, isThere, Program, run, until } from "./support/program.ts";
-import { bytes, Cleanup, fifo, isWindows, skip, test, text } from "./support/util.ts";
+import { bytes, Cleanup, fifo, isWindows, test, text } from "./support/util.ts";
 
 const [hasSocat, hasPython, hasActivate] = await Promise.all([
   isThere("socat", "-V"),
@@ -19,12 +19,6 @@ const [hasSocat, hasPython, hasActivate] = await Promise.all([
 ]);
 
 const ONLY_SOCKETS = isWindows ? "on Windows only sockets can be waited for" : null;
-
-/** Declares a test, or says why it cannot run. */
-function testUnless(reason: string | null, name: string, body: () => Promise<void>): void {
-  if (reason === null) test(name, body);
-  else skip(name, reason);
-}
 
 /** What starts an example, with the permissions that it is given. */
 function command(example: string, flags: string[], ...args: string[]): string[] {
@@ -41,7 +35,7 @@ function wholeOf(port: number): string {
 }
 
 describeProgram("tail_fifo", () => {
-  testUnless(ONLY_SOCKETS, "tail_fifo prints the lines of all writers that come and go", async () => {
+  test("tail_fifo prints the lines of all writers that come and go", { needs: [ONLY_SOCKETS] }, async () => {
     using cleanup = new Cleanup();
     const READ_WRITE = 2;
     const [one] = fifo(cleanup, READ_WRITE);
@@ -66,37 +60,41 @@ describeProgram("tail_fifo", () => {
 describeProgram("serial", () => {
   const reason = ONLY_SOCKETS ?? (hasSocat ? null : "there is no socat to make a pair of terminals");
 
-  testUnless(reason, "serial passes on what is typed and what comes in, and says when the line is gone", async () => {
-    const directory = await Deno.makeTempDir();
-    const [here, there] = [join(directory, "here"), join(directory, "there")];
-    {
-      await using socat = new Program("sh", [
-        "-c",
-        'exec socat -d -d "pty,raw,echo=0,link=$0" "pty,raw,echo=0,link=$1" 2>&1',
-        here,
-        there,
-      ]);
-      await socat.line(/starting data transfer loop/);
-      using device = await Deno.open(there, { read: true, write: true });
-      await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), {
-        stdin: "piped",
-      });
-      await terminal.line(/^Connected to /);
-      await device.write(bytes("from the device\n"));
-      await terminal.line(/^from the device$/);
-      await terminal.type("from the terminal\n");
-      const buffer = new Uint8Array(100);
-      let received = "";
-      while (!received.endsWith("\n")) received += text(buffer.subarray(0, (await device.read(buffer))!));
-      assertEquals(received, "from the terminal\n");
-      socat.kill("SIGTERM");
-      await terminal.line(/^The line is gone: read .*\(EIO\)$/);
-      assertEquals((await terminal.ended()).code, 1);
-    }
-    await Deno.remove(directory, { recursive: true });
-  });
+  test(
+    "serial passes on what is typed and what comes in, and says when the line is gone",
+    { needs: [reason] },
+    async () => {
+      const directory = await Deno.makeTempDir();
+      const [here, there] = [join(directory, "here"), join(directory, "there")];
+      {
+        await using socat = new Program("sh", [
+          "-c",
+          'exec socat -d -d "pty,raw,echo=0,link=$0" "pty,raw,echo=0,link=$1" 2>&1',
+          here,
+          there,
+        ]);
+        await socat.line(/starting data transfer loop/);
+        using device = await Deno.open(there, { read: true, write: true });
+        await using terminal = new Program(Deno.execPath(), command("serial.ts", ["--allow-all"], here), {
+          stdin: "piped",
+        });
+        await terminal.line(/^Connected to /);
+        await device.write(bytes("from the device\n"));
+        await terminal.line(/^from the device$/);
+        await terminal.type("from the terminal\n");
+        const buffer = new Uint8Array(100);
+        let received = "";
+        while (!received.endsWith("\n")) received += text(buffer.subarray(0, (await device.read(buffer))!));
+        assertEquals(received, "from the terminal\n");
+        socat.kill("SIGTERM");
+        await terminal.line(/^The line is gone: read .*\(EIO\)$/);
+        assertEquals((await terminal.ended()).code, 1);
+      }
+      await Deno.remove(directory, { recursive: true });
+    },
+  );
 
-  testUnless(reason, "serial ends at the end of what is typed, once all of it is sent", async () => {
+  test("serial ends at the end of what is typed, once all of it is sent", { needs: [reason] }, async () => {
     const directory = await Deno.makeTempDir();
     const [here, there] = [join(directory, "here"), join(directory, "there")];
     {
@@ -123,22 +121,26 @@ describeProgram("serial", () => {
 });
 
 describeProgram("stdin_timeout", () => {
-  testUnless(ONLY_SOCKETS, "stdin_timeout greets who answers in time, and gives up on who does not", async () => {
-    const started = () =>
-      new Program(Deno.execPath(), command("stdin_timeout.ts", ["--allow-ffi"]), { stdin: "piped" });
-    await using answered = started();
-    await using ended = started();
-    await using silent = started();
-    const start = performance.now();
-    await answered.type("Ann\n");
-    await answered.line(/ Hello, Ann!$/);
-    assertEquals((await answered.ended()).code, 0);
-    await ended.endInput();
-    await ended.line(/ No answer\.$/);
-    await silent.line(/^Too late\.$/);
-    assertEquals((await silent.ended()).code, 1);
-    assertGreaterOrEqual(performance.now() - start, 5000);
-  });
+  test(
+    "stdin_timeout greets who answers in time, and gives up on who does not",
+    { needs: [ONLY_SOCKETS] },
+    async () => {
+      const started = () =>
+        new Program(Deno.execPath(), command("stdin_timeout.ts", ["--allow-ffi"]), { stdin: "piped" });
+      await using answered = started();
+      await using ended = started();
+      await using silent = started();
+      const start = performance.now();
+      await answered.type("Ann\n");
+      await answered.line(/ Hello, Ann!$/);
+      assertEquals((await answered.ended()).code, 0);
+      await ended.endInput();
+      await ended.line(/ No answer\.$/);
+      await silent.line(/^Too late\.$/);
+      assertEquals((await silent.ended()).code, 1);
+      assertGreaterOrEqual(performance.now() - start, 5000);
+    },
+  );
 });
 
 describeProgram("socket_activation", () => {
@@ -152,11 +154,10 @@ describeProgram("socket_activation", () => {
   });
 
   const parent = ONLY_SOCKETS ?? (hasPython ? null : "there is no python3 to be the parent");
-  testUnless(
-    parent,
-    "socket_activation serves the sockets that its parent passes as descriptors 3 and 4, until Ctrl-C",
-    async () => {
-      const script = `
+  test("socket_activation serves the sockets that its parent passes as descriptors 3 and 4, until Ctrl-C", {
+    needs: [parent],
+  }, async () => {
+    const script = `
 import os, socket, sys
 listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
 print(*(listener.getsockname()[1] for listener in listeners), flush=True)
@@ -164,26 +165,37 @@ for number, listener in enumerate(listeners): os.dup2(listener.fileno(), 10 + nu
 for number in range(2): os.dup2(10 + number, 3 + number)
 os.environ |= {"LISTEN_FDS": "2", "LISTEN_PID": str(os.getpid())}
 os.execv(sys.argv[1], sys.argv[1:])`;
-      await using program = new Program("python3", ["-c", script, Deno.execPath(), ...args]);
-      const ports = await program.line(/^(\d+) (\d+)$/);
-      for (const port of [...ports, ...ports]) {
-        assertMatch(wholeOf(Number(port)), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\n$/);
-      }
-      assertEquals(ports.length, 2);
-      await interrupt(program);
-    },
-  );
+    await using program = new Program("python3", ["-c", script, Deno.execPath(), ...args]);
+    const ports = await program.line(/^(\d+) (\d+)$/);
+    for (const port of [...ports, ...ports]) {
+      assertMatch(wholeOf(Number(port)), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\n$/);
+    }
+    assertEquals(ports.length, 2);
+    await interrupt(program);
+  });
 
   const activate = ONLY_SOCKETS ?? (hasActivate ? null : "there is no systemd-socket-activate");
-  testUnless(activate, "socket_activation is started by the first connection to systemd-socket-activate", async () => {
-    using free = createServer({ hostname: "127.0.0.1", port: 0 });
-    const { port } = free.getsockname() as { port: number };
-    free.close();
-    const words = ["-c", 'exec "$@" 2>&1', "sh", "systemd-socket-activate", "-l", `127.0.0.1:${port}`, Deno.execPath()];
-    await using program = new Program("sh", [...words, ...args]);
-    await program.line(/^Listening on 127\.0\.0\.1:\d+ as 3\.$/);
-    for (let round = 0; round < 3; round++) assertMatch(wholeOf(port), /^\d{4}-.*Z\n$/);
-  });
+  test(
+    "socket_activation is started by the first connection to systemd-socket-activate",
+    { needs: [activate] },
+    async () => {
+      using free = createServer({ hostname: "127.0.0.1", port: 0 });
+      const { port } = free.getsockname() as { port: number };
+      free.close();
+      const words = [
+        "-c",
+        'exec "$@" 2>&1',
+        "sh",
+        "systemd-socket-activate",
+        "-l",
+        `127.0.0.1:${port}`,
+        Deno.execPath(),
+      ];
+      await using program = new Program("sh", [...words, ...args]);
+      await program.line(/^Listening on 127\.0\.0\.1:\d+ as 3\.$/);
+      for (let round = 0; round < 3; round++) assertMatch(wholeOf(port), /^\d{4}-.*Z\n$/);
+    },
+  );
 });
 
 describeProgram("udp_ping", () => {
@@ -223,41 +235,39 @@ describeProgram("udp_ping", () => {
 describeProgram("reuse_port", () => {
   const reason = os === "linux" ? null : "here the kernel does not deal connections out among sockets of one port";
 
-  testUnless(
-    reason,
-    "reuse_port deals connections out among its workers, each of which echoes, and ends at Ctrl-C",
-    async () => {
-      const args = command("reuse_port.ts", ["--allow-ffi", "--allow-read"], "0", "3");
-      await using program = new Program(Deno.execPath(), args);
-      const [port] = await program.line(/^3 workers listen on port (\d+); try, more than once: nc 127\.0\.0\.1 \1$/);
-      const names = new Map<string, number>();
-      const connections = Array.from({ length: 60 }, () => {
-        const socket = new Socket();
-        socket.connect({ hostname: "127.0.0.1", port: Number(port) });
-        return socket;
-      });
-      for (const socket of connections) {
-        const [, name] = /^You are served by (worker [123])\n$/.exec(text(socket.recv(100)))!;
-        names.set(name!, (names.get(name!) ?? 0) + 1);
-      }
-      assertEquals(names.size, 3); // that 60 fall to two of them is less likely than once in ten billion runs
-      for (const [index, socket] of connections.entries()) socket.send(bytes(`hello ${index}`));
-      for (const [index, socket] of connections.entries()) {
-        assertEquals(text(socket.recv(100)), `hello ${index}`);
-      }
-      await interrupt(program);
-      for (const socket of connections) {
-        assertEquals(socket.recv(100).length, 0);
-        socket.close();
-      }
-    },
-  );
+  test("reuse_port deals connections out among its workers, each of which echoes, and ends at Ctrl-C", {
+    needs: [reason],
+  }, async () => {
+    const args = command("reuse_port.ts", ["--allow-ffi", "--allow-read"], "0", "3");
+    await using program = new Program(Deno.execPath(), args);
+    const [port] = await program.line(/^3 workers listen on port (\d+); try, more than once: nc 127\.0\.0\.1 \1$/);
+    const names = new Map<string, number>();
+    const connections = Array.from({ length: 60 }, () => {
+      const socket = new Socket();
+      socket.connect({ hostname: "127.0.0.1", port: Number(port) });
+      return socket;
+    });
+    for (const socket of connections) {
+      const [, name] = /^You are served by (worker [123])\n$/.exec(text(socket.recv(100)))!;
+      names.set(name!, (names.get(name!) ?? 0) + 1);
+    }
+    assertEquals(names.size, 3); // that 60 fall to two of them is less likely than once in ten billion runs
+    for (const [index, socket] of connections.entries()) socket.send(bytes(`hello ${index}`));
+    for (const [index, socket] of connections.entries()) {
+      assertEquals(text(socket.recv(100)), `hello ${index}`);
+    }
+    await interrupt(program);
+    for (const socket of connections) {
+      assertEquals(socket.recv(100).length, 0);
+      socket.close();
+    }
+  });
 });
 
 describeProgram("handover", () => {
   const reason = isWindows ? "Node's sockets take no descriptor on Windows" : null;
 
-  testUnless(reason, "handover has its connections served by node:http, and ends well at Ctrl-C", async () => {
+  test("handover has its connections served by node:http, and ends well at Ctrl-C", { needs: [reason] }, async () => {
     await using program = Program.example("handover.ts", "0");
     const [url] = await program.line(/^Listening on port \d+; try: curl (\S+)$/);
     for (let round = 0; round < 3; round++) {

@@ -6,17 +6,9 @@
 
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { SHUT_WR, Socket } from "../ffi/socket/mod.ts";
-import { describeProgram, interrupt, isThere, memoryOf, NO_CTRL_C, NO_PROC, Program, run } from "./support/program.ts";
-import { bytes, skip, testUnless, text } from "./support/util.ts";
-
-const test = testUnless({
-  notLinux: {
-    "http_server does not read a client that asks and does not take the answers": NO_PROC,
-  },
-  windows: {
-    "http_server shuts down at Ctrl-C, with its connections": NO_CTRL_C,
-  },
-});
+import { CTRL_C, PROC } from "./support/needs.ts";
+import { describeProgram, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
+import { bytes, skip, test, text } from "./support/util.ts";
 
 /** Where bytes end is none of a server's business: requests are cut here. */
 const CUTS = [1, 7, 1000] as const;
@@ -117,7 +109,7 @@ describeProgram("http_server", () => {
     assertEquals(await (await fetch(server.url)).text(), "GET / with 0 bytes\n");
   });
 
-  test("http_server does not read a client that asks and does not take the answers", async () => {
+  test("http_server does not read a client that asks and does not take the answers", { needs: [PROC] }, async () => {
     await using server = await httpServer();
     await (await fetch(server.url)).text();
     const memory = memoryOf(server.pid);
@@ -144,7 +136,7 @@ describeProgram("http_server", () => {
     assertEquals(received, Math.floor(sent / 18) * length);
   });
 
-  test("http_server shuts down at Ctrl-C, with its connections", async () => {
+  test("http_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
     await using server = await httpServer();
     using socket = new Socket();
     socket.connect({ hostname: "127.0.0.1", port: server.port });

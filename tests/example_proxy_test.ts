@@ -7,30 +7,18 @@
 import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
 import { os } from "../ffi/os/systems.ts";
 import { createServer, type InetAddress, OSError, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
+import { CTRL_C, PROC } from "./support/needs.ts";
 import {
   describeProgram,
   descriptorsOf,
   echoed,
   interrupt,
   memoryOf,
-  NO_CTRL_C,
-  NO_PROC,
   OF_WAITING,
   Program,
   until,
 } from "./support/program.ts";
-import { bytes, RESET_ON_CLOSE, testUnless, text } from "./support/util.ts";
-
-const test = testUnless({
-  notLinux: {
-    "tcp_proxy passes bytes both ways at once, unchanged, and keeps few of them": NO_PROC,
-    "tcp_proxy does not read a target whose client does not read": NO_PROC,
-    "tcp_proxy serves five hundred clients, and leaves nothing behind": NO_PROC,
-  },
-  windows: {
-    "tcp_proxy shuts down at Ctrl-C, and resets both sides of its connections": NO_CTRL_C,
-  },
-});
+import { bytes, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
 type Conn = Deno.TcpConn;
 
@@ -97,7 +85,7 @@ function reset(socket: Socket): void {
 }
 
 describeProgram("tcp_proxy", () => {
-  test("tcp_proxy passes bytes both ways at once, unchanged, and keeps few of them", async () => {
+  test("tcp_proxy passes bytes both ways at once, unchanged, and keeps few of them", { needs: [PROC] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const [client, server] = await pair(proxy, target);
@@ -115,7 +103,7 @@ describeProgram("tcp_proxy", () => {
     assertLess(memoryOf(proxy.pid) - memory, 16 << 20);
   });
 
-  test("tcp_proxy does not read a target whose client does not read", async () => {
+  test("tcp_proxy does not read a target whose client does not read", { needs: [PROC] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const [client, server] = await pair(proxy, target);
@@ -201,7 +189,7 @@ describeProgram("tcp_proxy", () => {
     for (const socket of [witness, echo]) socket.close();
   });
 
-  test("tcp_proxy shuts down at Ctrl-C, and resets both sides of its connections", async () => {
+  test("tcp_proxy shuts down at Ctrl-C, and resets both sides of its connections", { needs: [CTRL_C] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const connections = await pair(proxy, target);
@@ -214,7 +202,7 @@ describeProgram("tcp_proxy", () => {
     }
   });
 
-  test("tcp_proxy serves five hundred clients, and leaves nothing behind", async () => {
+  test("tcp_proxy serves five hundred clients, and leaves nothing behind", { needs: [PROC] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const before = descriptorsOf(proxy.pid);

@@ -6,12 +6,9 @@
 
 import { assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
-import { describeProgram, echoed, interrupt, isThere, NO_CTRL_C, Program, run } from "./support/program.ts";
-import { bytes, RESET_ON_CLOSE, skip, testUnless } from "./support/util.ts";
-
-const AT_CTRL_C = "tasks cancels all of them at Ctrl-C, so that each closes what it has open";
-
-const test = testUnless({ windows: { [AT_CTRL_C]: NO_CTRL_C } });
+import { CTRL_C } from "./support/needs.ts";
+import { describeProgram, echoed, interrupt, isThere, Program, run } from "./support/program.ts";
+import { bytes, RESET_ON_CLOSE, skip, test } from "./support/util.ts";
 
 type Server = Program & { port: number };
 
@@ -92,7 +89,7 @@ describeProgram("tasks", () => {
     await assertRejects(() => sending);
   });
 
-  test(AT_CTRL_C, async () => {
+  test("tasks cancels all of them at Ctrl-C, so that each closes what it has open", { needs: [CTRL_C] }, async () => {
     await using server = await echoServer(60);
     const connections = await Promise.all(Array.from({ length: 3 }, () => connect(server)));
     for (const connection of connections) assertEquals(await echoed(connection, "hello"), "hello");

@@ -6,17 +6,9 @@
 
 import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { SHUT_WR, Socket } from "../ffi/socket/mod.ts";
-import { describeProgram, interrupt, isThere, memoryOf, NO_CTRL_C, NO_PROC, Program, run } from "./support/program.ts";
-import { bytes, skip, testUnless, text } from "./support/util.ts";
-
-const test = testUnless({
-  notLinux: {
-    "websocket_server does not read a client that sends and does not take the echo": NO_PROC,
-  },
-  windows: {
-    "websocket_server shuts down at Ctrl-C, with its connections": NO_CTRL_C,
-  },
-});
+import { CTRL_C, PROC } from "./support/needs.ts";
+import { describeProgram, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
+import { bytes, skip, test, text } from "./support/util.ts";
 
 const HANDSHAKE = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -141,7 +133,7 @@ describeProgram("websocket_server", () => {
     assertEquals(await talk(server.address, ["hello"]), ["hello", 3000, "enough", true]);
   });
 
-  test("websocket_server does not read a client that sends and does not take the echo", async () => {
+  test("websocket_server does not read a client that sends and does not take the echo", { needs: [PROC] }, async () => {
     await using server = await websocketServer();
     using client = connect(server.port);
     client.send(bytes(HANDSHAKE));
@@ -166,7 +158,7 @@ describeProgram("websocket_server", () => {
     assertEquals(received, Math.floor(sent / 100) * 96);
   });
 
-  test("websocket_server shuts down at Ctrl-C, with its connections", async () => {
+  test("websocket_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
     await using server = await websocketServer();
     using socket = connect(server.port);
     socket.send(bytes(HANDSHAKE));

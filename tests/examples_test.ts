@@ -11,6 +11,7 @@ import { describe } from "@std/testing/bdd";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
 import { os } from "../ffi/os/systems.ts";
 import { AF_INET, AF_INET6, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
+import { CTRL_C, lackedBy, PROC } from "./support/needs.ts";
 import {
   deno,
   descriptorsOf,
@@ -18,31 +19,17 @@ import {
   EXAMPLES,
   interrupt,
   memoryOf,
-  NO_CTRL_C,
-  NO_PROC,
   OF_WAITING,
   Program,
   run,
   until,
 } from "./support/program.ts";
-import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, skip, testUnless, text } from "./support/util.ts";
+import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, skip, test, text } from "./support/util.ts";
 
-const LOAD = "under an emulator it would measure the emulator";
-
-const test = testUnless({
-  notLinux: {
-    "a client that sends and does not read is not read either, and costs no memory": NO_PROC,
-    "ten thousand idle connections and fifty busy ones are served, and leave nothing behind": NO_PROC,
-  },
-  windows: {
-    "a server without a free descriptor goes on serving, and accepts again when there is one": "there is no such limit",
-    "Ctrl-C shuts the server down, with its connections": NO_CTRL_C,
-  },
-  emulated: {
-    "a client that sends and does not read is not read either, and costs no memory": LOAD,
-    "ten thousand idle connections and fifty busy ones are served, and leave nothing behind": LOAD,
-  },
-});
+/** A processor that is not emulated. */
+const NATIVE_SPEED = lackedBy({ emulated: "under an emulator it would measure the emulator" });
+/** A limit of descriptors. */
+const DESCRIPTOR_LIMIT = lackedBy({ windows: "there is no such limit" });
 
 const HOSTS = ["127.0.0.1", "::1"] as const;
 
@@ -134,39 +121,45 @@ describe("echo_server and echo_client", () => {
     }
   });
 
-  test("a client that sends and does not read is not read either, and costs no memory", async () => {
-    await using server = await echoServer("127.0.0.1", "--quiet");
-    using witness = await Deno.connect(server);
-    await echoed(witness, "warm");
-    const before = memoryOf(server.pid);
-    using client = new Socket();
-    client.connect({ hostname: server.hostname, port: server.port });
-    client.setBlocking(false);
-    using selector = new DefaultSelector();
-    selector.register(client, EVENT_WRITE);
-    const block = new Uint8Array(1 << 20).map((_, index) => index * 31 + (index >> 8));
-    // A gigabyte is on offer; it ends where nobody takes more.
-    let sent = 0;
-    while (sent < 1 << 30 && selector.select(0.5).length > 0) {
-      sent += client.trySend(block.subarray(sent % block.length)) ?? 0;
-    }
-    assertLess(sent, 1 << 28);
-    assertEquals(await echoed(witness, "still here"), "still here");
-    assertLess(memoryOf(server.pid) - before, 32 << 20);
-    // What it sent comes back once it reads, all of it and in order.
-    selector.modify(client, EVENT_READ);
-    const buffer = new Uint8Array(1 << 20);
-    for (let received = 0; received < sent;) {
-      selector.select();
-      const count = client.tryRecvInto(buffer.subarray(0, block.length - received % block.length))!;
-      const expected = block.subarray(received % block.length, received % block.length + count);
-      assert(buffer.subarray(0, count).every((byte, index) => byte === expected[index]), `After ${received} bytes`);
-      received += count;
-    }
-    assertEquals(await echoed(witness, "and still"), "and still");
-  });
+  test(
+    "a client that sends and does not read is not read either, and costs no memory",
+    { needs: [PROC, NATIVE_SPEED] },
+    async () => {
+      await using server = await echoServer("127.0.0.1", "--quiet");
+      using witness = await Deno.connect(server);
+      await echoed(witness, "warm");
+      const before = memoryOf(server.pid);
+      using client = new Socket();
+      client.connect({ hostname: server.hostname, port: server.port });
+      client.setBlocking(false);
+      using selector = new DefaultSelector();
+      selector.register(client, EVENT_WRITE);
+      const block = new Uint8Array(1 << 20).map((_, index) => index * 31 + (index >> 8));
+      // A gigabyte is on offer; it ends where nobody takes more.
+      let sent = 0;
+      while (sent < 1 << 30 && selector.select(0.5).length > 0) {
+        sent += client.trySend(block.subarray(sent % block.length)) ?? 0;
+      }
+      assertLess(sent, 1 << 28);
+      assertEquals(await echoed(witness, "still here"), "still here");
+      assertLess(memoryOf(server.pid) - before, 32 << 20);
+      // What it sent comes back once it reads, all of it and in order.
+      selector.modify(client, EVENT_READ);
+      const buffer = new Uint8Array(1 << 20);
+      for (let received = 0; received < sent;) {
+        selector.select();
+        const count = client.tryRecvInto(buffer.subarray(0, block.length - received % block.length))!;
+        const expected = block.subarray(received % block.length, received % block.length + count);
+        assert(buffer.subarray(0, count).every((byte, index) => byte === expected[index]), `After ${received} bytes`);
+        received += count;
+      }
+      assertEquals(await echoed(witness, "and still"), "and still");
+    },
+  );
 
-  test("ten thousand idle connections and fifty busy ones are served, and leave nothing behind", async () => {
+  test("ten thousand idle connections and fifty busy ones are served, and leave nothing behind", {
+    needs: [PROC, NATIVE_SPEED],
+  }, async () => {
     await using server = await echoServer("127.0.0.1", "--quiet");
     using witness = await Deno.connect(server);
     await echoed(witness, "warm");
@@ -193,7 +186,7 @@ describe("echo_server and echo_client", () => {
     assertEquals(await echoed(witness, "and again"), "and again");
   });
 
-  test("Ctrl-C shuts the server down, with its connections", async () => {
+  test("Ctrl-C shuts the server down, with its connections", { needs: [CTRL_C] }, async () => {
     await using program = Program.example("echo_server.ts", "--port", "0");
     const [port] = await program.line(/^Listening on \S+ port (\d+)/);
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
@@ -202,7 +195,9 @@ describe("echo_server and echo_client", () => {
     assertEquals(await connection.read(new Uint8Array(10)), null);
   });
 
-  test("a server without a free descriptor goes on serving, and accepts again when there is one", async () => {
+  test("a server without a free descriptor goes on serving, and accepts again when there is one", {
+    needs: [DESCRIPTOR_LIMIT],
+  }, async () => {
     const server = join(EXAMPLES, "echo_server.ts");
     const command = `ulimit -n 64; exec "$0" run --no-prompt --allow-ffi "$1" --port 0`;
     await using program = new Program("sh", ["-c", command, Deno.execPath(), server]);

@@ -7,12 +7,12 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
+import { lackedBy } from "./support/needs.ts";
 import { describeProgram, isThere, Program, ROOT, run } from "./support/program.ts";
-import { bytes, isWindows, skip, testUnless, text } from "./support/util.ts";
+import { bytes, isWindows, skip, test, text } from "./support/util.ts";
 
-const IN_WORKERS = "the server in Workers runs from it, and starts them from there too";
-
-const test = testUnless({ windows: { [IN_WORKERS]: "there is no SO_REUSEPORT" } });
+/** SO_REUSEPORT. */
+const REUSE_PORT = lackedBy({ windows: "there is no SO_REUSEPORT" });
 
 const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))) as {
   name: string;
@@ -167,7 +167,7 @@ console.log(select([here], [], [], 0)[0].length);
     assertEquals(await received(connection), "hello\n");
   });
 
-  test(IN_WORKERS, async () => {
+  test("the server in Workers runs from it, and starts them from there too", { needs: [REUSE_PORT] }, async () => {
     await using registry = await Registry.start();
     // From jsr.io every program may import, without a flag.
     const flags = ["--allow-ffi", `--allow-import=${registry.host}`];

@@ -28,15 +28,17 @@ import {
 import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR, SHUT_WR } from "../ffi/socket/mod.ts";
 import * as constants from "../ffi/os/socket_constants.ts";
 import { Timespec } from "../ffi/os/timeout.ts";
-import { bytes, Cleanup, gathered, libc, skip, test as declare, testUnless } from "./support/util.ts";
+import { EPOLL, lackedBy } from "./support/needs.ts";
+import { bytes, Cleanup, gathered, libc, test as declare, type TestArguments, withOptions } from "./support/util.ts";
+
+/** Sets of descriptors that are bits, of any descriptor. */
+const BITS = lackedBy({
+  windows: "the sets of Windows are arrays",
+  emulated: "the emulator ends at such descriptors",
+});
 
 const epoll = { ...epollCalls, ...epollFlags };
 const poll = { ...pollCalls, ...pollFlags };
-
-const testOfBits = testUnless({
-  windows: { "SelectSet has the bit of a descriptor where fd_set has it": "the sets of Windows are arrays" },
-  emulated: { "SelectSet has the bit of a descriptor where fd_set has it": "the emulator ends at such descriptors" },
-});
 
 const hasEpoll = os === "linux" || os === "android";
 
@@ -204,9 +206,10 @@ function askCompiler(): Map<string, string> | null {
 const answers = askCompiler();
 
 /** Declares a test that needs the compiler's answers. */
-function test(name: string, body: () => void): void {
-  if (answers === null) skip(name, "there is no C compiler `cc` for this processor");
-  else declare(name, body);
+function test(name: string, ...args: TestArguments<() => void>): void {
+  const [{ needs = [] }, body] = withOptions(args);
+  const compiler = answers === null ? "there is no C compiler `cc` for this processor" : null;
+  declare(name, { needs: [compiler, ...needs] }, body);
 }
 
 /** What C says of a number. */
@@ -232,14 +235,10 @@ function layoutOf(struct: string, fields: Record<string, string>, withSize = tru
 }
 
 describe("layouts", () => {
-  if (hasEpoll) {
-    test("EPOLL_EVENT is struct epoll_event", () => {
-      assertEquals(epoll.EPOLL_EVENT, layoutOf("epoll_event", { events: "events", data: "data" }));
-      assertEquals(c("epoll_event.data.fd"), epoll.EPOLL_EVENT.data);
-    });
-  } else {
-    skip("EPOLL_EVENT is struct epoll_event", `${os} has no epoll`);
-  }
+  test("EPOLL_EVENT is struct epoll_event", { needs: [EPOLL] }, () => {
+    assertEquals(epoll.EPOLL_EVENT, layoutOf("epoll_event", { events: "events", data: "data" }));
+    assertEquals(c("epoll_event.data.fd"), epoll.EPOLL_EVENT.data);
+  });
 
   test("POLLFD is struct pollfd", () => {
     assertEquals(poll.POLLFD, layoutOf("pollfd", { fd: "fd", events: "events", revents: "revents" }));
@@ -328,7 +327,7 @@ describe("layouts", () => {
     }
   });
 
-  testOfBits("SelectSet has the bit of a descriptor where fd_set has it", () => {
+  test("SelectSet has the bit of a descriptor where fd_set has it", { needs: [BITS] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     there.send(bytes("ping"));
@@ -439,15 +438,11 @@ describe("constants", () => {
     });
   }
 
-  if (hasEpoll) {
-    test("EPOLL* are those of C", () => {
-      assertGreaterOrEqual(epollConstants.length, 19);
-      // EPOLLET is the sign of an int, and positive.
-      assertEquals(epollConstants, epollConstants.map(([name]) => [name, c(name)]));
-    });
-  } else {
-    skip("EPOLL* are those of C", `${os} has no epoll`);
-  }
+  test("EPOLL* are those of C", { needs: [EPOLL] }, () => {
+    assertGreaterOrEqual(epollConstants.length, 19);
+    // EPOLLET is the sign of an int, and positive.
+    assertEquals(epollConstants, epollConstants.map(([name]) => [name, c(name)]));
+  });
 
   test("OSError knows the errors of C by name", () => {
     for (const [code] of errnos) {

@@ -18,7 +18,7 @@ import { os } from "../ffi/os/systems.ts";
 import { close, pipe } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, type FileObject, KqueueSelector } from "../mod.ts";
 import { asyncContract } from "./contracts/async_contract.ts";
-import { asynchronously, selectorContract } from "./contracts/selector_contract.ts";
+import { asynchronously, type Lacks, selectorContract } from "./contracts/selector_contract.ts";
 import { bytes, Cleanup, openDescriptors, readyFds, skip, test } from "./support/util.ts";
 
 const EFAULT = 14;
@@ -60,16 +60,14 @@ function saysEfault(): boolean {
 
 const stale = "libkqueue does not learn of a number that was closed while its description lives on in a duplicate";
 const reused = "libkqueue up to 2.7.0 uses freed memory after EV_DELETE of a closed descriptor whose number was reused";
-const skips = {
-  "select() reports as many as the system lets be open, in one call": "libkqueue gives 512 events at a time",
-  "a description that outlives its number raises no event once it is unregistered": stale,
-  "a number that is used again means the new descriptor only": stale,
-  "stale descriptions starve nobody": stale,
-};
-const oldSkips = {
-  "unregister() works after the number was reused, and leaves what has it now alone": reused,
-  "modify() of a descriptor that was seen closed is refused, even if its number is used again": reused,
-};
+/** Returns what libkqueue lacks. */
+function lacks(): Lacks {
+  return {
+    manyDescriptors: "libkqueue gives 512 events at a time",
+    closedDuplicates: stale,
+    reusedNumbers: saysEfault() ? reused : null,
+  };
+}
 
 // What the library opens for itself when it is first used stays open.
 const obstacle = whyNot();
@@ -95,7 +93,7 @@ if (obstacle !== null) {
   const contract = {
     name: "KqueueSelector on libkqueue",
     create: <D>() => new SettledSelector<D>(),
-    skips: saysEfault() ? { ...skips, ...oldSkips } : skips,
+    lacks: lacks(),
   };
   selectorContract(contract);
   selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });

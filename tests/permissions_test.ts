@@ -1,18 +1,13 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { arch, os } from "../ffi/os/systems.ts";
-import { isWindows, skip, testUnless } from "./support/util.ts";
+import { lackedBy } from "./support/needs.ts";
+import { isWindows, skip, test } from "./support/util.ts";
 
-const test = testUnless({
-  windows: {
-    "everything works with --allow-ffi alone": "it uses pipes, and tells by the errors of Unix",
-    "everything works with --allow-ffi=<path of the C library> alone": "sockets are in another library there",
-    "everything works with --allow-ffi and a denial of something else":
-      "it uses pipes, and tells by the errors of Unix",
-    "new Socket() throws NotCapable if the C library is denied by any of its paths":
-      "sockets are in another library there",
-  },
-});
+/** Pipes, and the errors of Unix. */
+const UNIX = lackedBy({ windows: "it uses pipes, and tells by the errors of Unix" });
+/** Sockets in the C library. */
+const LIBC_SOCKETS = lackedBy({ windows: "sockets are in another library there" });
 
 const MODULES = ["../mod.ts", "../ffi/select/mod.ts", "../ffi/socket/mod.ts"].map((path) =>
   new URL(path, import.meta.url).href
@@ -194,7 +189,7 @@ describe("permissions", () => {
     assertMatch(err, /NotCapable: .*--allow-ffi/);
   });
 
-  test("everything works with --allow-ffi alone", async () => {
+  test("everything works with --allow-ffi alone", { needs: [UNIX] }, async () => {
     await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi");
   });
 
@@ -203,18 +198,22 @@ describe("permissions", () => {
   if (path === undefined) {
     skip(alone, `none of the paths that are known for the C library is a file on this ${os} ${arch}`);
   } else {
-    test(alone, () => assertPrints(EVERYTHING_PRINTS, EVERYTHING, `--allow-ffi=${path}`));
+    test(alone, { needs: [LIBC_SOCKETS] }, () => assertPrints(EVERYTHING_PRINTS, EVERYTHING, `--allow-ffi=${path}`));
 
-    test("everything works with --allow-ffi and a denial of something else", async () => {
+    test("everything works with --allow-ffi and a denial of something else", { needs: [UNIX] }, async () => {
       await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi", "--deny-ffi=/nowhere/other.so");
     });
 
-    test("new Socket() throws NotCapable if the C library is denied by any of its paths", async () => {
-      const permissions = ["--allow-ffi", `--deny-ffi=${path}`];
-      const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`, ...permissions);
-      assertEquals(code, 1);
-      assertMatch(err, /NotCapable: .*--allow-ffi/);
-    });
+    test(
+      "new Socket() throws NotCapable if the C library is denied by any of its paths",
+      { needs: [LIBC_SOCKETS] },
+      async () => {
+        const permissions = ["--allow-ffi", `--deny-ffi=${path}`];
+        const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`, ...permissions);
+        assertEquals(code, 1);
+        assertMatch(err, /NotCapable: .*--allow-ffi/);
+      },
+    );
   }
 
   test("new Socket() throws NotCapable with --allow-ffi=<path of another library, or of the current folder>", async () => {

@@ -27,8 +27,9 @@ import { os } from "../ffi/os/systems.ts";
 import { close, read, SHUT_RDWR, SHUT_WR, type Socket, write } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, PollSelector } from "../mod.ts";
-import { pollContract } from "./contracts/poll_contract.ts";
+import { EMPTY_MASKS, pollContract } from "./contracts/poll_contract.ts";
 import { scanContract } from "./contracts/scan_contract.ts";
+import { lackedBy } from "./support/needs.ts";
 import {
   BOTH,
   bytes,
@@ -37,30 +38,26 @@ import {
   duplicate,
   elapsedMs,
   fifo,
-  isWindows,
   readyFds,
   shell,
-  skip,
   sorted,
-  testUnless,
+  test as declare,
+  type TestArguments,
   text,
+  withOptions,
 } from "./support/util.ts";
 
-const NO_EMPTY_MASK = "poll() of macOS reports nothing for an empty mask, and POLLIN beside POLLHUP";
+/** `poll()`. */
+const POLL = lackedBy({ windows: "Windows has no poll()" });
+/** Events of a regular file that are POLLIN and POLLOUT alone. */
+const FILE_MASKS = lackedBy({ darwin: "poll() of macOS reports POLLPRI for a file, too" });
+/** The end of a FIFO as an event. */
+const FIFO_ENDS = lackedBy({ darwin: "poll() of macOS does not report the end of a FIFO" });
 
-const testOfPoll = testUnless({
-  darwin: {
-    "poll() gives POLLNVAL for a descriptor that was closed, as long as it is registered": NO_EMPTY_MASK,
-    "poll() gives hang-ups and errors, which nobody asked for": NO_EMPTY_MASK,
-    "poll() gives only what was asked for, and what cannot be masked": NO_EMPTY_MASK,
-    "register() waits for reading, writing and urgent data if told nothing else":
-      "poll() of macOS does not report urgent data",
-    "poll() gives a regular file as readable and writable": "poll() of macOS reports POLLPRI for a file, too",
-    "poll() waits for another process until the end of its output": "poll() of macOS does not report the end of a FIFO",
-  },
-});
-
-const test: typeof testOfPoll = isWindows ? (name) => skip(name, "Windows has no poll()") : testOfPoll;
+function test(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
+  const [{ needs = [] }, body] = withOptions(args);
+  declare(name, { needs: [POLL, ...needs] }, body);
+}
 
 const O_RDWR = 2;
 
@@ -76,7 +73,7 @@ describe("Poll", () => {
     assertEquals(poll.poll(0), []);
   });
 
-  test("poll() gives a regular file as readable and writable", () => {
+  test("poll() gives a regular file as readable and writable", { needs: [FILE_MASKS] }, () => {
     const fd = openSync(import.meta.filename!, "r");
     try {
       const poll = new Poll();
@@ -87,7 +84,7 @@ describe("Poll", () => {
     }
   });
 
-  test("poll() gives only what was asked for, and what cannot be masked", () => {
+  test("poll() gives only what was asked for, and what cannot be masked", { needs: [EMPTY_MASKS] }, () => {
     using cleanup = new Cleanup();
     const flagsOf = (socket: Socket | number, mask: number) => {
       const poll = new Poll();
@@ -114,7 +111,7 @@ describe("Poll", () => {
     assertEquals(flagsOf(lonelyWriter, POLLOUT), POLLOUT | POLLERR);
   });
 
-  test("poll() waits for another process until the end of its output", async () => {
+  test("poll() waits for another process until the end of its output", { needs: [FIFO_ENDS] }, async () => {
     using cleanup = new Cleanup();
     const [path, fd] = fifo(cleanup, O_NONBLOCK); // | O_RDONLY, which is 0
     const child = shell('for i in 0 1 2; do echo testing...; sleep 0.01; done > "$0"', path);

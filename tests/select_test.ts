@@ -27,6 +27,7 @@ import { AF_INET, close, MSG_OOB, read, SHUT_WR } from "../ffi/socket/mod.ts";
 import { O_NONBLOCK } from "../ffi/os/socket_constants.ts";
 import { EVENT_READ, EVENT_WRITE, SelectSelector } from "../mod.ts";
 import { scanContract } from "./contracts/scan_contract.ts";
+import { DUP2, FILES, lackedBy, SIGNALS, WIDE_SELECT } from "./support/needs.ts";
 import { interrupted } from "./support/signals.ts";
 import {
   BOTH,
@@ -38,41 +39,12 @@ import {
   libc,
   readyFds,
   SOON,
-  testUnless,
+  test,
   text,
 } from "./support/util.ts";
 
-const NO_DUP = "Windows cannot give a socket another number";
-const NO_FILE = "Windows waits for sockets only";
-const WIDE = "the emulator ends the process at a descriptor above 1,023 in select()";
-const OF_BITS = "the sets of Windows are arrays: see windows_test.ts";
-
-const test = testUnless({
-  windows: {
-    "select() throws EBADF if a descriptor is closed, also among open ones": NO_DUP,
-    "select() waits for another process, and reports the end of its output as readable": NO_FILE,
-    "select() reports a regular file as readable and writable": NO_FILE,
-    "select() waits for descriptors beyond FD_SETSIZE, in every list, and at every bit of a word": NO_DUP,
-    "select() goes on waiting when signals interrupt it": "Windows has no such signals",
-    "BitSelectSet spans as many words as its greatest descriptor needs, and fewer when that is gone": OF_BITS,
-    "SelectSet finds what a model of it finds, whatever is put in and out": NO_DUP,
-    "select() reports descriptors beyond FD_SETSIZE beside small ones, for what each is ready": NO_DUP,
-    "unregister() of the greatest descriptors leaves the smaller ones working": NO_DUP,
-    "register() takes a regular file, which is always ready": NO_FILE,
-    "select() asks twice, and no more, if a descriptor was closed, and once from then on": NO_DUP,
-    "a descriptor that was closed works again once its number is open and it is registered anew": NO_DUP,
-  },
-  emulated: {
-    "select() waits for descriptors beyond FD_SETSIZE, in every list, and at every bit of a word": WIDE,
-    "select() throws EBADF if a descriptor is closed, also among open ones": WIDE,
-    "BitSelectSet spans as many words as its greatest descriptor needs, and fewer when that is gone": WIDE,
-    "SelectSet finds what a model of it finds, whatever is put in and out": WIDE,
-    "select() reports descriptors beyond FD_SETSIZE beside small ones, for what each is ready": WIDE,
-    "unregister() of the greatest descriptors leaves the smaller ones working": WIDE,
-    "select() asks twice, and no more, if a descriptor was closed, and once from then on": WIDE,
-    "a descriptor that was closed works again once its number is open and it is registered anew": WIDE,
-  },
-});
+/** Sets of descriptors that are bits. */
+const BITS = lackedBy({ windows: "the sets of Windows are arrays: see windows_test.ts" });
 
 /** A number that stands for no descriptor, and that nothing else in the process will be given meanwhile. */
 function closedNumber(cleanup: Cleanup, number: number): number {
@@ -137,7 +109,7 @@ describe("select()", () => {
     }
   });
 
-  test("select() throws EBADF if a descriptor is closed, also among open ones", () => {
+  test("select() throws EBADF if a descriptor is closed, also among open ones", { needs: [DUP2, WIDE_SELECT] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const closed = closedNumber(cleanup, 1500);
@@ -236,30 +208,34 @@ describe("select()", () => {
     assertEquals(list, []);
   });
 
-  test("select() waits for another process, and reports the end of its output as readable", async () => {
-    const directory = Deno.makeTempDirSync();
-    const path = join(directory, "fifo");
-    assertEquals(libc!.mkfifo(bytes(`${path}\0`), 0o600), 0);
-    const fifo = libc!.open(bytes(`${path}\0`), O_NONBLOCK); // | O_RDONLY, which is 0
-    const script = 'for i in 0 1 2; do echo testing...; sleep 0.01; done > "$0"';
-    const child = new Deno.Command("sh", { args: ["-c", script, path], stdin: "null", stdout: "null" }).spawn();
-    let output = "";
-    const buffer = new Uint8Array(100);
-    const timeouts: Timeout[] = [0, 1, 2, 4, 8, 16];
-    for (;;) {
-      const [readable, writable, exceptional] = select([fifo], [], [], timeouts.shift());
-      assertEquals([writable, exceptional], [[], []]);
-      if (readable.length === 0) continue;
-      assertEquals(readable, [fifo]);
-      const count = read(fifo, buffer);
-      if (count === 0) break;
-      output += text(buffer.subarray(0, count));
-    }
-    assertEquals(output, "testing...\n".repeat(3));
-    assert((await child.status).success);
-    close(fifo);
-    Deno.removeSync(directory, { recursive: true });
-  });
+  test(
+    "select() waits for another process, and reports the end of its output as readable",
+    { needs: [FILES] },
+    async () => {
+      const directory = Deno.makeTempDirSync();
+      const path = join(directory, "fifo");
+      assertEquals(libc!.mkfifo(bytes(`${path}\0`), 0o600), 0);
+      const fifo = libc!.open(bytes(`${path}\0`), O_NONBLOCK); // | O_RDONLY, which is 0
+      const script = 'for i in 0 1 2; do echo testing...; sleep 0.01; done > "$0"';
+      const child = new Deno.Command("sh", { args: ["-c", script, path], stdin: "null", stdout: "null" }).spawn();
+      let output = "";
+      const buffer = new Uint8Array(100);
+      const timeouts: Timeout[] = [0, 1, 2, 4, 8, 16];
+      for (;;) {
+        const [readable, writable, exceptional] = select([fifo], [], [], timeouts.shift());
+        assertEquals([writable, exceptional], [[], []]);
+        if (readable.length === 0) continue;
+        assertEquals(readable, [fifo]);
+        const count = read(fifo, buffer);
+        if (count === 0) break;
+        output += text(buffer.subarray(0, count));
+      }
+      assertEquals(output, "testing...\n".repeat(3));
+      assert((await child.status).success);
+      close(fifo);
+      Deno.removeSync(directory, { recursive: true });
+    },
+  );
 
   test("select() reports the end of a stream as readable", () => {
     using cleanup = new Cleanup();
@@ -277,7 +253,7 @@ describe("select()", () => {
     assertEquals(select([], [writer], [], SOON), [[], [writer], []]);
   });
 
-  test("select() reports a regular file as readable and writable", () => {
+  test("select() reports a regular file as readable and writable", { needs: [FILES] }, () => {
     const fd = openSync(import.meta.filename!, "r");
     try {
       // macOS reports a file as exceptional, too.
@@ -303,7 +279,9 @@ describe("select()", () => {
     assertEquals(select([server], [], [server], 0), [[], [], []]);
   });
 
-  test("select() waits for descriptors beyond FD_SETSIZE, in every list, and at every bit of a word", () => {
+  test("select() waits for descriptors beyond FD_SETSIZE, in every list, and at every bit of a word", {
+    needs: [DUP2, WIDE_SELECT],
+  }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair(AF_INET);
     const [idle] = cleanup.pair();
@@ -360,7 +338,7 @@ describe("select()", () => {
     }
   });
 
-  test("select() goes on waiting when signals interrupt it", async () => {
+  test("select() goes on waiting when signals interrupt it", { needs: [SIGNALS] }, async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const signals = await interrupted(() => {
@@ -373,7 +351,9 @@ describe("select()", () => {
 });
 
 describe("SelectSet", () => {
-  test("BitSelectSet spans as many words as its greatest descriptor needs, and fewer when that is gone", () => {
+  test("BitSelectSet spans as many words as its greatest descriptor needs, and fewer when that is gone", {
+    needs: [BITS, WIDE_SELECT],
+  }, () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     for (const number of [1500, 9999]) duplicate(cleanup, here.fileno(), number);
@@ -405,7 +385,7 @@ describe("SelectSet", () => {
     assertEquals(set.words, 0);
   });
 
-  test("SelectSet finds what a model of it finds, whatever is put in and out", () => {
+  test("SelectSet finds what a model of it finds, whatever is put in and out", { needs: [DUP2, WIDE_SELECT] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -452,10 +432,12 @@ describe("SelectSet", () => {
   });
 });
 
-scanContract(SelectSelector, test);
+scanContract(SelectSelector, test, WIDE_SELECT);
 
 describe("SelectSelector", () => {
-  test("select() reports descriptors beyond FD_SETSIZE beside small ones, for what each is ready", () => {
+  test("select() reports descriptors beyond FD_SETSIZE beside small ones, for what each is ready", {
+    needs: [DUP2, WIDE_SELECT],
+  }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -472,22 +454,26 @@ describe("SelectSelector", () => {
     assertEquals(readyFds(selector, SOON), expected.sort((a, b) => a[0] - b[0]));
   });
 
-  test("unregister() of the greatest descriptors leaves the smaller ones working", () => {
-    using cleanup = new Cleanup();
-    const [here, there] = cleanup.pair();
-    there.send(bytes("ping"));
-    const numbers = [1024, 1503, 1504, 2500, 5000].map((number) => duplicate(cleanup, here.fileno(), number));
-    using selector = new SelectSelector();
-    selector.register(here, EVENT_READ);
-    for (const number of numbers) selector.register(number, EVENT_READ);
-    while (numbers.length > 0) {
-      assertEquals(readyFds(selector, SOON), [here.fileno(), ...numbers].map((fd) => [fd, EVENT_READ]));
-      selector.unregister(numbers.pop()!);
-    }
-    assertEquals(readyFds(selector, SOON), [[here.fileno(), EVENT_READ]]);
-    selector.register(5000, EVENT_WRITE);
-    assertEquals(readyFds(selector, SOON), [[here.fileno(), EVENT_READ], [5000, EVENT_WRITE]]);
-  });
+  test(
+    "unregister() of the greatest descriptors leaves the smaller ones working",
+    { needs: [DUP2, WIDE_SELECT] },
+    () => {
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      there.send(bytes("ping"));
+      const numbers = [1024, 1503, 1504, 2500, 5000].map((number) => duplicate(cleanup, here.fileno(), number));
+      using selector = new SelectSelector();
+      selector.register(here, EVENT_READ);
+      for (const number of numbers) selector.register(number, EVENT_READ);
+      while (numbers.length > 0) {
+        assertEquals(readyFds(selector, SOON), [here.fileno(), ...numbers].map((fd) => [fd, EVENT_READ]));
+        selector.unregister(numbers.pop()!);
+      }
+      assertEquals(readyFds(selector, SOON), [[here.fileno(), EVENT_READ]]);
+      selector.register(5000, EVENT_WRITE);
+      assertEquals(readyFds(selector, SOON), [[here.fileno(), EVENT_READ], [5000, EVENT_WRITE]]);
+    },
+  );
 
   test("modify() moves a descriptor from one set to another", () => {
     using cleanup = new Cleanup();
@@ -505,7 +491,9 @@ describe("SelectSelector", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
   });
 
-  test("a descriptor that was closed works again once its number is open and it is registered anew", () => {
+  test("a descriptor that was closed works again once its number is open and it is registered anew", {
+    needs: [DUP2, WIDE_SELECT],
+  }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using selector = new SelectSelector();

@@ -17,7 +17,7 @@ import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import net from "node:net";
 import { errnoCode } from "../ffi/os/errno.ts";
-import { arch, os } from "../ffi/os/systems.ts";
+import { os } from "../ffi/os/systems.ts";
 import * as posix from "../ffi/os/posix.ts";
 import { select } from "../ffi/select/mod.ts";
 import { SOCK_CLOEXEC, SOCK_NONBLOCK } from "../ffi/os/socket_constants.ts";
@@ -74,106 +74,73 @@ import {
   write,
 } from "../ffi/socket/mod.ts";
 import { encodeUnix } from "../ffi/socket/sockaddr.ts";
+import { lackedBy, LINUX } from "./support/needs.ts";
 import {
   BROKEN_CODES,
   bytes,
   Cleanup,
   F_GETFD,
   FD_CLOEXEC,
+  isLinux,
   isWindows,
   libc,
   moduleOf,
+  type Need,
   printedBy,
   RESET_ON_CLOSE,
   skip,
   tcpPair,
-  testUnless,
+  test,
   text,
 } from "./support/util.ts";
 
-const NO_UNIX = "Windows has no sockets with paths here, or no such type of them";
-const OWN_ERRORS = "Winsock gives another error, or none";
-const NO_FLAG = "Winsock has no such flag";
-const NO_PIPE = "Windows has no pipes that can be waited for";
-
-const OPTIONS = "the emulator does not know this option, or not at this size";
-const NO_EFFECT_ON_PEER = "shutdown(SHUT_RD) on macOS lets the peer of a Unix socket go on sending";
-
-const test = testUnless({
-  darwin: {
-    "recv() loses what a datagram has more, and MSG_TRUNC gives its true length": "recv() of macOS ignores MSG_TRUNC",
-    "MSG_DONTWAIT does not block a send(), this once": "send() of macOS ignores MSG_DONTWAIT",
-    "shutdown(SHUT_RD) ends what the socket itself receives": NO_EFFECT_ON_PEER,
-    "shutdown(SHUT_RDWR) ends both directions": NO_EFFECT_ON_PEER,
-  },
-  windows: {
-    "accept() gives a connection over a Unix path, and the file stays until it is removed": NO_UNIX,
-    "accept() gives the path of a peer that is bound": NO_UNIX,
-    "connect() throws ENOENT for a path that is not there": NO_UNIX,
-    "recvFrom() gives the sender's path over Unix, and an empty one if it has none": NO_UNIX,
-    "recv() loses what a datagram has more, and MSG_TRUNC gives its true length": NO_FLAG,
-    "recv() throws ECONNREFUSED after a datagram that nobody took": OWN_ERRORS,
-    "send() throws EDESTADDRREQ on a datagram socket without a peer": OWN_ERRORS,
-    "MSG_OOB sends and receives urgent data": "the second half of it waits for ever under Wine",
-    "MSG_DONTWAIT does not block, this once": NO_FLAG,
-    "MSG_DONTWAIT does not block a send(), this once": NO_FLAG,
-    "fromFd() knows a Unix stream from its descriptor": NO_UNIX,
-    "fromFd() knows a Unix datagram socket from its descriptor": NO_UNIX,
-    "send() and recvInto() keep sizes apart that have a slot of the cache in common": NO_UNIX,
-    "recvInto() keeps to a short array after one whose length has the same low 32 bits": "only Unix has this cache",
-    "bind() takes a path of as many bytes as the struct has room for, and throws RangeError for more": NO_UNIX,
-    "bind() throws RangeError for a path with a null character, which would name another file": NO_UNIX,
-    "connect() throws EINPROGRESS, then SO_ERROR says once that the connection is refused": "Winsock says it each time",
-    "recv() throws ECONNRESET if the peer has reset the connection, and send() EPIPE after it": OWN_ERRORS,
-    "send(), trySend(), sendAll() throw EPIPE if the peer is closed, and the process lives on":
-      "the first send() to a TCP peer that has closed still succeeds",
-    "trySend() takes a part, then gives null, and send() and sendAll() throw EAGAIN":
-      "Winsock takes a buffer of any size as long as there is room at all",
-    "shutdown(SHUT_RD) ends what the socket itself receives": OWN_ERRORS,
-    "shutdown(SHUT_RDWR) ends both directions": OWN_ERRORS,
-    "connect() throws the resolver's error for an address of the other family": "Wine lets a number of Linux's through",
-    "bind(), sendTo() and getsockname() know the interface of a link-local address":
-      "Windows knows interfaces by their numbers",
-    "getaddrinfo() gives every type for type 0, and what the hints ask for otherwise":
-      "Winsock gives type 0 for type 0",
-    "getaddrinfo() throws an OSError with the resolver's own code": "Winsock refuses less: see windows_test.ts",
-    "read() and write() throw EAGAIN on descriptors that do not block": NO_PIPE,
-    "write() throws EPIPE if nobody reads, and the process lives on": NO_PIPE,
-    "detach() hands a TCP connection on to node:net": "node:net does not answer there under Wine",
-    "getsockname() gives zeros for a socket that is not bound": "Winsock says EINVAL of it",
-    "getsockname() gives zeros for an IPv6 socket that is not bound": "Winsock says EINVAL of it",
-    "getpeername() throws ENOTCONN without a connection, and the pair of socketpair() has no names": NO_UNIX,
-    "setsockopt() and getsockopt() take and give bytes": "SO_LINGER is another struct: see windows_test.ts",
-    "detach() hands a Unix connection on to node:net": NO_UNIX,
-    "socketpair() makes two connected sockets of type SOCK_STREAM": "it has a test of its own in windows_test.ts",
-    "socketpair() makes two connected sockets of type SOCK_DGRAM": NO_UNIX,
-    "socketpair() throws what the system says of a family that has no pairs": "it has a test in windows_test.ts",
-    "Deno.inspect() shows the descriptor and the kind": NO_UNIX,
-    "pipe() makes two descriptors: what is written to the second is read from the first": NO_PIPE,
-    "read(), write(), close() and setBlocking() throw EBADF for a descriptor that is closed": NO_PIPE,
-    "read() and write() throw EBADF for the wrong end": NO_PIPE,
-    "fromFd() throws ENOTSOCK for a descriptor that is no socket, and leaves it open": NO_PIPE,
-  },
-  emulated: {
-    "recv(), recvFrom() and getsockopt() throw RangeError for a size that C would read otherwise": OPTIONS,
-    "setsockopt() and getsockopt() take and give bytes": OPTIONS,
-    "setsockopt() and getsockopt() take and give negative numbers": OPTIONS,
-  },
+/** Sockets with paths, and all their types. */
+const UNIX_SOCKETS = lackedBy({ windows: "Windows has no sockets with paths here, or no such type of them" });
+/** Errors of Unix. */
+const UNIX_ERRORS = lackedBy({ windows: "Winsock gives another error, or none" });
+/** Pipes. */
+const PIPES = lackedBy({ windows: "Windows has no pipes that can be waited for" });
+/** MSG_TRUNC as a flag of `recv()`. */
+const MSG_TRUNC_LENGTH = lackedBy({
+  darwin: "recv() of macOS ignores MSG_TRUNC",
+  windows: "Winsock has no such flag",
 });
+/** MSG_DONTWAIT as a flag of `send()`, and of `recv()`. */
+const SEND_DONTWAIT = lackedBy({
+  darwin: "send() of macOS ignores MSG_DONTWAIT",
+  windows: "Winsock has no such flag",
+});
+const RECV_DONTWAIT = lackedBy({ windows: "Winsock has no such flag" });
+/** `shutdown(SHUT_RD)` that stops the peer of a Unix socket. */
+const SHUTDOWN_READ = lackedBy({
+  darwin: "shutdown(SHUT_RD) on macOS lets the peer of a Unix socket go on sending",
+  windows: "Winsock gives another error, or none",
+});
+/** Urgent data. */
+const OOB = lackedBy({ windows: "the second half of it waits for ever under Wine" });
+/** The cache of sizes. */
+const SIZE_CACHE = lackedBy({ windows: "only Unix has this cache" });
+/** The name of a socket that is not bound. */
+const UNBOUND_NAMES = lackedBy({ windows: "Winsock says EINVAL of it" });
+/** `struct linger` of two integers. */
+const LINGER = lackedBy({ windows: "SO_LINGER is another struct: see windows_test.ts" });
+/** Options of any size. */
+const ANY_OPTION = lackedBy({ emulated: "the emulator does not know this option, or not at this size" });
+/** Interfaces with names. */
+const INTERFACE_NAMES = lackedBy({ windows: "Windows knows interfaces by their numbers" });
+/** `node:net` on a descriptor. */
+const NODE_NET = lackedBy({ windows: "node:net does not answer there under Wine" });
+/** SOCK_NONBLOCK. */
+const NONBLOCK_FLAG = SOCK_NONBLOCK === 0 ? `${os} has no such flag` : null;
 
-const isLinux = os === "linux" || os === "android";
-
-/** A test of what only Linux has. */
-const linuxTest = isLinux ? test : (name: string) => skip(name, `only Linux has it, and this is ${os} ${arch}`);
-
-/** A test that traffic on `::1` is needed for. */
-const inet6Test = hasInet6() ? test : (name: string) => skip(name, "this machine has no ::1");
+/** Traffic on `::1`. */
+const IPV6 = hasInet6() ? null : "this machine has no ::1";
 
 /** More bytes than an unsigned integer of 32 bits can count. */
 const LONG = 2 ** 32 + 5;
 
-/** A test for which an array of that many bytes is made. */
-const longTest = isWindows || hasRoom() ? test : (name: string) => skip(name, "this machine refuses an array of 4 GiB");
+/** Arrays of that many bytes. */
+const LONG_ARRAYS = isWindows || hasRoom() ? null : "this machine refuses an array of 4 GiB";
 
 function hasRoom(): boolean {
   try {
@@ -353,9 +320,9 @@ const ADDRESS_CALLS: readonly [name: string, call: (socket: Socket, address: Add
 describe("Socket", () => {
   describe("stream", () => {
     for (const [name, family] of [["IPv4", AF_INET], ["IPv6", AF_INET6]] as const) {
-      const familyTest = family === AF_INET ? test : inet6Test;
+      const needs = [family === AF_INET ? null : IPV6];
 
-      familyTest(`accept() gives a connection and its peer's address over ${name}`, () => {
+      test(`accept() gives a connection and its peer's address over ${name}`, { needs }, () => {
         using cleanup = new Cleanup();
         const server = listener(cleanup, family);
         const client = cleanup.add(new Socket(family));
@@ -377,7 +344,7 @@ describe("Socket", () => {
         assertEquals(connection.recv(100), new Uint8Array(0));
       });
 
-      familyTest(`connect() throws ECONNREFUSED if nobody listens over ${name}`, () => {
+      test(`connect() throws ECONNREFUSED if nobody listens over ${name}`, { needs }, () => {
         using cleanup = new Cleanup();
         const dead = cleanup.add(new Socket(family));
         dead.bind({ hostname: LOOPBACK[family]!, port: 0 });
@@ -389,7 +356,9 @@ describe("Socket", () => {
       });
     }
 
-    test("accept() gives a connection over a Unix path, and the file stays until it is removed", () => {
+    test("accept() gives a connection over a Unix path, and the file stays until it is removed", {
+      needs: [UNIX_SOCKETS],
+    }, () => {
       using cleanup = new Cleanup();
       const path = `${folder(cleanup)}/server`;
       const server = cleanup.add(new Socket(AF_UNIX));
@@ -410,7 +379,7 @@ describe("Socket", () => {
       assertCode(() => second.bind({ path }), "EADDRINUSE", "bind");
     });
 
-    test("accept() gives the path of a peer that is bound", () => {
+    test("accept() gives the path of a peer that is bound", { needs: [UNIX_SOCKETS] }, () => {
       using cleanup = new Cleanup();
       const path = folder(cleanup);
       const server = cleanup.add(new Socket(AF_UNIX));
@@ -425,7 +394,7 @@ describe("Socket", () => {
       assertEquals(client.getpeername(), { path: `${path}/sërver` });
     });
 
-    linuxTest("bind() takes an abstract name, which has no file and may have zeros within", () => {
+    test("bind() takes an abstract name, which has no file and may have zeros within", { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const path = `\0selectors ${crypto.randomUUID()}\0 and more`;
       const server = cleanup.add(new Socket(AF_UNIX));
@@ -440,14 +409,14 @@ describe("Socket", () => {
       assertEquals(other.connectEx({ path: path.slice(0, path.lastIndexOf("\0")) }), "ECONNREFUSED");
     });
 
-    linuxTest("bind() of an empty path chooses an abstract name", () => {
+    test("bind() of an empty path chooses an abstract name", { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket(AF_UNIX));
       socket.bind({ path: "" });
       assertMatch((socket.getsockname() as { path: string }).path, /^\0[0-9a-f]{5}$/);
     });
 
-    test("connect() throws ENOENT for a path that is not there", () => {
+    test("connect() throws ENOENT for a path that is not there", { needs: [UNIX_SOCKETS] }, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket(AF_UNIX));
       const path = `${folder(cleanup)}/none`;
@@ -456,7 +425,7 @@ describe("Socket", () => {
       assertEquals(socket.connectEx({ path }), "ENOENT");
     });
 
-    linuxTest("SOCK_SEQPACKET keeps the bounds of records", () => {
+    test("SOCK_SEQPACKET keeps the bounds of records", { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const path = `${folder(cleanup)}/server`;
       const server = cleanup.add(new Socket(AF_UNIX, SOCK_SEQPACKET));
@@ -534,7 +503,9 @@ describe("Socket", () => {
       assertEquals(client.getpeername(), server.getsockname());
     });
 
-    test("connect() throws EINPROGRESS, then SO_ERROR says once that the connection is refused", () => {
+    test("connect() throws EINPROGRESS, then SO_ERROR says once that the connection is refused", {
+      needs: [lackedBy({ windows: "Winsock says it each time" })],
+    }, () => {
       using cleanup = new Cleanup();
       const client = cleanup.add(new Socket());
       client.setBlocking(false);
@@ -544,7 +515,9 @@ describe("Socket", () => {
       assertEquals(client.getsockopt(SOL_SOCKET, SO_ERROR), 0);
     });
 
-    linuxTest("connectEx() gives EAGAIN if a Unix listener's backlog is full, and null once there is room", () => {
+    test("connectEx() gives EAGAIN if a Unix listener's backlog is full, and null once there is room", {
+      needs: [LINUX],
+    }, () => {
       using cleanup = new Cleanup();
       const path = `${folder(cleanup)}/server`;
       const server = cleanup.add(new Socket(AF_UNIX));
@@ -562,7 +535,7 @@ describe("Socket", () => {
       assertEquals(client.connectEx({ path }), null);
     });
 
-    linuxTest("connectEx() stays in progress while a TCP listener's backlog is full", () => {
+    test("connectEx() stays in progress while a TCP listener's backlog is full", { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const server = listener(cleanup, AF_INET, 0);
       cleanup.add(new Socket()).connect(server.getsockname());
@@ -574,7 +547,9 @@ describe("Socket", () => {
       assertEquals(client.connectEx(server.getsockname()), "EALREADY");
     });
 
-    test("recv() throws ECONNRESET if the peer has reset the connection, and send() EPIPE after it", () => {
+    test("recv() throws ECONNRESET if the peer has reset the connection, and send() EPIPE after it", {
+      needs: [UNIX_ERRORS],
+    }, () => {
       using cleanup = new Cleanup();
       const [client, server] = cleanup.pair(AF_INET);
       server.setsockopt(SOL_SOCKET, SO_LINGER, RESET_ON_CLOSE);
@@ -584,7 +559,9 @@ describe("Socket", () => {
       assertEquals(client.recv(1).length, 0);
     });
 
-    test("send(), trySend(), sendAll() throw EPIPE if the peer is closed, and the process lives on", () => {
+    test("send(), trySend(), sendAll() throw EPIPE if the peer is closed, and the process lives on", {
+      needs: [lackedBy({ windows: "the first send() to a TCP peer that has closed still succeeds" })],
+    }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       there.close();
@@ -599,20 +576,24 @@ describe("Socket", () => {
 
   describe("datagram", () => {
     for (const [name, family] of [["IPv4", AF_INET], ["IPv6", AF_INET6]] as const) {
-      (family === AF_INET ? test : inet6Test)(`recvFrom() gives a datagram and its sender over ${name}`, () => {
-        using cleanup = new Cleanup();
-        const receiver = udp(cleanup, family);
-        const sender = udp(cleanup, family);
-        assertEquals(sender.sendTo(bytes("first"), receiver.getsockname()), 5);
-        assertEquals(sender.sendTo(bytes(""), receiver.getsockname()), 0);
-        assertEquals(sender.sendTo(bytes("third"), receiver.getsockname()), 5);
-        assertEquals(receiver.recvFrom(100), [bytes("first"), sender.getsockname()]);
-        assertEquals(receiver.recvFrom(100), [bytes(""), sender.getsockname()]);
-        assertEquals(receiver.recvFrom(2, MSG_PEEK), [bytes("th"), sender.getsockname()]);
-        assertEquals(receiver.recvFrom(100_000), [bytes("third"), sender.getsockname()]);
-        receiver.setBlocking(false);
-        assertCode(() => receiver.recvFrom(100), "EAGAIN", "recvfrom");
-      });
+      test(
+        `recvFrom() gives a datagram and its sender over ${name}`,
+        { needs: [family === AF_INET ? null : IPV6] },
+        () => {
+          using cleanup = new Cleanup();
+          const receiver = udp(cleanup, family);
+          const sender = udp(cleanup, family);
+          assertEquals(sender.sendTo(bytes("first"), receiver.getsockname()), 5);
+          assertEquals(sender.sendTo(bytes(""), receiver.getsockname()), 0);
+          assertEquals(sender.sendTo(bytes("third"), receiver.getsockname()), 5);
+          assertEquals(receiver.recvFrom(100), [bytes("first"), sender.getsockname()]);
+          assertEquals(receiver.recvFrom(100), [bytes(""), sender.getsockname()]);
+          assertEquals(receiver.recvFrom(2, MSG_PEEK), [bytes("th"), sender.getsockname()]);
+          assertEquals(receiver.recvFrom(100_000), [bytes("third"), sender.getsockname()]);
+          receiver.setBlocking(false);
+          assertCode(() => receiver.recvFrom(100), "EAGAIN", "recvfrom");
+        },
+      );
     }
 
     test("recvFrom() loses nothing of a stream whose peer is gone, and names no sender", () => {
@@ -627,32 +608,40 @@ describe("Socket", () => {
       assertEquals(client.recvFrom(100), [bytes(""), nobody]);
     });
 
-    test("recvFrom() gives the sender's path over Unix, and an empty one if it has none", () => {
-      using cleanup = new Cleanup();
-      const path = folder(cleanup);
-      const receiver = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
-      receiver.bind({ path: `${path}/receiver` });
-      const sender = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
-      sender.sendTo(bytes("who?"), { path: `${path}/receiver` });
-      assertEquals(receiver.recvFrom(100), [bytes("who?"), { path: "" }]);
-      sender.bind({ path: `${path}/sender` });
-      sender.sendTo(bytes("me"), { path: `${path}/receiver` });
-      assertEquals(receiver.recvFrom(100), [bytes("me"), { path: `${path}/sender` }]);
-    });
+    test(
+      "recvFrom() gives the sender's path over Unix, and an empty one if it has none",
+      { needs: [UNIX_SOCKETS] },
+      () => {
+        using cleanup = new Cleanup();
+        const path = folder(cleanup);
+        const receiver = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
+        receiver.bind({ path: `${path}/receiver` });
+        const sender = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
+        sender.sendTo(bytes("who?"), { path: `${path}/receiver` });
+        assertEquals(receiver.recvFrom(100), [bytes("who?"), { path: "" }]);
+        sender.bind({ path: `${path}/sender` });
+        sender.sendTo(bytes("me"), { path: `${path}/receiver` });
+        assertEquals(receiver.recvFrom(100), [bytes("me"), { path: `${path}/sender` }]);
+      },
+    );
 
-    test("recv() loses what a datagram has more, and MSG_TRUNC gives its true length", () => {
-      using cleanup = new Cleanup();
-      const receiver = udp(cleanup);
-      const sender = udp(cleanup);
-      sender.connect(receiver.getsockname());
-      for (const datagram of ["12345", "67890", "abcde", "last"]) sender.send(bytes(datagram));
-      assertEquals(text(receiver.recv(2)), "12");
-      const buffer = new Uint8Array(2);
-      assertEquals(receiver.recvInto(buffer, MSG_TRUNC), 5);
-      assertEquals(text(buffer), "67");
-      assertEquals(text(receiver.recv(3, MSG_TRUNC)), "abc");
-      assertEquals(text(receiver.recv(100)), "last");
-    });
+    test(
+      "recv() loses what a datagram has more, and MSG_TRUNC gives its true length",
+      { needs: [MSG_TRUNC_LENGTH] },
+      () => {
+        using cleanup = new Cleanup();
+        const receiver = udp(cleanup);
+        const sender = udp(cleanup);
+        sender.connect(receiver.getsockname());
+        for (const datagram of ["12345", "67890", "abcde", "last"]) sender.send(bytes(datagram));
+        assertEquals(text(receiver.recv(2)), "12");
+        const buffer = new Uint8Array(2);
+        assertEquals(receiver.recvInto(buffer, MSG_TRUNC), 5);
+        assertEquals(text(buffer), "67");
+        assertEquals(text(receiver.recv(3, MSG_TRUNC)), "abc");
+        assertEquals(text(receiver.recv(100)), "last");
+      },
+    );
 
     test("connect() of a datagram socket takes datagrams from that peer only", () => {
       using cleanup = new Cleanup();
@@ -666,7 +655,7 @@ describe("Socket", () => {
       assertEquals(receiver.getpeername(), friend.getsockname());
     });
 
-    test("recv() throws ECONNREFUSED after a datagram that nobody took", () => {
+    test("recv() throws ECONNREFUSED after a datagram that nobody took", { needs: [UNIX_ERRORS] }, () => {
       using cleanup = new Cleanup();
       const gone = udp(cleanup);
       const sender = udp(cleanup);
@@ -683,12 +672,12 @@ describe("Socket", () => {
       assertEquals(error.message, `sendto 127.0.0.1:${portOf(socket)}: Message too long (EMSGSIZE)`);
     });
 
-    test("send() throws EDESTADDRREQ on a datagram socket without a peer", () => {
+    test("send() throws EDESTADDRREQ on a datagram socket without a peer", { needs: [UNIX_ERRORS] }, () => {
       using cleanup = new Cleanup();
       assertCode(() => udp(cleanup).send(bytes("x")), "EDESTADDRREQ", "send");
     });
 
-    linuxTest("sendTo() throws EAGAIN if the receiver's queue is full", () => {
+    test("sendTo() throws EAGAIN if the receiver's queue is full", { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const path = `${folder(cleanup)}/receiver`;
       const receiver = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
@@ -770,18 +759,22 @@ describe("Socket", () => {
       assertEquals([...new Uint8Array(shared)].filter((_, i) => [0, 5, 6, 11].includes(i)), [0, 0, 0, 0]);
     });
 
-    test("send() and recvInto() keep sizes apart that have a slot of the cache in common", () => {
-      using cleanup = new Cleanup();
-      const [here, there] = cleanup.pair(AF_UNIX, SOCK_DGRAM);
-      // macOS takes 2 KiB and keeps 4.
-      here.setsockopt(SOL_SOCKET, SO_SNDBUF, 20_000);
-      there.setsockopt(SOL_SOCKET, SO_RCVBUF, 20_000);
-      const buffer = new Uint8Array(10_000);
-      for (const size of [1, 1025, 1, 2049, 0, 1024, 0, 1025, 8193, 1]) {
-        assertEquals(here.send(new Uint8Array(size)), size);
-        assertEquals(there.recvInto(buffer), size);
-      }
-    });
+    test(
+      "send() and recvInto() keep sizes apart that have a slot of the cache in common",
+      { needs: [UNIX_SOCKETS] },
+      () => {
+        using cleanup = new Cleanup();
+        const [here, there] = cleanup.pair(AF_UNIX, SOCK_DGRAM);
+        // macOS takes 2 KiB and keeps 4.
+        here.setsockopt(SOL_SOCKET, SO_SNDBUF, 20_000);
+        there.setsockopt(SOL_SOCKET, SO_RCVBUF, 20_000);
+        const buffer = new Uint8Array(10_000);
+        for (const size of [1, 1025, 1, 2049, 0, 1024, 0, 1025, 8193, 1]) {
+          assertEquals(here.send(new Uint8Array(size)), size);
+          assertEquals(there.recvInto(buffer), size);
+        }
+      },
+    );
 
     test("MSG_PEEK leaves the bytes in the queue", () => {
       using cleanup = new Cleanup();
@@ -793,7 +786,7 @@ describe("Socket", () => {
       assertEquals(text(there.recv(100)), "abc");
     });
 
-    test("MSG_OOB sends and receives urgent data", () => {
+    test("MSG_OOB sends and receives urgent data", { needs: [OOB] }, () => {
       using cleanup = new Cleanup();
       const [client, server] = cleanup.pair(AF_INET);
       assertEquals(client.send(bytes("abc!"), MSG_OOB), 4);
@@ -808,7 +801,7 @@ describe("Socket", () => {
       assertEquals(text(inline.recv(10)), "?");
     });
 
-    test("MSG_DONTWAIT does not block, this once", () => {
+    test("MSG_DONTWAIT does not block, this once", { needs: [RECV_DONTWAIT] }, () => {
       using cleanup = new Cleanup();
       const [, there] = cleanup.pair();
       assertEquals(there.tryRecvInto(new Uint8Array(1), MSG_DONTWAIT), null);
@@ -817,7 +810,7 @@ describe("Socket", () => {
       assert(there.getBlocking());
     });
 
-    test("MSG_DONTWAIT does not block a send(), this once", () => {
+    test("MSG_DONTWAIT does not block a send(), this once", { needs: [SEND_DONTWAIT] }, () => {
       using cleanup = new Cleanup();
       const [here] = cleanup.pair();
       const much = new Uint8Array(1 << 20);
@@ -833,7 +826,9 @@ describe("Socket", () => {
       assertEquals(text(there.recv(6, MSG_WAITALL)), "abcdef");
     });
 
-    test("trySend() takes a part, then gives null, and send() and sendAll() throw EAGAIN", () => {
+    test("trySend() takes a part, then gives null, and send() and sendAll() throw EAGAIN", {
+      needs: [lackedBy({ windows: "Winsock takes a buffer of any size as long as there is room at all" })],
+    }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       here.setBlocking(false);
@@ -1088,7 +1083,9 @@ describe("Socket", () => {
       assertThrows(() => socket.sendTo(data, address), TypeError, "detached");
     });
 
-    longTest("recvInto() keeps to a short array after one whose length has the same low 32 bits", () => {
+    test("recvInto() keeps to a short array after one whose length has the same low 32 bits", {
+      needs: [LONG_ARRAYS, SIZE_CACHE],
+    }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       const long = new Uint8Array(LONG); // never touched, and so without memory behind it
@@ -1120,7 +1117,9 @@ describe("Socket", () => {
       assertEquals(client.send(new Uint8Array(new SharedArrayBuffer(0))), 0);
     });
 
-    test("recv(), recvFrom() and getsockopt() throw RangeError for a size that C would read otherwise", () => {
+    test("recv(), recvFrom() and getsockopt() throw RangeError for a size that C would read otherwise", {
+      needs: [ANY_OPTION],
+    }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       there.send(bytes("abc"));
@@ -1181,7 +1180,9 @@ describe("Socket", () => {
       });
     }
 
-    test("bind() takes a path of as many bytes as the struct has room for, and throws RangeError for more", () => {
+    test("bind() takes a path of as many bytes as the struct has room for, and throws RangeError for more", {
+      needs: [UNIX_SOCKETS],
+    }, () => {
       using cleanup = new Cleanup();
       const path = folder(cleanup) + "/";
       const room = (isLinux ? 108 : 104) - 1;
@@ -1196,7 +1197,7 @@ describe("Socket", () => {
       assertThrows(() => other.connect({ path: "/" + "é".repeat(60) }), RangeError, "a socket path");
     });
 
-    linuxTest("bind() takes an abstract name of 108 bytes, and throws RangeError for more", () => {
+    test("bind() takes an abstract name of 108 bytes, and throws RangeError for more", { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const longest = `\0${crypto.randomUUID()}`.padEnd(108, "x");
       const socket = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
@@ -1205,7 +1206,9 @@ describe("Socket", () => {
       assertEquals(socket.getsockname(), { path: longest });
     });
 
-    test("bind() throws RangeError for a path with a null character, which would name another file", () => {
+    test("bind() throws RangeError for a path with a null character, which would name another file", {
+      needs: [UNIX_SOCKETS],
+    }, () => {
       using cleanup = new Cleanup();
       const path = folder(cleanup);
       const socket = cleanup.add(new Socket(AF_UNIX));
@@ -1232,7 +1235,7 @@ describe("Socket", () => {
       });
     }
 
-    linuxTest("bind() and getsockname() keep every character of a path", () => {
+    test("bind() and getsockname() keep every character of a path", { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket(AF_UNIX));
       const path = `${folder(cleanup)}/\ufeff\u{1f600} \ufffd\u0080é`;
@@ -1240,8 +1243,9 @@ describe("Socket", () => {
       assertEquals(socket.getsockname(), { path });
     });
 
-    linuxTest(
+    test(
       "getsockname() and recvFrom() give the bytes of a path that is not UTF-8 as lone surrogates",
+      { needs: [LINUX] },
       () => {
         using cleanup = new Cleanup();
         const directory = folder(cleanup);
@@ -1337,7 +1341,7 @@ describe("Socket", () => {
       assertEquals(text(client.recv(100)), "heard");
     });
 
-    test("shutdown(SHUT_RD) ends what the socket itself receives", () => {
+    test("shutdown(SHUT_RD) ends what the socket itself receives", { needs: [SHUTDOWN_READ] }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       here.shutdown(SHUT_RD);
@@ -1347,7 +1351,7 @@ describe("Socket", () => {
       assertEquals(text(there.recv(100)), "x");
     });
 
-    test("shutdown(SHUT_RDWR) ends both directions", () => {
+    test("shutdown(SHUT_RDWR) ends both directions", { needs: [SHUTDOWN_READ] }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       here.shutdown(SHUT_RDWR);
@@ -1461,17 +1465,17 @@ describe("Socket", () => {
   });
 
   describe("fromFd", () => {
-    const kinds: readonly [name: string, family: number, type: number, protocol: number, runs: typeof linuxTest][] = [
-      ["a TCP socket", AF_INET, SOCK_STREAM, IPPROTO_TCP, test],
-      ["a UDP socket", AF_INET, SOCK_DGRAM, IPPROTO_UDP, test],
-      ["a TCP socket over IPv6", AF_INET6, SOCK_STREAM, IPPROTO_TCP, inet6Test],
-      ["a UDP socket over IPv6", AF_INET6, SOCK_DGRAM, IPPROTO_UDP, inet6Test],
-      ["a Unix stream", AF_UNIX, SOCK_STREAM, 0, test],
-      ["a Unix datagram socket", AF_UNIX, SOCK_DGRAM, 0, test],
-      ["a Unix socket of records", AF_UNIX, SOCK_SEQPACKET, 0, linuxTest],
+    const kinds: readonly [name: string, family: number, type: number, protocol: number, need: Need][] = [
+      ["a TCP socket", AF_INET, SOCK_STREAM, IPPROTO_TCP, null],
+      ["a UDP socket", AF_INET, SOCK_DGRAM, IPPROTO_UDP, null],
+      ["a TCP socket over IPv6", AF_INET6, SOCK_STREAM, IPPROTO_TCP, IPV6],
+      ["a UDP socket over IPv6", AF_INET6, SOCK_DGRAM, IPPROTO_UDP, IPV6],
+      ["a Unix stream", AF_UNIX, SOCK_STREAM, 0, UNIX_SOCKETS],
+      ["a Unix datagram socket", AF_UNIX, SOCK_DGRAM, 0, UNIX_SOCKETS],
+      ["a Unix socket of records", AF_UNIX, SOCK_SEQPACKET, 0, LINUX],
     ];
-    for (const [name, family, type, protocol, runs] of kinds) {
-      runs(`fromFd() knows ${name} from its descriptor`, () => {
+    for (const [name, family, type, protocol, need] of kinds) {
+      test(`fromFd() knows ${name} from its descriptor`, { needs: [need] }, () => {
         const fd = new Socket(family, type).detach();
         using socket = Socket.fromFd(fd);
         // macOS has no SO_PROTOCOL.
@@ -1494,7 +1498,7 @@ describe("Socket", () => {
       assertEquals(connection.getpeername(), client.getsockname());
     });
 
-    test("fromFd() throws ENOTSOCK for a descriptor that is no socket, and leaves it open", () => {
+    test("fromFd() throws ENOTSOCK for a descriptor that is no socket, and leaves it open", { needs: [PIPES] }, () => {
       using cleanup = new Cleanup();
       const [reader, writer] = cleanup.pipe();
       const error = assertThrows(() => Socket.fromFd(reader), OSError);
@@ -1529,18 +1533,20 @@ describe("Socket", () => {
   });
 
   describe("names", () => {
-    test("getsockname() gives zeros for a socket that is not bound", () => {
+    test("getsockname() gives zeros for a socket that is not bound", { needs: [UNBOUND_NAMES] }, () => {
       using cleanup = new Cleanup();
       assertEquals(cleanup.add(new Socket()).getsockname(), { hostname: "0.0.0.0", port: 0 });
       assertEquals(cleanup.add(new Socket(AF_UNIX)).getsockname(), { path: "" });
     });
 
-    inet6Test("getsockname() gives zeros for an IPv6 socket that is not bound", () => {
+    test("getsockname() gives zeros for an IPv6 socket that is not bound", { needs: [IPV6, UNBOUND_NAMES] }, () => {
       using socket = new Socket(AF_INET6);
       assertEquals(socket.getsockname(), { hostname: "::", port: 0 });
     });
 
-    test("getpeername() throws ENOTCONN without a connection, and the pair of socketpair() has no names", () => {
+    test("getpeername() throws ENOTCONN without a connection, and the pair of socketpair() has no names", {
+      needs: [UNIX_SOCKETS],
+    }, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket());
       assertCode(() => socket.getpeername(), "ENOTCONN", "getpeername");
@@ -1560,14 +1566,14 @@ describe("Socket", () => {
       cleanup.add(server.accept()[0]);
     });
 
-    inet6Test("bind() of an empty hostname means every IPv6 address of this machine", () => {
+    test("bind() of an empty hostname means every IPv6 address of this machine", { needs: [IPV6] }, () => {
       using cleanup = new Cleanup();
       const server = cleanup.add(new Socket(AF_INET6));
       server.bind({ hostname: "", port: 0 });
       assertEquals(server.getsockname(), { hostname: "::", port: portOf(server) });
     });
 
-    inet6Test("accept() gives an IPv4 peer's address within IPv6", () => {
+    test("accept() gives an IPv4 peer's address within IPv6", { needs: [IPV6] }, () => {
       using cleanup = new Cleanup();
       const server = cleanup.add(new Socket(AF_INET6));
       server.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, false);
@@ -1580,7 +1586,7 @@ describe("Socket", () => {
       assertEquals(address, { hostname: "::ffff:127.0.0.1", port: portOf(client) });
     });
 
-    linuxTest('bind() of "<broadcast>" means the broadcast address', () => {
+    test('bind() of "<broadcast>" means the broadcast address', { needs: [LINUX] }, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket(AF_INET, SOCK_DGRAM));
       socket.bind({ hostname: "<broadcast>", port: 0 });
@@ -1617,7 +1623,9 @@ describe("Socket", () => {
       }
     });
 
-    inet6Test("connect() throws the resolver's error for an address of the other family", () => {
+    test("connect() throws the resolver's error for an address of the other family", {
+      needs: [IPV6, lackedBy({ windows: "Wine lets a number of Linux's through" })],
+    }, () => {
       using cleanup = new Cleanup();
       assertMatch(
         assertThrows(() => cleanup.add(new Socket()).connect({ hostname: "::1", port: 80 }), OSError).code,
@@ -1641,7 +1649,7 @@ describe("Socket", () => {
     if (linkLocal === undefined) {
       skip(scoped, "this machine has no link-local IPv6 address");
     } else {
-      test(scoped, () => {
+      test(scoped, { needs: [INTERFACE_NAMES] }, () => {
         using cleanup = new Cleanup();
         const { address, name, scopeid } = linkLocal;
         const socket = cleanup.add(new Socket(AF_INET6, SOCK_DGRAM));
@@ -1685,7 +1693,7 @@ describe("Socket", () => {
       assertEquals(isOn(SOL_SOCKET, SO_ACCEPTCONN), true);
     });
 
-    test("setsockopt() and getsockopt() take and give bytes", () => {
+    test("setsockopt() and getsockopt() take and give bytes", { needs: [LINGER, ANY_OPTION] }, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket());
       const linger = new Uint8Array(new Int32Array([1, 7]).buffer);
@@ -1697,7 +1705,7 @@ describe("Socket", () => {
       assertEquals(socket.getsockopt(SOL_SOCKET, SO_LINGER, 0).length, 0);
     });
 
-    linuxTest("setsockopt() and getsockopt() take and give negative numbers", () => {
+    test("setsockopt() and getsockopt() take and give negative numbers", { needs: [LINUX, ANY_OPTION] }, () => {
       using cleanup = new Cleanup();
       const SO_PEEK_OFF = 42; // asm-generic/socket.h
       const [here, there] = cleanup.pair();
@@ -1710,7 +1718,7 @@ describe("Socket", () => {
       assertEquals(text(here.recv(10, MSG_PEEK)), "abc");
     });
 
-    inet6Test("setsockopt() of -1 gives an option its default again", () => {
+    test("setsockopt() of -1 gives an option its default again", { needs: [IPV6] }, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket(AF_INET6));
       const usual = socket.getsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS);
@@ -1761,7 +1769,7 @@ describe("Socket", () => {
       assert(here.getBlocking());
     });
 
-    linuxTest("setBlocking() leaves the other flags of a descriptor as they are", () => {
+    test("setBlocking() leaves the other flags of a descriptor as they are", { needs: [LINUX] }, () => {
       const F_GETFL = 3;
       const O_WRONLY_APPEND = 0o2001;
       const O_NONBLOCK = 0o4000;
@@ -1774,9 +1782,9 @@ describe("Socket", () => {
       close(fd);
     });
 
-    const flagTest = SOCK_NONBLOCK === 0 ? (name: string) => skip(name, `${os} has no such flag`) : test;
-
-    flagTest("type is the type alone for a socket made with SOCK_NONBLOCK, which does not block", () => {
+    test("type is the type alone for a socket made with SOCK_NONBLOCK, which does not block", {
+      needs: [NONBLOCK_FLAG],
+    }, () => {
       using cleanup = new Cleanup();
       const path = `${folder(cleanup)}/server`;
       for (const type of [SOCK_STREAM, SOCK_DGRAM]) {
@@ -1827,7 +1835,7 @@ describe("Socket", () => {
     });
   });
 
-  test("Deno.inspect() shows the descriptor and the kind", () => {
+  test("Deno.inspect() shows the descriptor and the kind", { needs: [UNIX_SOCKETS] }, () => {
     using socket = new Socket(AF_UNIX, SOCK_DGRAM);
     assertEquals(
       Deno.inspect(socket),
@@ -1836,7 +1844,8 @@ describe("Socket", () => {
   });
 
   for (const family of [AF_INET, AF_UNIX]) {
-    test(`detach() hands ${family === AF_UNIX ? "a Unix" : "a TCP"} connection on to node:net`, async () => {
+    const needs = [family === AF_UNIX ? UNIX_SOCKETS : NODE_NET];
+    test(`detach() hands ${family === AF_UNIX ? "a Unix" : "a TCP"} connection on to node:net`, { needs }, async () => {
       using cleanup = new Cleanup();
       const [here, there] = family === AF_UNIX ? socketpair() : tcpPair();
       cleanup.add(there);
@@ -1855,8 +1864,10 @@ describe("Socket", () => {
 });
 
 describe("socketpair", () => {
-  for (const [name, type] of [["SOCK_STREAM", SOCK_STREAM], ["SOCK_DGRAM", SOCK_DGRAM]] as const) {
-    test(`socketpair() makes two connected sockets of type ${name}`, () => {
+  const own = lackedBy({ windows: "it has a test of its own in windows_test.ts" });
+  const types = [["SOCK_STREAM", SOCK_STREAM, own], ["SOCK_DGRAM", SOCK_DGRAM, UNIX_SOCKETS]] as const;
+  for (const [name, type, need] of types) {
+    test(`socketpair() makes two connected sockets of type ${name}`, { needs: [need] }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair(AF_UNIX, type);
       for (const socket of [here, there]) {
@@ -1872,7 +1883,7 @@ describe("socketpair", () => {
     });
   }
 
-  linuxTest("socketpair() makes two connected sockets of type SOCK_SEQPACKET", () => {
+  test("socketpair() makes two connected sockets of type SOCK_SEQPACKET", { needs: [LINUX] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair(AF_UNIX, SOCK_SEQPACKET);
     assertEquals(here.type, SOCK_SEQPACKET);
@@ -1883,7 +1894,9 @@ describe("socketpair", () => {
     assertEquals([text(there.recv(100)), there.recv(100).length], ["two", 0]);
   });
 
-  test("socketpair() throws what the system says of a family that has no pairs", () => {
+  test("socketpair() throws what the system says of a family that has no pairs", {
+    needs: [lackedBy({ windows: "it has a test in windows_test.ts" })],
+  }, () => {
     assertCode(() => socketpair(AF_INET), "EOPNOTSUPP", "socketpair");
     assertCode(() => socketpair(200), "EAFNOSUPPORT", "socketpair");
   });
@@ -1909,7 +1922,9 @@ describe("getaddrinfo", () => {
     assertEquals(getaddrinfo("127.0.0.1", "8080")[0].address, { hostname: "127.0.0.1", port: 8080 });
   });
 
-  test("getaddrinfo() gives every type for type 0, and what the hints ask for otherwise", () => {
+  test("getaddrinfo() gives every type for type 0, and what the hints ask for otherwise", {
+    needs: [lackedBy({ windows: "Winsock gives type 0 for type 0" })],
+  }, () => {
     const types = getaddrinfo("127.0.0.1", 80, { type: 0 }).map(({ type }) => type);
     assert(types.includes(SOCK_STREAM) && types.includes(SOCK_DGRAM), `${types}`);
     assertEquals(getaddrinfo("127.0.0.1", 80, { type: 0, protocol: IPPROTO_UDP }).map(({ type }) => type), [
@@ -1951,7 +1966,9 @@ describe("getaddrinfo", () => {
     assertEquals(getaddrinfo("localhost", 80, { family: AF_INET })[0]!.canonname, "");
   });
 
-  test("getaddrinfo() throws an OSError with the resolver's own code", () => {
+  test("getaddrinfo() throws an OSError with the resolver's own code", {
+    needs: [lackedBy({ windows: "Winsock refuses less: see windows_test.ts" })],
+  }, () => {
     const error = assertThrows(() => getaddrinfo("localhost", 80, { flags: AI_NUMERICHOST }), OSError);
     assertEquals(error.message, "getaddrinfo localhost: Name or service not known (EAI_NONAME)");
     assertEquals([error.code, error.syscall, error.name], ["EAI_NONAME", "getaddrinfo", "OSError"]);
@@ -1975,7 +1992,7 @@ describe("getaddrinfo", () => {
 });
 
 describe("pipe", () => {
-  test("pipe() makes two descriptors: what is written to the second is read from the first", () => {
+  test("pipe() makes two descriptors: what is written to the second is read from the first", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const whole = bytes("abcdef");
@@ -1989,7 +2006,7 @@ describe("pipe", () => {
     assertEquals(read(reader, buffer), 0);
   });
 
-  test("read() and write() throw EAGAIN on descriptors that do not block", () => {
+  test("read() and write() throw EAGAIN on descriptors that do not block", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     setBlocking(reader, false);
@@ -2004,7 +2021,7 @@ describe("pipe", () => {
     assertCode(() => read(reader, much), "EAGAIN", "read");
   });
 
-  test("write() throws EPIPE if nobody reads, and the process lives on", () => {
+  test("write() throws EPIPE if nobody reads, and the process lives on", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     cleanup.close(reader);
@@ -2012,17 +2029,21 @@ describe("pipe", () => {
     assertEquals(error.message, `write fd ${writer}: Broken pipe (EPIPE)`);
   });
 
-  test("read(), write(), close() and setBlocking() throw EBADF for a descriptor that is closed", () => {
-    const [reader, writer] = pipe();
-    close(reader);
-    close(writer);
-    assertCode(() => read(reader, new Uint8Array(1)), "EBADF", "read");
-    assertCode(() => write(writer, bytes("x")), "EBADF", "write");
-    assertCode(() => close(writer), "EBADF", "close");
-    assertCode(() => setBlocking(writer, true), "EBADF", "fcntl");
-  });
+  test(
+    "read(), write(), close() and setBlocking() throw EBADF for a descriptor that is closed",
+    { needs: [PIPES] },
+    () => {
+      const [reader, writer] = pipe();
+      close(reader);
+      close(writer);
+      assertCode(() => read(reader, new Uint8Array(1)), "EBADF", "read");
+      assertCode(() => write(writer, bytes("x")), "EBADF", "write");
+      assertCode(() => close(writer), "EBADF", "close");
+      assertCode(() => setBlocking(writer, true), "EBADF", "fcntl");
+    },
+  );
 
-  test("read() and write() throw EBADF for the wrong end", () => {
+  test("read() and write() throw EBADF for the wrong end", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     assertCode(() => read(writer, new Uint8Array(1)), "EBADF", "read");

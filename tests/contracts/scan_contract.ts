@@ -12,6 +12,7 @@ import { AF_INET, close, MSG_OOB } from "../../ffi/socket/mod.ts";
 import { PollPoller } from "../../ffi/os/poll.ts";
 import { SelectPoller } from "../../ffi/os/select.ts";
 import { EVENT_READ, type PollSelector, SelectSelector } from "../../mod.ts";
+import { DUP2, FILES } from "../support/needs.ts";
 import {
   BOTH,
   bytes,
@@ -19,6 +20,7 @@ import {
   CountingSelector,
   duplicate,
   elapsedMs,
+  type Need,
   readyFds,
   SOON,
   type test as declare,
@@ -26,10 +28,10 @@ import {
 
 type ScanningSelector = typeof PollSelector | typeof SelectSelector;
 
-/** Declares the tests for one selector class. */
-export function scanContract(Selector: ScanningSelector, test: typeof declare): void {
+/** Declares the tests for one selector class; `wideDescriptors` are descriptors above 1,023. */
+export function scanContract(Selector: ScanningSelector, test: typeof declare, wideDescriptors: Need = null): void {
   describe(`${Selector.name}: as every selector that scans`, () => {
-    test("register() takes a regular file, which is always ready", () => {
+    test("register() takes a regular file, which is always ready", { needs: [FILES] }, () => {
       const fd = openSync(import.meta.filename!, "r");
       try {
         using selector = new Selector();
@@ -50,7 +52,9 @@ export function scanContract(Selector: ScanningSelector, test: typeof declare): 
       assertEquals(readyFds(selector, 0), []);
     });
 
-    test("select() asks twice, and no more, if a descriptor was closed, and once from then on", () => {
+    test("select() asks twice, and no more, if a descriptor was closed, and once from then on", {
+      needs: [DUP2, wideDescriptors],
+    }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       using selector = new CountingSelector(Selector === SelectSelector ? new SelectPoller() : new PollPoller());

@@ -21,7 +21,7 @@ import { type Contract, subjectOf } from "./selector/subject.ts";
 import { timeoutsContract } from "./selector/timeouts.ts";
 import { unregisterContract } from "./selector/unregister.ts";
 
-export { asynchronously, type Contract } from "./selector/subject.ts";
+export { asynchronously, type Contract, type Lacks } from "./selector/subject.ts";
 
 /** Declares the tests of the contract for one selector class. */
 export function selectorContract(contract: Contract): void {

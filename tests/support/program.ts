@@ -142,18 +142,12 @@ export async function echoed(connection: Deno.Conn, message: string): Promise<st
  */
 export const OF_WAITING = 4;
 
-/** Why Ctrl-C is not tried on Windows. */
-export const NO_CTRL_C = "a test cannot press Ctrl-C there";
-
 /** Presses Ctrl-C, at which a program has to say that it shuts down, and to end well. */
 export async function interrupt(program: Program): Promise<void> {
   program.kill("SIGINT");
   await program.line(/^Server shutting down$/);
   assertEquals(await program.ended(), { code: 0, signal: null });
 }
-
-/** Why the memory and the descriptors of another process are looked at on Linux alone. */
-export const NO_PROC = "there is no /proc to read another process's memory and descriptors from";
 
 /** Memory of a process that is its own, in bytes. */
 export function memoryOf(pid: number): number {

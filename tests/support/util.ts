@@ -20,7 +20,8 @@ import { lendWaker } from "../../ffi/os/waker.ts";
 /** True on Windows, where every descriptor is a socket and there is no C library of Unix. */
 export const isWindows: boolean = os === "windows";
 
-const isLinux = os === "linux" || os === "android";
+/** True on Linux. */
+export const isLinux: boolean = os === "linux" || os === "android";
 const isDarwin = os === "darwin";
 
 /** File name of the C library, with the whole of `--allow-ffi`. */
@@ -53,13 +54,33 @@ export function openDescriptors(): Map<number, string> {
   return found;
 }
 
+/** Something that a test needs: null if this system has it, or the reason why it has not. */
+export type Need = string | null;
+
+/** Options of a test. */
+export interface TestOptions {
+  /** If this system lacks one of them, the test is skipped with that reason. */
+  needs?: readonly Need[];
+}
+
+/** Arguments of a test after its name. */
+export type TestArguments<Body> = [body: Body] | [options: TestOptions, body: Body];
+
 /**
  * Declares a test that fails if other descriptors are open after it than before.
  *
  * The check is in the test's own function, and not in an `afterEach`, since a failure there is not always reported.
  */
-export function test(name: string, body: () => void | Promise<void>): void {
-  it(name, () => leavingDescriptors(body));
+export function test(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
+  const [{ needs = [] }, body] = withOptions(args);
+  const reason = needs.find((need) => need !== null);
+  if (reason != null) skip(name, reason);
+  else it(name, () => leavingDescriptors(body));
+}
+
+/** Returns the options and the body of a test. */
+export function withOptions<Body>(args: TestArguments<Body>): [options: TestOptions, body: Body] {
+  return args.length === 1 ? [{}, args[0]] : args;
 }
 
 /** Calls what a test does, and fails if other descriptors are open after it than before. */
@@ -80,33 +101,6 @@ export async function leavingDescriptors(body: () => void | Promise<void>): Prom
 /** Declares a test that cannot run here, and says why. */
 export function skip(name: string, reason: string): void {
   it.skip(`${name} (skipped: ${reason})`, () => {}); // the one way to skip: each caller gives the reason, to be printed
-}
-
-/** Names of tests, and why they cannot run. */
-type Reasons = Readonly<Record<string, string>>;
-
-/** Gives a `test` for a file in which some tests cannot run everywhere. */
-export function testUnless({ notLinux = {}, darwin = {}, windows = {}, emulated = {} }: {
-  /** Tests of what Linux alone has, such as `/proc`. */
-  notLinux?: Reasons;
-  /** Tests that cannot run on macOS. */
-  darwin?: Reasons;
-  /** Tests that cannot run on Windows. */
-  windows?: Reasons;
-  /** Tests that cannot run under an emulator of another processor. */
-  emulated?: Reasons;
-}): typeof test {
-  const reasons: Reasons = {
-    ...(isLinux ? {} : notLinux),
-    ...(isDarwin ? darwin : {}),
-    ...(isWindows ? windows : {}),
-    ...(isEmulated ? emulated : {}),
-  };
-  return (name, body) => {
-    const reason = reasons[name];
-    if (reason === undefined) test(name, body);
-    else skip(name, reason);
-  };
 }
 
 function sameKeys(one: Map<number, string>, other: Map<number, string>): boolean {

@@ -29,7 +29,9 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
     });
 
-    test("modify() of a descriptor that was seen closed is refused, even if its number is used again", async (cleanup) => {
+    test("modify() of a descriptor that was seen closed is refused, even if its number is used again", {
+      needs: ["dup2", "reusedNumbers"],
+    }, async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       const [here, there] = cleanup.pair();
@@ -58,7 +60,9 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
     });
 
-    test("a description that outlives its number raises no event once it is unregistered", async (cleanup) => {
+    test("a description that outlives its number raises no event once it is unregistered", {
+      needs: ["dup2", "closedDuplicates"],
+    }, async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       const [here, there] = cleanup.pair();
@@ -75,26 +79,30 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
     });
 
-    test("a number that is used again means the new descriptor only", async (cleanup) => {
-      const selector = make(cleanup);
-      const [reader, writer] = cleanup.pipe();
-      const [here, there] = cleanup.pair();
-      write(writer, bytes("x")); // ready, and for good
-      selector.register(reader, EVENT_READ);
-      const duplicate = libc!.dup(reader);
-      cleanup.defer(() => close(duplicate));
-      libc!.dup2(here.fileno(), reader); // closes the pipe's number, and uses it again
-      selector.unregister(reader);
-      const key = selector.register(reader, EVENT_READ, "new");
-      assertEquals(await select(selector, 0), []);
-      assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
-      there.send(bytes("y"));
-      assertEquals(await select(selector), [[key, EVENT_READ]]);
-      selector.modify(reader, EVENT_WRITE);
-      assertEquals(await readyFds(selector), [[reader, EVENT_WRITE]]);
-    });
+    test(
+      "a number that is used again means the new descriptor only",
+      { needs: ["dup2", "closedDuplicates"] },
+      async (cleanup) => {
+        const selector = make(cleanup);
+        const [reader, writer] = cleanup.pipe();
+        const [here, there] = cleanup.pair();
+        write(writer, bytes("x")); // ready, and for good
+        selector.register(reader, EVENT_READ);
+        const duplicate = libc!.dup(reader);
+        cleanup.defer(() => close(duplicate));
+        libc!.dup2(here.fileno(), reader); // closes the pipe's number, and uses it again
+        selector.unregister(reader);
+        const key = selector.register(reader, EVENT_READ, "new");
+        assertEquals(await select(selector, 0), []);
+        assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
+        there.send(bytes("y"));
+        assertEquals(await select(selector), [[key, EVENT_READ]]);
+        selector.modify(reader, EVENT_WRITE);
+        assertEquals(await readyFds(selector), [[reader, EVENT_WRITE]]);
+      },
+    );
 
-    test("stale descriptions starve nobody", async (cleanup) => {
+    test("stale descriptions starve nobody", { needs: ["dup2", "closedDuplicates"] }, async (cleanup) => {
       const selector = make(cleanup);
       for (let count = 0; count < 100; count++) {
         const [reader, writer] = cleanup.pipe();

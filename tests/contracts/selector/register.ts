@@ -130,7 +130,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(await readyFds(other, 0), [[here.fileno(), EVENT_WRITE]]);
     });
 
-    test("register() takes a descriptor above 1,024", async (cleanup) => {
+    test("register() takes a descriptor above 1,024", { needs: ["dup2", "highDescriptors"] }, async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       assertEquals(libc!.dup2(here.fileno(), 1_500), 1_500);

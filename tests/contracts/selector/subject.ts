@@ -5,7 +5,8 @@
  */
 
 import type { BaseSelector, FileObject, Ready, Timeout } from "../../../mod.ts";
-import { Cleanup, isEmulated, skip, sorted, test as testDescriptors } from "../../support/util.ts";
+import { DUP2, lackedBy, SIGNALS } from "../../support/needs.ts";
+import { Cleanup, type Need, sorted, test as testDescriptors } from "../../support/util.ts";
 
 /** A selector class under test. */
 export interface Contract {
@@ -15,9 +16,39 @@ export interface Contract {
   create<D = unknown>(): BaseSelector<D>;
   /** Waits; by default with `select()`. */
   select?: Wait;
-  /** Tests that do not apply, by their names, with the reason. */
-  skips?: Readonly<Record<string, string>>;
+  /** Abilities that it lacks. */
+  lacks?: Lacks;
 }
+
+/** Reasons why a selector class, or a system, lacks an ability that tests need. */
+export interface Lacks {
+  /** Descriptors above 1,023. */
+  highDescriptors?: Need;
+  /** As many descriptors as may be open, all reported by one wait. */
+  manyDescriptors?: Need;
+  /** Timeouts of less than a millisecond. */
+  shortTimeouts?: Need;
+  /** Silence about a closed descriptor whose open file description lives on in a duplicate. */
+  closedDuplicates?: Need;
+  /** Changes of a descriptor that was closed, and whose number is in use again. */
+  reusedNumbers?: Need;
+  /** `dup()` and `dup2()`. */
+  dup2?: Need;
+  /** Signals that interrupt a wait. */
+  signals?: Need;
+}
+
+/** Arguments of a test after its title. */
+type Arguments =
+  | [body: Body]
+  | [
+    /** Skips the test if the class or the system lacks one of these abilities. */
+    options: { needs: readonly (keyof Lacks)[] },
+    body: Body,
+  ];
+
+/** Body of a test. */
+type Body = (cleanup: Cleanup) => void | Promise<void>;
 
 /** Waits with a selector. */
 type Wait = <D, F extends FileObject>(selector: BaseSelector<D, F>, timeout?: Timeout) => Promise<Ready<D, F>[]>;
@@ -27,7 +58,7 @@ export interface Subject {
   /** Name of the class, and how it waits. */
   name: string;
   /** Declares a test, with a `Cleanup` that is disposed of at its end. */
-  test(title: string, body: (cleanup: Cleanup) => void | Promise<void>): void;
+  test(title: string, ...args: Arguments): void;
   /** Makes a selector. */
   create<D = unknown>(): BaseSelector<D>;
   /** Makes a selector that is closed at the end of the test. */
@@ -55,22 +86,29 @@ export function asynchronously<D, F extends FileObject>(
   return selector.selectAsync(timeout);
 }
 
-/** What an emulator is too slow for, where another thread has to be woken. */
-const SLOW: Readonly<Record<string, string>> = {
-  "select() waits for a tenth of a millisecond, and not for a whole one": "the emulator takes longer to wake a thread",
-  "select() reports as many as the system lets be open, in one call": "the synchronous one is tested, and slow there",
+/** What this system lacks, whatever the class. */
+const SYSTEM: Lacks = {
+  dup2: DUP2,
+  signals: SIGNALS,
+  shortTimeouts: lackedBy({ windows: "the clocks of Windows are coarser" }),
+};
+
+/** What this system lacks if a wait is asynchronous, so that another thread has to be woken. */
+const ASYNCHRONOUS: Lacks = {
+  shortTimeouts: lackedBy({ emulated: "the emulator takes longer to wake a thread" }),
+  manyDescriptors: lackedBy({ emulated: "the synchronous one is tested, and slow there" }),
 };
 
 /** Returns the subject of a contract. */
-export function subjectOf({ name, create, select = synchronously, skips = {} }: Contract): Subject {
+export function subjectOf({ name, create, select = synchronously, lacks = {} }: Contract): Subject {
+  const reasons = [lacks, SYSTEM, select === asynchronously ? ASYNCHRONOUS : {}];
   return {
     name,
     create,
     select,
-    test(title, body) {
-      const reason = skips[title] ?? (isEmulated && select === asynchronously ? SLOW[title] : undefined);
-      if (reason !== undefined) return skip(title, reason);
-      testDescriptors(title, async () => {
+    test(title, ...args) {
+      const [{ needs }, body] = args.length === 1 ? [{ needs: [] }, args[0]] : args;
+      testDescriptors(title, { needs: needs.flatMap((need) => reasons.map((of) => of[need] ?? null)) }, async () => {
         using cleanup = new Cleanup();
         await body(cleanup);
       });

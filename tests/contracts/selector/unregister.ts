@@ -41,7 +41,9 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("unregister() works after the number was reused, and leaves what has it now alone", async (cleanup) => {
+    test("unregister() works after the number was reused, and leaves what has it now alone", {
+      needs: ["dup2", "reusedNumbers"],
+    }, async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       const [here, there] = cleanup.pair();

@@ -1,0 +1,52 @@
+/**
+ * What tests need and not every system has, each null or the reason why it is missing: `{ needs: [DUP2] }`.
+ *
+ * @module
+ */
+
+import { arch, os } from "../../ffi/os/systems.ts";
+import { isEmulated, isLinux, isWindows, type Need } from "./util.ts";
+
+/** Reasons why systems lack something. */
+export interface Reasons {
+  /** Every system but Linux. */
+  notLinux?: string;
+  darwin?: string;
+  windows?: string;
+  /** An emulator of another processor. */
+  emulated?: string;
+}
+
+/** Returns the reason why this system lacks something, or null. */
+export function lackedBy({ notLinux, darwin, windows, emulated }: Reasons): Need {
+  return (isEmulated ? emulated : undefined) ?? (isWindows ? windows : undefined) ??
+    (os === "darwin" ? darwin : undefined) ?? (isLinux ? undefined : notLinux) ?? null;
+}
+
+/** Linux. */
+export const LINUX: Need = lackedBy({ notLinux: `only Linux has it, and this is ${os} ${arch}` });
+
+/** epoll. */
+export const EPOLL: Need = lackedBy({ notLinux: `${os} has no epoll` });
+
+/** `dup()` and `dup2()`, by which a test gives a descriptor another number, or uses a number again. */
+export const DUP2: Need = lackedBy({ windows: "Windows cannot give a socket another number" });
+
+/** Signals that interrupt a system call. */
+export const SIGNALS: Need = lackedBy({ windows: "Windows has no such signals" });
+
+/** Waits for files and pipes, and not only for sockets. */
+export const FILES: Need = lackedBy({ windows: "Windows waits for sockets only" });
+
+/** `select()` with descriptors above 1,023. */
+export const WIDE_SELECT: Need = lackedBy({
+  emulated: "the emulator ends the process at a descriptor above 1,023 in select()",
+});
+
+/** `/proc`, with the memory and the descriptors of another process. */
+export const PROC: Need = lackedBy({
+  notLinux: "there is no /proc to read another process's memory and descriptors from",
+});
+
+/** Ctrl-C, pressed by a test. */
+export const CTRL_C: Need = lackedBy({ windows: "a test cannot press Ctrl-C there" });
