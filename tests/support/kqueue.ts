@@ -1,0 +1,33 @@
+/**
+ * Stand-ins of kqueue for the tests, and what their systems differ in.
+ *
+ * @module
+ */
+
+import type { StandInSystem } from "../standins/kqueue_standin.ts";
+import { Cleanup, test as declare } from "./util.ts";
+
+/** Errors as Linux numbers them. */
+export const [ENOENT, EINTR, EBADF, ENOMEM, EFAULT, EINVAL] = [2, 4, 9, 12, 14, 22];
+
+/** Systems whose kqueue the stand-in can be. */
+export const SYSTEMS: readonly StandInSystem[] = ["darwin", "freebsd", "netbsd", "linux"];
+
+/** READ and WRITE as their headers have them: not from the code under test. */
+export const FILTERS: Record<StandInSystem, [read: number, write: number, timer: number, user: number]> = {
+  darwin: [-1, -2, -7, -10],
+  freebsd: [-1, -2, -7, -11],
+  netbsd: [0, 1, 6, 8],
+  linux: [-1, -2, -7, -11],
+};
+
+/** Declares a test with a `Cleanup` that is disposed of at its end. */
+export function test(name: string, body: (cleanup: Cleanup) => void | Promise<void>): void {
+  declare(name, async () => {
+    using cleanup = new Cleanup();
+    await body(cleanup);
+  });
+}
+
+/** Why there are no such tests on other systems. */
+export const NO_STAND_IN = "the stand-in is written over Linux's ppoll()";
