@@ -29,7 +29,7 @@ import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR,
 import * as constants from "../ffi/os/socket_constants.ts";
 import { Timespec } from "../ffi/os/timeout.ts";
 import { EPOLL, lackedBy } from "./support/needs.ts";
-import { bytes, Cleanup, gathered, libc, test as declare, type TestArguments, withOptions } from "./support/util.ts";
+import { bytes, Cleanup, gathered, libc, test as declare, testNeeding } from "./support/util.ts";
 
 /** Sets of descriptors that are bits, of any descriptor. */
 const BITS = lackedBy({
@@ -205,12 +205,7 @@ function askCompiler(): Map<string, string> | null {
 
 const answers = askCompiler();
 
-/** Declares a test that needs the compiler's answers. */
-function test(name: string, ...args: TestArguments<() => void>): void {
-  const [{ needs = [] }, body] = withOptions(args);
-  const compiler = answers === null ? "there is no C compiler `cc` for this processor" : null;
-  declare(name, { needs: [compiler, ...needs] }, body);
-}
+const test = testNeeding(answers === null ? "there is no C compiler `cc` for this processor" : null);
 
 /** What C says of a number. */
 function c(name: string): number {

@@ -41,10 +41,8 @@ import {
   readyFds,
   shell,
   sorted,
-  test as declare,
-  type TestArguments,
+  testNeeding,
   text,
-  withOptions,
 } from "./support/util.ts";
 
 /** `poll()`. */
@@ -54,10 +52,7 @@ const FILE_MASKS = lackedBy({ darwin: "poll() of macOS reports POLLPRI for a fil
 /** The end of a FIFO as an event. */
 const FIFO_ENDS = lackedBy({ darwin: "poll() of macOS does not report the end of a FIFO" });
 
-function test(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
-  const [{ needs = [] }, body] = withOptions(args);
-  declare(name, { needs: [POLL, ...needs] }, body);
-}
+const test = testNeeding(POLL);
 
 const O_RDWR = 2;
 

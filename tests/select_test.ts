@@ -44,7 +44,7 @@ import {
 } from "./support/util.ts";
 
 /** Sets of descriptors that are bits. */
-const BITS = lackedBy({ windows: "the sets of Windows are arrays: see windows_test.ts" });
+const BITS = lackedBy({ windows: "the sets of Windows are arrays: see windows_select_test.ts" });
 
 /** A number that stands for no descriptor, and that nothing else in the process will be given meanwhile. */
 function closedNumber(cleanup: Cleanup, number: number): number {

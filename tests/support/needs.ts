@@ -26,6 +26,9 @@ export function lackedBy({ notLinux, darwin, windows, emulated }: Reasons): Need
 /** Linux. */
 export const LINUX: Need = lackedBy({ notLinux: `only Linux has it, and this is ${os} ${arch}` });
 
+/** Winsock. */
+export const WINSOCK: Need = isWindows ? null : "only Windows has Winsock";
+
 /** epoll. */
 export const EPOLL: Need = lackedBy({ notLinux: `${os} has no epoll` });
 

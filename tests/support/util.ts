@@ -12,9 +12,8 @@ import { EpollPoller } from "../../ffi/os/epoll.ts";
 import { arch, os } from "../../ffi/os/systems.ts";
 import type { Poller } from "../../ffi/os/poller.ts";
 import type { SelectSet } from "../../ffi/os/select_set.ts";
-import { isOpen } from "../../ffi/os/sys.ts";
 import { AF_INET, close, pipe, Socket, socketpair } from "../../ffi/socket/mod.ts";
-import { PAIR_FAMILY } from "../../ffi/os/sys.ts";
+import { isOpen as isSocket, PAIR_FAMILY } from "../../ffi/os/sys.ts";
 import { lendWaker } from "../../ffi/os/waker.ts";
 
 /** True on Windows, where every descriptor is a socket and there is no C library of Unix. */
@@ -41,7 +40,7 @@ lendWaker().giveBack(); // is kept open
 /** The descriptors that are open, and what they stand for. */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
-  for (const handle of HANDLES) if (isOpen(handle)) found.set(handle, "socket");
+  for (const handle of HANDLES) if (isSocket(handle)) found.set(handle, "socket");
   if (DESCRIPTORS === null) return found;
   for (const { name } of Deno.readDirSync(DESCRIPTORS)) {
     try {
@@ -76,6 +75,14 @@ export function test(name: string, ...args: TestArguments<() => void | Promise<v
   const reason = needs.find((need) => need !== null);
   if (reason != null) skip(name, reason);
   else it(name, () => leavingDescriptors(body));
+}
+
+/** Returns a `test()` whose tests all have these needs, before their own. */
+export function testNeeding(...common: Need[]): typeof test {
+  return (name, ...args) => {
+    const [{ needs = [] }, body] = withOptions(args);
+    test(name, { needs: [...common, ...needs] }, body);
+  };
 }
 
 /** Returns the options and the body of a test. */
@@ -363,11 +370,16 @@ export async function printedBy(source: string): Promise<unknown> {
 export const F_GETFD = 1;
 export const FD_CLOEXEC = 1;
 
+/** Returns whether a descriptor is open. */
+export function isOpen(fd: number): boolean {
+  return libc!.fcntl(fd, F_GETFD) !== -1;
+}
+
 /** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
 export function duplicate(cleanup: Cleanup, fd: number, number: number): number {
   assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
   cleanup.defer(() => {
-    if (libc!.fcntl(number, F_GETFD) !== -1) close(number);
+    if (isOpen(number)) close(number);
   });
   return number;
 }

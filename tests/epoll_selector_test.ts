@@ -1,0 +1,387 @@
+/**
+ * EpollSelector: stale descriptions, the number of its calls, and its descriptor.
+ *
+ * @module
+ */
+
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertGreaterOrEqual,
+  assertLess,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import * as fc from "fast-check";
+import { closeSync, openSync } from "node:fs";
+import { OSError, Poll, POLLIN, select } from "../ffi/select/mod.ts";
+import { EpollPoller } from "../ffi/os/epoll.ts";
+import { AF_INET, close, MSG_OOB, type Socket, write } from "../ffi/socket/mod.ts";
+import {
+  type BaseSelector,
+  EpollSelector,
+  EVENT_READ,
+  EVENT_WRITE,
+  KeyError,
+  PollSelector,
+  SelectSelector,
+} from "../mod.ts";
+import { EPOLL } from "./support/needs.ts";
+import {
+  BOTH,
+  bytes,
+  Cleanup,
+  CountingSelector,
+  duplicate,
+  elapsedMs,
+  F_GETFD,
+  FD_CLOEXEC,
+  isOpen,
+  libc,
+  readyFds,
+  SOON,
+  sorted,
+  testNeeding,
+  text,
+} from "./support/util.ts";
+
+const test = testNeeding(EPOLL);
+
+const RLIMIT_NOFILE = 7;
+
+/** A descriptor that is readable, and one that is not. */
+function readableAndIdle(cleanup: Cleanup): [readable: Socket, idle: Socket] {
+  const [readable, sender] = cleanup.pair();
+  const [idle] = cleanup.pair();
+  sender.send(bytes("ping"));
+  return [readable, idle];
+}
+
+/**
+ * Registers a number, closes it while what it stood for lives on, and unregisters it: the kernel goes on to report it.
+ */
+function leaveStale(cleanup: Cleanup, selector: BaseSelector, socket: Socket, number: number, events = EVENT_READ) {
+  selector.register(duplicate(cleanup, socket.fileno(), number), events);
+  close(number);
+  selector.unregister(number);
+}
+
+describe("EpollSelector", () => {
+  test("select() goes on beside a stale description while there is no descriptor for another set", () => {
+    using cleanup = new Cleanup();
+    const limits = new BigUint64Array(2);
+    assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
+    const [here, sender] = cleanup.pair();
+    const [reader, writer] = cleanup.pipe();
+    write(writer, bytes("x"));
+    using selector = new EpollSelector();
+    const key = selector.register(here, EVENT_READ);
+    selector.register(reader, EVENT_READ);
+    const twin = libc!.dup(reader);
+    cleanup.defer(() => close(twin));
+    cleanup.close(reader);
+    selector.unregister(reader);
+    try {
+      assertEquals(libc!.setrlimit(RLIMIT_NOFILE, new BigUint64Array([3n, limits[1]!])), 0);
+      assertEquals(selector.select(0), []);
+      assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.05), [])), 50);
+      sender.send(bytes("x"));
+      for (const timeout of [0, 1, null]) assertEquals(selector.select(timeout), [[key, EVENT_READ]]);
+    } finally {
+      assertEquals(libc!.setrlimit(RLIMIT_NOFILE, limits), 0);
+    }
+    here.recv(10);
+    assertEquals(selector.select(0), []);
+  });
+
+  test("register() throws EPERM for a regular file and a directory, says why, and registers nothing", () => {
+    const directory = Deno.makeTempDirSync();
+    using selector = new EpollSelector();
+    for (const path of [import.meta.filename!, directory]) {
+      const fd = openSync(path, "r");
+      try {
+        for (let tries = 0; tries < 2; tries++) {
+          const error = assertThrows(() => selector.register(fd, EVENT_READ), OSError, `fd ${fd}`);
+          assertEquals([error.code, error.syscall], ["EPERM", "epoll_ctl"]);
+          assert(error.message.includes("epoll cannot wait for a descriptor of this kind"));
+        }
+        assertEquals(selector.getMap()!.size, 0);
+        assertThrows(() => selector.getKey(fd), KeyError);
+        assertThrows(() => selector.unregister(fd), KeyError);
+        assertEquals(selector.select(0), []);
+      } finally {
+        closeSync(fd);
+      }
+    }
+    Deno.removeSync(directory);
+  });
+
+  test("fileno() gives the descriptor until the selector is closed", () => {
+    const selector = new EpollSelector();
+    const fd = selector.fileno();
+    assertGreater(fd, 0);
+    assert(isOpen(fd));
+    assertEquals(selector.fileno(), fd);
+    selector.close();
+    assertThrows(() => selector.fileno(), Deno.errors.BadResource, "closed");
+  });
+
+  test("select() gives more ready descriptors than its first buffer holds, in one call", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new EpollSelector<number>();
+    const expected: [number, number][] = [];
+    for (let number = 2000; number < 2500; number++) {
+      const isIdle = number % 5 === 0;
+      selector.register(duplicate(cleanup, (isIdle ? idle : here).fileno(), number), BOTH, number);
+      expected.push([number, isIdle ? EVENT_WRITE : BOTH]);
+    }
+    assertEquals(readyFds(selector, SOON), expected);
+    for (const [key] of selector.select(SOON)) assertEquals(key.data, key.fd);
+    for (let number = 2000; number < 2490; number++) selector.unregister(number);
+    assertEquals(readyFds(selector, SOON), expected.slice(490));
+  });
+
+  test("select() asks once, whatever was registered and modified before", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new CountingSelector(new EpollPoller());
+    selector.register(here, EVENT_READ);
+    selector.register(idle, EVENT_READ);
+    selector.modify(idle, EVENT_WRITE);
+    assertEquals(selector.select(0).length, 2);
+    assertEquals(selector.waits, 1);
+    // More numbers than there was room for.
+    selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ);
+    selector.register(duplicate(cleanup, here.fileno(), 9999), EVENT_READ);
+    selector.unregister(1500);
+    assertEquals(selector.select(0).length, 3);
+    assertEquals(selector.waits, 2);
+  });
+
+  test("select() does not take urgent data for data", () => {
+    using cleanup = new Cleanup();
+    const [client, server] = cleanup.pair(AF_INET);
+    using selector = new EpollSelector();
+    selector.register(server, EVENT_READ);
+    client.send(bytes("!"), MSG_OOB);
+    select([], [], [server], SOON);
+    assertEquals(readyFds(selector, 0), []);
+  });
+
+  test("select() waits its full time after a description outlived its number, and asks twice", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new CountingSelector(new EpollPoller());
+    selector.register(idle, EVENT_READ);
+    leaveStale(cleanup, selector, here, 1500);
+    const elapsed = elapsedMs(() => assertEquals(selector.select(0.2), []));
+    assertGreaterOrEqual(elapsed, 200);
+    assertLess(elapsed, 30_000);
+    assertEquals(selector.waits, 2);
+    assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.01), [])), 10);
+    assertEquals(selector.waits, 3);
+  });
+
+  test("select() with a timeout of 0 finds what is ready beside stale descriptions, in one call", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new CountingSelector(new EpollPoller());
+    for (let number = 1500; number < 1600; number++) leaveStale(cleanup, selector, here, number, BOTH);
+    selector.register(here, EVENT_READ);
+    selector.register(idle, EVENT_WRITE);
+    const expected = sorted([[here.fileno(), EVENT_READ], [idle.fileno(), EVENT_WRITE]]);
+    assertEquals(readyFds(selector, 0), expected);
+    assertEquals(selector.waits, 2);
+    assertEquals(readyFds(selector, 0), expected);
+    assertEquals(selector.waits, 3);
+  });
+
+  test("a number that is registered again stands for its new descriptor, and for nothing before it", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    const [fresh, sender] = cleanup.pair();
+    using selector = new EpollSelector<string>();
+    selector.register(idle, EVENT_WRITE, "bystander");
+    leaveStale(cleanup, selector, here, 1500);
+    selector.register(duplicate(cleanup, fresh.fileno(), 1500), EVENT_READ, "new");
+    const fd = selector.fileno();
+    const bystander: [number, number] = [idle.fileno(), EVENT_WRITE];
+    assertEquals(readyFds(selector, 0), [bystander]);
+    assertEquals(readyFds(selector, 0), [bystander]);
+    sender.send(bytes("ping"));
+    assertEquals(readyFds(selector, SOON), sorted([bystander, [1500, EVENT_READ]]));
+    assertEquals(selector.getKey(1500).data, "new");
+    assertEquals(text(fresh.recv(10)), "ping");
+    assertEquals(readyFds(selector, 0), [bystander]);
+    selector.modify(1500, EVENT_WRITE, "newer");
+    assertEquals(readyFds(selector, SOON), sorted([bystander, [1500, EVENT_WRITE]]));
+    selector.unregister(1500);
+    assertEquals(readyFds(selector, 0), [bystander]);
+    assertEquals(selector.fileno(), fd);
+    assertEquals(libc!.fcntl(fd, F_GETFD), FD_CLOEXEC);
+  });
+
+  test("a stale description is rid of for good, also when it becomes ready only later", () => {
+    using cleanup = new Cleanup();
+    const [here, sender] = cleanup.pair();
+    using selector = new CountingSelector(new EpollPoller());
+    leaveStale(cleanup, selector, here, 1500);
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 1);
+    sender.send(bytes("ping"));
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 3);
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 4);
+  });
+
+  test("a key whose number was used again without unregister() is silent once the set was made anew", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new EpollSelector();
+    selector.register(idle, EVENT_WRITE);
+    // What the number stands for is ready now, but was never registered.
+    selector.register(duplicate(cleanup, idle.fileno(), 1600), EVENT_READ);
+    duplicate(cleanup, here.fileno(), 1600);
+    leaveStale(cleanup, selector, here, 1500);
+    for (let times = 0; times < 3; times++) {
+      assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
+    }
+    assertEquals(selector.unregister(1600).fd, 1600);
+    selector.register(1600, EVENT_READ);
+    assertEquals(readyFds(selector, 0), sorted([[idle.fileno(), EVENT_WRITE], [1600, EVENT_READ]]));
+  });
+
+  test("a key whose number was closed is silent once the set was made anew, and can be unregistered", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    using selector = new EpollSelector();
+    selector.register(duplicate(cleanup, here.fileno(), 1600), EVENT_READ);
+    selector.register(idle, EVENT_WRITE);
+    close(1600);
+    leaveStale(cleanup, selector, here, 1500);
+    assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
+    assertEquals(selector.unregister(1600).fd, 1600);
+    assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
+  });
+
+  test("register() takes a description that is given back the number which it outlived", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using selector = new CountingSelector(new EpollPoller());
+    leaveStale(cleanup, selector, here, 1500, EVENT_WRITE);
+    // The kernel knows this description under this number: it is registered there, with the old tag.
+    const key = selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ, "again");
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 1);
+    there.send(bytes("ping"));
+    const ready = selector.select(SOON);
+    assertEquals(ready.map(([, events]) => events), [EVENT_READ]);
+    assertStrictEquals(ready[0]![0], key);
+    assertEquals(selector.waits, 2);
+    selector.unregister(1500);
+    assertEquals(selector.select(0), []);
+    assertEquals(selector.waits, 3);
+  });
+
+  test("fileno() makes the selector a file object for every other selector", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    using inner = new EpollSelector();
+    using viaEpoll = new EpollSelector();
+    using viaPoll = new PollSelector();
+    using viaSelect = new SelectSelector();
+    inner.register(here, EVENT_READ);
+    const outers = [viaEpoll, viaPoll, viaSelect];
+    for (const outer of outers) {
+      const key = outer.register(inner, EVENT_READ);
+      assertStrictEquals(key.fileobj, inner);
+      assertEquals(key.fd, inner.fileno());
+      assertEquals(readyFds(outer, 0), []);
+    }
+    there.send(bytes("ping"));
+    for (const outer of outers) assertEquals(readyFds(outer, SOON), [[inner.fileno(), EVENT_READ]]);
+    assertEquals(readyFds(inner, 0), [[here.fileno(), EVENT_READ]]);
+    here.recv(10);
+    for (const outer of outers) assertEquals(readyFds(outer, 0), []);
+    const poll = new Poll();
+    poll.register(inner, POLLIN);
+    assertEquals(poll.poll(0), []);
+    there.send(bytes("ping"));
+    assertEquals(poll.poll(SOON * 1000), [[inner.fileno(), POLLIN]]);
+    for (const outer of outers) outer.unregister(inner);
+  });
+
+  test("select() is right about every honest key, whatever is closed and used again behind its back", () => {
+    using cleanup = new Cleanup();
+    // Descriptions, the first half of which can be read. All can be written.
+    const sockets = Array.from({ length: 6 }, (_, index) => {
+      const [here, there] = cleanup.pair();
+      if (index < 3) there.send(bytes("ping"));
+      return here;
+    });
+    const numbers = [1500, 1501, 1502, 1503];
+    cleanup.defer(() => numbers.filter(isOpen).forEach(close));
+    const number = fc.constantFrom(...numbers);
+    const index = fc.nat({ max: sockets.length - 1 });
+    const events = fc.constantFrom(EVENT_READ, EVENT_WRITE, BOTH);
+    const call = fc.oneof(
+      fc.record({ open: number, index }),
+      fc.record({ close: number }),
+      fc.record({ register: number, events }),
+      fc.record({ unregister: number }),
+      fc.record({ modify: number, events }),
+    );
+    const property = fc.property(fc.array(call, { maxLength: 40, size: "max" }), (calls) => {
+      numbers.filter(isOpen).forEach(close);
+      using selector = new EpollSelector();
+      const fd = selector.fileno();
+      const standsFor = new Map<number, number>();
+      const keys = new Map<number, { index: number; events: number; isHonest: boolean }>();
+      const lose = (number: number) => {
+        const key = keys.get(number);
+        if (key !== undefined) key.isHonest = false;
+      };
+      for (const call of calls) {
+        if ("open" in call) {
+          // The same description under the same number again is no change that anyone could see.
+          if (standsFor.get(call.open) !== call.index) lose(call.open);
+          libc!.dup2(sockets[call.index]!.fileno(), call.open);
+          standsFor.set(call.open, call.index);
+        } else if ("close" in call) {
+          if (standsFor.delete(call.close)) close(call.close);
+          lose(call.close);
+        } else if ("register" in call) {
+          const index = standsFor.get(call.register);
+          if (keys.has(call.register)) {
+            assertThrows(() => selector.register(call.register, call.events), KeyError);
+          } else if (index === undefined) {
+            assertEquals(assertThrows(() => selector.register(call.register, call.events), OSError).code, "EBADF");
+          } else {
+            selector.register(call.register, call.events);
+            keys.set(call.register, { index, events: call.events, isHonest: true });
+          }
+        } else if ("unregister" in call) {
+          if (keys.delete(call.unregister)) selector.unregister(call.unregister);
+          else assertThrows(() => selector.unregister(call.unregister), KeyError);
+        } else if (keys.get(call.modify)?.isHonest) {
+          selector.modify(call.modify, call.events);
+          keys.get(call.modify)!.events = call.events;
+        }
+        const honest: [number, number][] = [];
+        for (const [number, key] of keys) {
+          const ready = key.events & (EVENT_WRITE | (key.index < 3 ? EVENT_READ : 0));
+          if (key.isHonest && ready !== 0) honest.push([number, ready]);
+        }
+        const found = readyFds(selector, 0);
+        assert(found.every(([number]) => keys.has(number)));
+        assertEquals(found.filter(([number]) => keys.get(number)!.isHonest), sorted(honest));
+        assertEquals(selector.fileno(), fd);
+      }
+    });
+    fc.assert(property, { seed: 1, numRuns: 200 });
+  });
+});
