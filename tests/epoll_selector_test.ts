@@ -161,7 +161,7 @@ describe("EpollSelector", () => {
     assertEquals(selector.waits, 2);
   });
 
-  test("select() does not take urgent data for data", () => {
+  test("select() does not report urgent data as readable", () => {
     using cleanup = new Cleanup();
     const [client, server] = cleanup.pair(AF_INET);
     using selector = new EpollSelector();

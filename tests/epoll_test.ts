@@ -114,7 +114,7 @@ describe("Epoll", () => {
     }
   });
 
-  test("register(), modify() and unregister() throw TypeError for what is no file object", () => {
+  test("register(), modify() and unregister() throw TypeError for an invalid file object", () => {
     using epoll = new Epoll();
     for (const nope of [{}, null, undefined, "1", 1.5, NaN, { fileno: () => "fileno" }]) {
       assertThrows(() => epoll.register(nope as never, EPOLLIN), TypeError, "as a file object");
@@ -177,7 +177,7 @@ describe("Epoll", () => {
     assertEquals(assertThrows(() => epoll.modify(fd, EPOLLIN), OSError).code, "EBADF");
   });
 
-  test("register() waits for reading, writing and urgent data if told nothing else", () => {
+  test("register() waits for reading, writing and urgent data by default", () => {
     using cleanup = new Cleanup();
     const [client, server] = cleanup.pair(AF_INET);
     using epoll = new Epoll();
@@ -425,7 +425,7 @@ describe("Epoll", () => {
     timers.close();
   });
 
-  test("poll() goes on waiting when signals interrupt it", async () => {
+  test("poll() continues to wait after a signal interrupts it", async () => {
     using epoll = new Epoll();
     const signals = await interrupted(() => {
       const elapsed = elapsedMs(() => assertEquals(epoll.poll(0.1), []));

@@ -246,7 +246,7 @@ describe("select()", () => {
     assertEquals(select([here], [here], [], SOON), [[here], [here], []]);
   });
 
-  test("select() reports a pipe that nobody reads as writable", () => {
+  test("select() reports a pipe without a reader as writable", () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     cleanup.close(reader);
@@ -302,7 +302,7 @@ describe("select()", () => {
     assertEquals(select(neither, [], [], 0), [[], [], []]);
   });
 
-  test("select() returns at once if something is ready, whatever the timeout", () => {
+  test("select() returns at once if a descriptor is ready, whatever the timeout", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const forEver: (Timeout | undefined)[] = [undefined, null, Infinity, 1e300, 2 ** 31, 2 ** 64, { hours: 24 }, SOON];

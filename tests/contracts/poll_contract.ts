@@ -70,8 +70,8 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     });
   }
 
-  describe(`${name}: as every poll object`, () => {
-    test("poll() finds the readers and writers that are ready, among twelve pipes", (cleanup, poll) => {
+  describe(`${name}: the contract of poll objects`, () => {
+    test("poll() reports the ready ends of twelve pipes", (cleanup, poll) => {
       const message = bytes(" This is a test.");
       const writerOf = new Map<number, number>();
       for (let count = 0; count < 12; count++) {
@@ -101,7 +101,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
       assertEquals(poll.poll(0), []);
     });
 
-    test("register(), modify() and unregister() throw TypeError for what is no file object", (_cleanup, poll) => {
+    test("register(), modify() and unregister() throw TypeError for an invalid file object", (_cleanup, poll) => {
       const almost = { fileno: () => "fileno" };
       for (const nope of [poll.poll, {}, almost, "1", null, undefined, 1.5, NaN, 1n]) {
         assertThrows(() => poll.register(nope as never), TypeError, "as a file object");
@@ -113,7 +113,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     });
 
     test(
-      "register(), modify() and unregister() throw RangeError for a number that no descriptor has",
+      "register(), modify() and unregister() throw RangeError for an impossible descriptor",
       (_cleanup, poll) => {
         for (const fd of [-1, -10, 2 ** 31, 2 ** 32]) {
           assertThrows(() => poll.register(fd), RangeError, String(fd));
@@ -137,7 +137,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     });
 
     test(
-      "register() and modify() throw RangeError or TypeError if the mask is not an integer of 16 bits, and change nothing",
+      "register() and modify() throw if the mask is not a 16-bit integer, and change nothing",
       (cleanup, poll) => {
         const [here, there] = cleanup.pair();
         poll.register(here, POLLOUT);
@@ -158,7 +158,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     );
 
     test(
-      "register() waits for reading, writing and urgent data if told nothing else",
+      "register() waits for reading, writing and urgent data by default",
       { needs: [URGENT_DATA] },
       (cleanup, poll) => {
         const [client, server] = cleanup.pair(AF_INET);
@@ -174,7 +174,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     );
 
     test(
-      "register() and modify() replace the mask of what is registered, by whatever name it goes",
+      "register() and modify() replace the mask, by object and by number",
       (cleanup, poll) => {
         const [here, there] = cleanup.pair();
         const fd = here.fileno();
@@ -189,7 +189,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
       },
     );
 
-    test("poll() gives POLLNVAL for a descriptor that was closed, as long as it is registered", {
+    test("poll() reports POLLNVAL for a closed descriptor until it is unregistered", {
       needs: [EMPTY_MASKS],
     }, (cleanup, poll) => {
       const [here] = cleanup.pair();
@@ -204,7 +204,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
       assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
     });
 
-    test("poll() gives hang-ups and errors, which nobody asked for", { needs: [EMPTY_MASKS] }, (cleanup, poll) => {
+    test("poll() reports hang-ups and errors with an empty mask", { needs: [EMPTY_MASKS] }, (cleanup, poll) => {
       const [reader, writer] = cleanup.pipe();
       const [lonelyReader, lonelyWriter] = cleanup.pipe();
       poll.register(reader, 0);
@@ -214,7 +214,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
       assertEquals(sorted(poll.poll()), sorted([[reader, POLLHUP], [lonelyWriter, POLLERR]]));
     });
 
-    test("poll() gives a new array each time, of all that is ready, each descriptor once", (cleanup, poll) => {
+    test("poll() returns a new array each time, with each ready descriptor once", (cleanup, poll) => {
       const pairs = Array.from({ length: 150 }, () => cleanup.pair());
       for (const [count, [here]] of pairs.entries()) {
         poll.register(here, POLLOUT);
@@ -225,14 +225,14 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
       assert(poll.poll() !== found);
     });
 
-    test("poll() throws RangeError for NaN and TypeError for what is no number", (_cleanup, poll) => {
+    test("poll() throws RangeError for NaN, and TypeError if the timeout is not a number", (_cleanup, poll) => {
       assertThrows(() => poll.poll(NaN), RangeError, "NaN");
       for (const nope of ["1000", true, 1n, { milliseconds: 1 }]) {
         assertThrows(() => poll.poll(nope as never), TypeError, "use milliseconds, or null");
       }
     });
 
-    test("poll() goes on waiting when signals interrupt it", async (cleanup, poll) => {
+    test("poll() continues to wait after a signal interrupts it", async (cleanup, poll) => {
       const [here] = cleanup.pair();
       poll.register(here, POLLIN);
       const signals = await interrupted(() => {

@@ -30,8 +30,8 @@ type ScanningSelector = typeof PollSelector | typeof SelectSelector;
 
 /** Declares the tests for one selector class; `wideDescriptors` are descriptors above 1,023. */
 export function scanContract(Selector: ScanningSelector, test: typeof declare, wideDescriptors: Need = null): void {
-  describe(`${Selector.name}: as every selector that scans`, () => {
-    test("register() takes a regular file, which is always ready", { needs: [FILES] }, () => {
+  describe(`${Selector.name}: the contract of selectors that scan`, () => {
+    test("register() accepts a regular file, which is always ready", { needs: [FILES] }, () => {
       const fd = openSync(import.meta.filename!, "r");
       try {
         using selector = new Selector();
@@ -42,7 +42,7 @@ export function scanContract(Selector: ScanningSelector, test: typeof declare, w
       }
     });
 
-    test("select() does not take urgent data for data", () => {
+    test("select() does not report urgent data as readable", () => {
       using cleanup = new Cleanup();
       const [client, server] = cleanup.pair(AF_INET);
       using selector = new Selector();
@@ -52,7 +52,7 @@ export function scanContract(Selector: ScanningSelector, test: typeof declare, w
       assertEquals(readyFds(selector, 0), []);
     });
 
-    test("select() asks twice, and no more, if a descriptor was closed, and once from then on", {
+    test("select() makes two system calls when a descriptor was closed, and one from then on", {
       needs: [DUP2, wideDescriptors],
     }, () => {
       using cleanup = new Cleanup();

@@ -7,7 +7,7 @@ import { nextTurns } from "../../support/util.ts";
 /** Declares the tests of waits beside timers and at the end of a program. */
 export function eventLoopContract({ name, test }: AsyncSubject): void {
   describe(`${name}: beside the event loop`, () => {
-    test("what is always ready does not starve timers", async (selector, cleanup) => {
+    test("a descriptor that is always ready does not starve timers", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE);
       const ticks = { forAwait: 0, selectAsync: 0, look: 0 };
@@ -26,7 +26,7 @@ export function eventLoopContract({ name, test }: AsyncSubject): void {
       }
     });
 
-    test("a wait may be left unfinished by whoever closes the selector", (selector, cleanup) => {
+    test("close() ends a wait whose promise was dropped", (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       void selector.selectAsync();

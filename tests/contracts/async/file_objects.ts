@@ -7,7 +7,7 @@ import { bytes } from "../../support/util.ts";
 
 /** Declares the tests of file objects that lose their descriptor, and of keys that are disposed of. */
 export function fileObjectsContract({ name, test }: AsyncSubject): void {
-  describe(`${name}: a file object that no longer gives its descriptor`, () => {
+  describe(`${name}: file objects that lose their descriptor`, () => {
     const changes: Record<string, (socket: Socket) => () => number> = {
       "is detached": (socket) => () => (socket.detach(), -1),
       "throws": () => () => {
@@ -16,7 +16,7 @@ export function fileObjectsContract({ name, test }: AsyncSubject): void {
       "gives another number": (socket) => () => socket.fileno() + 1,
     };
     for (const [what, changeOf] of Object.entries(changes)) {
-      test(`one that ${what} is reported alike by every wait`, async (selector, cleanup) => {
+      test(`every wait reports a file object that ${what}`, async (selector, cleanup) => {
         const [here, there] = cleanup.pair();
         const fd = here.fileno();
         let fileno = () => fd;
@@ -38,7 +38,7 @@ export function fileObjectsContract({ name, test }: AsyncSubject): void {
   });
 
   describe(`${name}: using`, () => {
-    test("a key unregisters its file object at the end of a block, if it is still current", (selector, cleanup) => {
+    test("using unregisters a key at the end of the block, if it is still current", (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       {
         using key = selector.register(here, EVENT_READ);

@@ -8,7 +8,7 @@ import { BOTH, bytes, nextTurns } from "../../support/util.ts";
 /** Declares the tests of `for await` and `events()`. */
 export function iterationContract({ name, test }: AsyncSubject): void {
   describe(`${name}: for await`, () => {
-    test("what is ready comes entry by entry, until the selector is closed", async (selector, cleanup) => {
+    test("for await yields one entry at a time, until the selector is closed", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const keys = [selector.register(here, EVENT_WRITE), selector.register(there, EVENT_WRITE)];
       const seen: [SelectorKey, number][] = [];
@@ -20,7 +20,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
       for (const key of keys) assertEquals(seen.filter(([one]) => one === key).length, 2);
     });
 
-    test("break leaves it, and what was not given is given the next time", async (selector, cleanup) => {
+    test("break ends an iteration, and the next one yields the remaining entries", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_WRITE);
       selector.register(there, EVENT_WRITE);
@@ -36,7 +36,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("it waits for what is not ready yet", async (selector, cleanup) => {
+    test("for await waits until a descriptor is ready", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
       setTimeout(() => there.send(bytes("x")), 5);
@@ -56,11 +56,11 @@ export function iterationContract({ name, test }: AsyncSubject): void {
           selector.unregister(key.fd);
           (key.fileobj as Socket).close();
         },
-        "closed, and not even unregistered": (_, key) => (key.fileobj as Socket).close(),
-        "modified away": (selector, key) => selector.modify(key.fd, EVENT_READ),
+        "closed without unregister()": (_, key) => (key.fileobj as Socket).close(),
+        "modified to other events": (selector, key) => selector.modify(key.fd, EVENT_READ),
       })
     ) {
-      test(`an entry is not given if an earlier handler has it ${what}`, async (selector, cleanup) => {
+      test(`for await yields no entry of a descriptor that an earlier step has ${what}`, async (selector, cleanup) => {
         const sockets = [...cleanup.pair(), ...cleanup.pair()];
         for (const socket of sockets) selector.register(socket, EVENT_WRITE);
         let given = 0;
@@ -74,7 +74,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
     }
 
     test(
-      "an entry of what an earlier handler has modified has the new key, and what it still waits for",
+      "for await yields the new key of a descriptor that an earlier iteration step modified",
       async (selector, cleanup) => {
         const sockets = [...cleanup.pair(), ...cleanup.pair()];
         for (const [index, socket] of sockets.entries()) {
@@ -93,7 +93,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
       },
     );
 
-    test("an entry is not given if its file object was registered again", async (selector, cleanup) => {
+    test("for await yields no entry of a file object that was registered again", async (selector, cleanup) => {
       const sockets = cleanup.pair();
       for (const socket of sockets) selector.register(socket, EVENT_WRITE);
       const seen = new Set<SelectorKey>();
@@ -110,7 +110,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
     });
 
     test(
-      "a signal ends it by its reason, and a timeout when nothing was ready for so long",
+      "events() ends at its timeout, and throws the reason of its signal",
       async (selector, cleanup) => {
         const [here, there] = cleanup.pair();
         selector.register(here, EVENT_READ);
@@ -143,7 +143,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
       },
     );
 
-    test("wakeup() is no entry, and does not end it", async (selector, cleanup) => {
+    test("wakeup() yields no entry, and does not end an iteration", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
       setTimeout(() => selector.wakeup(), 2);
@@ -155,7 +155,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
       }
     });
 
-    test("return() ends a next() that waits", async (selector, cleanup) => {
+    test("return() ends a pending next()", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       await using events = selector.events();
@@ -166,7 +166,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
       assertEquals(await events.next(), { value: undefined, done: true });
     });
 
-    test("next() rejects if the kernel's answer is an error, and the iteration is over", async (selector, cleanup) => {
+    test("next() ends the iteration once the selector is closed", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_WRITE);
       await using events = selector.events();

@@ -6,8 +6,8 @@ import { BOTH, bytes, nextTurns } from "../../support/util.ts";
 
 /** Declares the tests of what `selectAsync()` sees during a wait, and of what ends it. */
 export function waitsContract({ name, test, create }: AsyncSubject): void {
-  describe(`${name}: what changes during a wait`, () => {
-    test("what becomes ready ends the wait", async (selector, cleanup) => {
+  describe(`${name}: changes during a wait`, () => {
+    test("selectAsync() resolves when a descriptor becomes ready", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);
       const wait = selector.selectAsync();
@@ -16,7 +16,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await wait, [[key, EVENT_READ]]);
     });
 
-    test("what is registered, modified or unregistered takes effect in the wait", async (selector, cleanup) => {
+    test("register(), modify() and unregister() take effect on a pending wait", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       let wait = selector.selectAsync();
       await nextTurns();
@@ -36,7 +36,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await wait, [[key, EVENT_WRITE]]);
     });
 
-    test("a peer sees the end of what is unregistered and closed during the wait", async (selector, cleanup) => {
+    test("unregister() and close() of a socket during a wait show its peer the end", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const wait = selector.selectAsync(1);
@@ -50,7 +50,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await wait, []);
     });
 
-    test("any number of waits of any number of selectors go on at once", async (selector, cleanup) => {
+    test("selectAsync() waits in several selectors, and several times in one, at once", async (selector, cleanup) => {
       const other = cleanup.add(create());
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);
@@ -61,7 +61,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await Promise.all(waits), [[[key, EVENT_READ]], [[key, EVENT_READ]], [[otherKey, EVENT_READ]]]);
     });
 
-    test("select() and selectAsync() of one selector do not disturb each other", async (selector, cleanup) => {
+    test("select() leaves a pending selectAsync() alone", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);
       const wait = selector.selectAsync();
@@ -72,7 +72,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await wait, [[key, EVENT_READ]]);
     });
 
-    test("a descriptor that is closed behind its back during the wait falls silent", async (selector, cleanup) => {
+    test("selectAsync() reports no descriptor that is closed during the wait", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const [closed] = cleanup.pair();
       selector.register(closed, EVENT_READ);
@@ -86,7 +86,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
     });
   });
 
-  describe(`${name}: what ends a wait`, () => {
+  describe(`${name}: the end of a wait`, () => {
     test("close() ends every wait with an empty array", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -100,7 +100,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await wait, []);
     });
 
-    test("an abort rejects with its reason, before, at the start and in the middle", async (selector, cleanup) => {
+    test("an abort rejects with its reason, before a wait and during it", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const reason = new Error("enough");
@@ -117,7 +117,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       await assertRejects(() => selector.selectAsync(0, { signal: AbortSignal.abort(reason) }), Error, "enough");
     });
 
-    test("an abort of one wait leaves the others", async (selector, cleanup) => {
+    test("an abort of one wait leaves the others pending", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);
       const controller = new AbortController();
@@ -130,7 +130,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await wait, [[key, EVENT_READ]]);
     });
 
-    test("timeouts that are none are refused", async (selector) => {
+    test("selectAsync() and events() reject an invalid timeout", async (selector) => {
       await assertRejects(() => selector.selectAsync(NaN), RangeError, "NaN");
       await assertRejects(() => selector.selectAsync({ months: 1 }), RangeError, "P1M");
       assertThrows(() => selector.events({ timeout: NaN }), RangeError, "NaN");

@@ -9,7 +9,7 @@ import { nextTurns } from "../../support/util.ts";
 /** Declares the tests of `wakeup()` and `wake()`. */
 export function wakeupContract({ name, test, create }: AsyncSubject): void {
   describe(`${name}: wakeup()`, () => {
-    test("wakeup() ends the next wait of either kind, once, however often it was called", async (selector, cleanup) => {
+    test("wakeup() ends the next wait of either kind once, however often it is called", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       for (let count = 0; count < 10_000; count++) selector.wakeup();
@@ -23,7 +23,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertGreaterOrEqual(performance.now() - start, 40);
     });
 
-    test("wakeup() ends every wait that goes on, and no later one", async (selector, cleanup) => {
+    test("wakeup() ends every pending wait, and no later one", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const waits = [selector.selectAsync(), selector.selectAsync()];
@@ -35,7 +35,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertGreaterOrEqual(performance.now() - start, 20);
     });
 
-    test("a wait that is woken gives what is ready", async (selector, cleanup) => {
+    test("wakeup() and wake() let a wait return the ready descriptors", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE);
       selector.wakeup();
@@ -48,7 +48,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await selector.selectAsync(), [[key, EVENT_WRITE]]);
     });
 
-    test("wake() does by the handle what wakeup() does", async (selector, cleanup) => {
+    test("wake() with a handle does the same as wakeup()", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const handle = selector.wakeHandle;
@@ -65,7 +65,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await selector.selectAsync(0.02), []);
     });
 
-    test("the waker shows nowhere, and cannot be taken", (selector, cleanup) => {
+    test("getMap() does not contain the waker", (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_WRITE);
       wake(selector.wakeHandle);
@@ -112,7 +112,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertEquals(later.select(), []);
     });
 
-    test("selectAsync() rejects, and does not throw, for options that are no object", async (selector) => {
+    test("selectAsync() rejects, and does not throw, if the options are not an object", async (selector) => {
       await assertRejects(() => selector.selectAsync(0, null as unknown as undefined), TypeError);
     });
 

@@ -7,7 +7,7 @@ import { bytes } from "../../support/util.ts";
 /** Declares the tests of `close()` and `using`. */
 export function closeContract({ name, test, create, make, select }: Subject): void {
   describe(`${name}: close()`, () => {
-    test("close() is quiet the second time, and closes no file object", (cleanup) => {
+    test("close() does nothing the second time, and closes no file object", (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -19,7 +19,7 @@ export function closeContract({ name, test, create, make, select }: Subject): vo
       assertEquals(here.recv(100).length, 10);
     });
 
-    test("close() makes every other method throw, and empties the map", async (cleanup) => {
+    test("close() makes every other method throw BadResource, and empties the map", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -43,7 +43,7 @@ export function closeContract({ name, test, create, make, select }: Subject): vo
       assertEquals([map.size, map.get(here), map.has(here), [...map]], [0, undefined, false, []]);
     });
 
-    test("close() from within a fileno() or a duration ends the call that asked for it", async (cleanup) => {
+    test("close() within a fileno() or a duration makes the outer call throw BadResource", async (cleanup) => {
       const [here] = cleanup.pair();
       const calls: ((selector: BaseSelector, fileobj: FileObject) => unknown)[] = [
         (selector, fileobj) => selector.register(fileobj, EVENT_READ),
@@ -75,7 +75,7 @@ export function closeContract({ name, test, create, make, select }: Subject): vo
       }
     });
 
-    test("using closes at the end of the block", () => {
+    test("using closes the selector at the end of the block", () => {
       let selector: BaseSelector;
       {
         using inner = create();
@@ -85,7 +85,7 @@ export function closeContract({ name, test, create, make, select }: Subject): vo
       assert(selector.closed);
     });
 
-    test("close() gives everything back, two thousand times", async (cleanup) => {
+    test("close() releases every resource, 2,000 times", async (cleanup) => {
       const [here] = cleanup.pair();
       for (let round = 0; round < 2_000; round++) {
         using selector = create();

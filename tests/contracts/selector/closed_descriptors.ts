@@ -7,8 +7,8 @@ import { bytes, libc } from "../../support/util.ts";
 
 /** Declares the tests of descriptors that are closed before they are unregistered. */
 export function closedContract({ name, test, make, select, readyFds }: Subject): void {
-  describe(`${name}: descriptors that are closed behind its back`, () => {
-    test("a closed descriptor falls silent, disturbs no other, and can be unregistered", async (cleanup) => {
+  describe(`${name}: closed descriptors`, () => {
+    test("select() reports no closed descriptor, still reports the others, and unregister() accepts it", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       const [here, there] = cleanup.pair();
@@ -29,7 +29,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
     });
 
-    test("modify() of a descriptor that was seen closed is refused, even if its number is used again", {
+    test("modify() throws after a wait saw the descriptor closed, even if its number is in use again", {
       needs: ["dup2", "reusedNumbers"],
     }, async (cleanup) => {
       const selector = make(cleanup);
@@ -48,7 +48,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       void reader;
     });
 
-    test("select() waits out its timeout with nothing but closed descriptors", async (cleanup) => {
+    test("select() waits out its timeout if every descriptor is closed", async (cleanup) => {
       const selector = make(cleanup);
       const pipes = Array.from({ length: 3 }, () => cleanup.pipe());
       for (const [reader, writer] of pipes) {
@@ -60,7 +60,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
     });
 
-    test("a description that outlives its number raises no event once it is unregistered", {
+    test("unregister() silences a description that a duplicate keeps open", {
       needs: ["dup2", "closedDuplicates"],
     }, async (cleanup) => {
       const selector = make(cleanup);
@@ -80,7 +80,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
     });
 
     test(
-      "a number that is used again means the new descriptor only",
+      "register() of a reused number reports the new descriptor only",
       { needs: ["dup2", "closedDuplicates"] },
       async (cleanup) => {
         const selector = make(cleanup);
@@ -102,22 +102,26 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       },
     );
 
-    test("stale descriptions starve nobody", { needs: ["dup2", "closedDuplicates"] }, async (cleanup) => {
-      const selector = make(cleanup);
-      for (let count = 0; count < 100; count++) {
-        const [reader, writer] = cleanup.pipe();
-        write(writer, bytes("x"));
-        selector.register(reader, EVENT_READ);
-        const duplicate = libc!.dup(reader);
-        cleanup.defer(() => close(duplicate));
-        cleanup.close(reader);
-        selector.unregister(reader);
-      }
-      const [here] = cleanup.pair();
-      selector.register(here, EVENT_WRITE);
-      for (let round = 0; round < 10; round++) {
-        assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
-      }
-    });
+    test(
+      "select() reports an open descriptor beside 100 stale descriptions",
+      { needs: ["dup2", "closedDuplicates"] },
+      async (cleanup) => {
+        const selector = make(cleanup);
+        for (let count = 0; count < 100; count++) {
+          const [reader, writer] = cleanup.pipe();
+          write(writer, bytes("x"));
+          selector.register(reader, EVENT_READ);
+          const duplicate = libc!.dup(reader);
+          cleanup.defer(() => close(duplicate));
+          cleanup.close(reader);
+          selector.unregister(reader);
+        }
+        const [here] = cleanup.pair();
+        selector.register(here, EVENT_WRITE);
+        for (let round = 0; round < 10; round++) {
+          assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+        }
+      },
+    );
   });
 }

@@ -8,7 +8,7 @@ import { descriptorLimit } from "../../support/util.ts";
 export function manyContract({ name, test, make, select }: Subject): void {
   describe(`${name}: many descriptors`, () => {
     test(
-      "select() reports as many as the system lets be open, in one call",
+      "select() reports as many descriptors as may be open, in one call",
       { needs: ["manyDescriptors"] },
       async (cleanup) => {
         const selector = make(cleanup);

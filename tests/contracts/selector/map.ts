@@ -6,7 +6,7 @@ import type { Subject } from "./subject.ts";
 /** Declares the tests of `getKey()` and `getMap()`. */
 export function mapContract({ name, test, make }: Subject): void {
   describe(`${name}: getKey() and getMap()`, () => {
-    test("getKey() finds by object and by number", (cleanup) => {
+    test("getKey() finds a key by object and by number", (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ, "data");
@@ -17,7 +17,7 @@ export function mapContract({ name, test, make }: Subject): void {
       assertThrows(() => selector.getKey(1.5), TypeError);
     });
 
-    test("getMap() is a live view in the order of registration", (cleanup) => {
+    test("getMap() returns a live view in the order of registration", (cleanup) => {
       const selector = make<string>(cleanup);
       const map = selector.getMap()!;
       assertEquals([map.size, [...map]], [0, []]);
@@ -43,7 +43,7 @@ export function mapContract({ name, test, make }: Subject): void {
       assertEquals([map.size, map.has(first), map.get(first)], [1, false, undefined]);
     });
 
-    test("getMap() keeps the order through modify() and registrations that come and go, and walks see changes", (cleanup) => {
+    test("getMap() keeps its order through modify(), and an iteration sees changes", (cleanup) => {
       const selector = make<string>(cleanup);
       const map = selector.getMap()!;
       const [a, b] = cleanup.pair();
@@ -70,7 +70,7 @@ export function mapContract({ name, test, make }: Subject): void {
       assertEquals(map.size, 3);
     });
 
-    test("getMap() has no way to write, and finds nothing for what is no file object", (cleanup) => {
+    test("getMap() has no method that writes, and finds nothing for an invalid file object", (cleanup) => {
       const selector = make(cleanup);
       const map = selector.getMap()!;
       assertFalse("set" in map || "delete" in map || "clear" in map);
@@ -82,7 +82,7 @@ export function mapContract({ name, test, make }: Subject): void {
       }
     });
 
-    test("keys cannot be changed", (cleanup) => {
+    test("SelectorKey is read-only", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_READ, "data") as { fd: number; data: unknown };

@@ -8,7 +8,7 @@ import { bytes, Cleanup } from "../../support/util.ts";
 /** Declares the property test that compares a selector with a model. */
 export function modelContract({ name, test, make, select }: Subject): void {
   describe(`${name}: against a model`, () => {
-    test("any sequence of calls gives what a model of it gives", async () => {
+    test("select() agrees with a model after any sequence of calls", async () => {
       const steps = fc.array(
         fc.oneof(
           fc.record({ act: fc.constant("register" as const), at: fc.nat(5), events: fc.constantFrom(1, 2, 3) }),

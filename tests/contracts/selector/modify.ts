@@ -24,7 +24,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await select(selector, 0), [[third, BOTH]]);
     });
 
-    test("modify() replaces data by identity, and by undefined if there is none", (cleanup) => {
+    test("modify() replaces data by identity, and by undefined if it is omitted", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       const [one, equal] = [{ a: 1 }, { a: 1 }];
@@ -35,7 +35,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertStrictEquals(selector.getKey(here).data, undefined);
     });
 
-    test("modify() of data alone asks nothing of the system", (cleanup) => {
+    test("modify() of data alone makes no system call", (cleanup) => {
       const selector = make(cleanup);
       const [reader] = cleanup.pipe();
       selector.register(reader, EVENT_READ, "old");
@@ -44,7 +44,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(selector.getKey(reader).data, "new");
     });
 
-    test("modify() refuses events that are none, and changes nothing", async (cleanup) => {
+    test("modify() throws RangeError for an invalid event mask, and changes nothing", async (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE, "data");
@@ -55,7 +55,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await select(selector, 0), [[key, EVENT_WRITE]]);
     });
 
-    test("modify() refuses what is not registered", (cleanup) => {
+    test("modify() throws KeyError if the file object is not registered", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       assertThrows(() => selector.modify(here, EVENT_READ), KeyError, `fd ${here.fileno()}`);
@@ -63,7 +63,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertThrows(() => selector.modify({} as FileObject, EVENT_READ), TypeError);
     });
 
-    test("modify() that fails unregisters, here and in the kernel", async (cleanup) => {
+    test("modify() that fails unregisters the descriptor, in the selector and in the kernel", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       selector.register(writer, EVENT_READ);
@@ -79,7 +79,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       selector.register(writer, EVENT_READ);
     });
 
-    test("modify() takes effect on what is pending", async (cleanup) => {
+    test("modify() takes effect on pending events", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       there.send(bytes("x"));

@@ -7,8 +7,8 @@ import { BOTH, BROKEN_CODES, bytes, REFUSED_CODES, RESET_ON_CLOSE } from "../../
 
 /** Declares the tests of which descriptors and events `select()` reports. */
 export function readinessContract({ name, test, make, select, readyFds }: Subject): void {
-  describe(`${name}: what select() reports`, () => {
-    test("select() gives the registered key and only what is ready", async (cleanup) => {
+  describe(`${name}: readiness`, () => {
+    test("select() returns the registered key, and ready descriptors only", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -32,7 +32,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       }
     });
 
-    test("select() reports a descriptor as long as it is ready", async (cleanup) => {
+    test("select() reports a descriptor until it is no longer ready", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -46,7 +46,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
     });
 
-    test("select() stops reporting a full pipe as writable until there is room", async (cleanup) => {
+    test("select() reports no full pipe as writable until it has room", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       setBlocking(writer, false);
@@ -70,7 +70,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(read(reader, new Uint8Array(1)), 0);
     });
 
-    test("select() reports a pipe that nobody reads as writable", async (cleanup) => {
+    test("select() reports a pipe without a reader as writable", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       setBlocking(writer, false);
@@ -86,7 +86,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assert(BROKEN_CODES.includes(assertThrows(() => write(writer, block), OSError).code));
     });
 
-    test("select() reports a peer that shut down its writing half as readable", async (cleanup) => {
+    test("select() reports a socket as readable if its peer shut down writing", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair(AF_INET);
       selector.register(here, EVENT_READ);
@@ -96,7 +96,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(here.recv(1).length, 0);
     });
 
-    test("select() reports a peer that reset the connection, in the middle of its data", async (cleanup) => {
+    test("select() reports a socket whose peer resets the connection after part of a message", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair(AF_INET);
       const key = selector.register(here, EVENT_READ);
@@ -110,7 +110,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals((await select(selector)).length, 1); // the end, from here on
     });
 
-    test("select() reports a listener with a connection to accept as readable", async (cleanup) => {
+    test("select() reports a listener with a pending connection as readable", async (cleanup) => {
       const selector = make(cleanup);
       const listener = cleanup.add(new Socket());
       listener.bind({ hostname: "127.0.0.1", port: 0 });
@@ -137,7 +137,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(await readyFds(selector), [[client.fileno(), EVENT_WRITE]]);
     });
 
-    test("select() reports a connection that was made as writable", async (cleanup) => {
+    test("select() reports an established connection as writable", async (cleanup) => {
       const selector = make(cleanup);
       const listener = cleanup.add(new Socket());
       listener.bind({ hostname: "127.0.0.1", port: 0 });
@@ -150,7 +150,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(client.getsockopt(SOL_SOCKET, SO_ERROR), 0);
     });
 
-    test("select() lets a random writer reach its reader, for twelve pairs", async (cleanup) => {
+    test("select() reports the reader of whichever of twelve writers sends", async (cleanup) => {
       const selector = make(cleanup);
       const readerOf = new Map<number, Socket>();
       const writers = new Map<number, Socket>();
@@ -178,7 +178,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(received, 12 * message.length);
     });
 
-    test("select() gives a result that its handlers may change the selector under", async (cleanup) => {
+    test("select() returns an array that later changes of the selector leave alone", async (cleanup) => {
       const selector = make(cleanup);
       const pairs = Array.from({ length: 3 }, () => cleanup.pair());
       for (const [here] of pairs) selector.register(here, EVENT_WRITE);

@@ -8,7 +8,7 @@ import { bytes, libc } from "../../support/util.ts";
 /** Declares the tests of `register()`. */
 export function registerContract({ name, test, make, select, readyFds }: Subject): void {
   describe(`${name}: register()`, () => {
-    test("register() returns the key, which comes apart as Python's named tuple does", (cleanup) => {
+    test("register() returns the key, which destructures as Python's named tuple does", (cleanup) => {
       const selector = make<string>(cleanup);
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_READ, "my data");
@@ -21,7 +21,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertStrictEquals(selector.getKey(here), key);
     });
 
-    test("register() takes numbers and any object with a fileno()", async (cleanup) => {
+    test("register() accepts a number, and any object with a fileno() method", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       const object = { fileno: () => writer };
@@ -31,13 +31,13 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertStrictEquals(selector.getKey(writer).fileobj, object);
     });
 
-    test("register() leaves data undefined if there is none", (cleanup) => {
+    test("register() leaves data undefined if it is omitted", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       assertStrictEquals(selector.register(here, EVENT_READ).data, undefined);
     });
 
-    test("register() refuses events that are none, and changes nothing", async (cleanup) => {
+    test("register() throws RangeError for an invalid event mask, and changes nothing", async (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       for (const events of [0, 4, 7, 8, -1, -0, 1.5, NaN, Infinity, 2 ** 32 + 1, "1", undefined, null, 1n, true]) {
@@ -47,7 +47,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(await select(selector, 0), []);
     });
 
-    test("register() refuses descriptors that C would read as others", (cleanup) => {
+    test("register() throws RangeError for a number that C would truncate to another descriptor", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       for (const fd of [-1, -10, 2 ** 31, 2 ** 32, 2 ** 32 + here.fileno(), -(2 ** 32) + here.fileno(), 2 ** 53]) {
@@ -57,7 +57,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("register() refuses what is no file object", (cleanup) => {
+    test("register() throws TypeError for an invalid file object", (cleanup) => {
       const selector = make(cleanup);
       const strange: unknown[] = [1.5, NaN, Infinity, "0", true, 5n, null, undefined, {}, { fileno: 5 }, () => 5];
       strange.push({ fileno: () => "5" }, { fileno: () => 1.5 }, { fileno: () => null }, { fileno: () => 5n });
@@ -67,7 +67,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("register() passes on what a fileno() throws, and changes nothing", (cleanup) => {
+    test("register() rethrows the error of a fileno(), and changes nothing", (cleanup) => {
       const selector = make(cleanup);
       const fileobj = {
         fileno(): number {
@@ -78,7 +78,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("register() refuses what is registered, by whatever name, and leaves it registered", async (cleanup) => {
+    test("register() throws KeyError if the descriptor is already registered, and changes nothing", async (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE, "first");
@@ -90,7 +90,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(await select(selector, 0), [[key, EVENT_WRITE]]);
     });
 
-    test("register() refuses a closed descriptor with EBADF, and leaves nothing behind", async (cleanup) => {
+    test("register() throws EBADF for a closed descriptor, and registers nothing", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       cleanup.close(writer);
@@ -119,7 +119,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
     });
 
-    test("register() of one descriptor works in two selectors", async (cleanup) => {
+    test("register() accepts a descriptor that another selector has", async (cleanup) => {
       const [one, other] = [make(cleanup), make(cleanup)];
       const [here] = cleanup.pair();
       one.register(here, EVENT_READ);
@@ -130,7 +130,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(await readyFds(other, 0), [[here.fileno(), EVENT_WRITE]]);
     });
 
-    test("register() takes a descriptor above 1,024", { needs: ["dup2", "highDescriptors"] }, async (cleanup) => {
+    test("register() accepts a descriptor above 1,024", { needs: ["dup2", "highDescriptors"] }, async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       assertEquals(libc!.dup2(here.fileno(), 1_500), 1_500);

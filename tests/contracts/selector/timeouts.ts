@@ -7,8 +7,8 @@ import { bytes } from "../../support/util.ts";
 
 /** Declares the tests of how long `select()` waits. */
 export function timeoutsContract({ name, test, make, select }: Subject): void {
-  describe(`${name}: how long select() waits`, () => {
-    test("select() waits out its timeout with nothing registered", async (cleanup) => {
+  describe(`${name}: timeouts`, () => {
+    test("select() waits out its timeout if nothing is registered", async (cleanup) => {
       const selector = make(cleanup);
       assertEquals(await select(selector, 0), []);
       assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
@@ -29,7 +29,7 @@ export function timeoutsContract({ name, test, make, select }: Subject): void {
       for (const timeout of [0, -1, -Infinity]) assertEquals((await select(selector, timeout)).length, 1);
     });
 
-    test("select() waits as long as it is told, in seconds and in durations, each time", async (cleanup) => {
+    test("select() waits out its timeout, in seconds and in durations", async (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -40,7 +40,7 @@ export function timeoutsContract({ name, test, make, select }: Subject): void {
       }
     });
 
-    test("select() returns at once if something is ready, whatever the timeout", async (cleanup) => {
+    test("select() returns at once if a descriptor is ready, whatever the timeout", async (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE);
@@ -48,7 +48,7 @@ export function timeoutsContract({ name, test, make, select }: Subject): void {
       for (const timeout of timeouts) assertEquals(await select(selector, timeout), [[key, EVENT_WRITE]]);
     });
 
-    test("select() never returns early, to the tenth of a millisecond", async (cleanup) => {
+    test("select() never returns before a timeout of less than a millisecond", async (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -60,7 +60,7 @@ export function timeoutsContract({ name, test, make, select }: Subject): void {
     });
 
     test(
-      "select() waits for a tenth of a millisecond, and not for a whole one",
+      "select() returns within a millisecond after a timeout of a tenth of one",
       { needs: ["shortTimeouts"] },
       async (cleanup) => {
         const selector = make(cleanup);
@@ -77,7 +77,7 @@ export function timeoutsContract({ name, test, make, select }: Subject): void {
       },
     );
 
-    test("select() refuses timeouts that are none", async (cleanup) => {
+    test("select() throws RangeError or TypeError for an invalid timeout", async (cleanup) => {
       const selector = make(cleanup);
       await assertRejects(() => select(selector, NaN), RangeError, "NaN");
       for (const duration of [{ weeks: 1 }, { months: 1 }, { years: 1 }]) {
@@ -90,7 +90,7 @@ export function timeoutsContract({ name, test, make, select }: Subject): void {
     });
 
     test(
-      "select() goes on waiting when signals interrupt it, for the time that is left",
+      "select() waits for the remaining time after a signal interrupts it",
       { needs: ["signals"] },
       async (cleanup) => {
         const selector = make(cleanup);

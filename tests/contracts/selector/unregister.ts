@@ -17,7 +17,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertEquals(await select(selector, 0), []);
     });
 
-    test("unregister() refuses what is not registered, and what was unregistered", (cleanup) => {
+    test("unregister() throws KeyError if the file object is not registered, or no longer", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       assertThrows(() => selector.unregister(here), KeyError, `fd ${here.fileno()}`);
@@ -29,7 +29,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertThrows(() => selector.unregister({} as FileObject), TypeError, "file object");
     });
 
-    test("unregister() works by number after the descriptor was closed", (cleanup) => {
+    test("unregister() accepts the number of a closed descriptor", (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       selector.register(reader, EVENT_READ);
@@ -41,7 +41,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("unregister() works after the number was reused, and leaves what has it now alone", {
+    test("unregister() accepts a reused number, and leaves its new descriptor alone", {
       needs: ["dup2", "reusedNumbers"],
     }, async (cleanup) => {
       const selector = make(cleanup);
@@ -58,7 +58,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertEquals(await readyFds(selector, 0), [[writer, EVENT_WRITE]]);
     });
 
-    test("unregister() works by object after the object was closed", (cleanup) => {
+    test("unregister() accepts a closed file object", (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);
@@ -80,7 +80,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertThrows(() => selector.unregister(here), KeyError, "fd -1");
     });
 
-    test("unregister() of some leaves the others", async (cleanup) => {
+    test("unregister() of some descriptors keeps the others", async (cleanup) => {
       const selector = make(cleanup);
       const pairs = Array.from({ length: 20 }, () => cleanup.pair());
       for (const [here] of pairs) selector.register(here, EVENT_WRITE);
