@@ -99,7 +99,7 @@ describe("asynchronous waits", () => {
     });
   }
 
-  test("any Worker wakes a wait of either kind by its handle", async () => {
+  test("wake() in a Worker ends a wait of either kind", async () => {
     const seen = await printedBy(`
       import { DefaultSelector } from ${JSON.stringify(MOD)};
       const worker = new Worker("data:application/javascript," + encodeURIComponent(\`
@@ -121,7 +121,7 @@ describe("asynchronous waits", () => {
     assertEquals(seen, [[], []]);
   });
 
-  test("a wait keeps the process alive, and a selector without one does not", async () => {
+  test("selectAsync() keeps the process alive, and an idle selector does not", async () => {
     const seen = await printedBy(`
       import { DefaultSelector } from ${JSON.stringify(MOD)};
       const idle = new DefaultSelector();
@@ -175,7 +175,7 @@ describe("asynchronous waits", () => {
     });
   }
 
-  test("a call that fails for one selector's closed descriptor disturbs no other selector", async () => {
+  test("selectAsync() of other selectors is unaffected by a closed descriptor in one", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [closed] = cleanup.pair();
@@ -306,7 +306,7 @@ describe("onSignal", () => {
     }
   }
 
-  test("an answer that there is not is refused", () => {
+  test("new DefaultSelector() throws RangeError for an invalid onSignal", () => {
     for (const onSignal of ["raise", "", null, true]) {
       assertThrows(() => new DefaultSelector({ onSignal: onSignal as "retry" }), RangeError, "onSignal");
     }

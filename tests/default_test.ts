@@ -35,7 +35,7 @@ describe("DefaultSelector", () => {
     }
   });
 
-  test("DefaultSelector is the one of this system, and can be made", () => {
+  test("DefaultSelector is the best class of this system, and can be constructed", () => {
     assertStrictEquals(DefaultSelector, selectorFor(systemOf(os)));
     assertEquals(DefaultSelector.name, EXPECTED[os]);
     using selector = new DefaultSelector();
@@ -43,11 +43,14 @@ describe("DefaultSelector", () => {
   });
 });
 
-describe("a selector that the system lacks", () => {
+describe("missing selectors", () => {
   if (EXPECTED[os] === "DevpollSelector") {
-    skip("new DevpollSelector() and new Devpoll() name the system and the selector to use", `${os} has /dev/poll`);
+    skip(
+      "new DevpollSelector() and new Devpoll() throw an error that names the system and another selector",
+      `${os} has /dev/poll`,
+    );
   } else {
-    test("new DevpollSelector() and new Devpoll() name the system and the selector to use", () => {
+    test("new DevpollSelector() and new Devpoll() throw an error that names the system and another selector", () => {
       for (const make of [() => new DevpollSelector(), () => new Devpoll()]) {
         const error = assertThrows(make, Deno.errors.NotSupported, "use DefaultSelector");
         assertEquals(error.message, `Cannot open /dev/poll: ${os} has none; use DefaultSelector`);

@@ -76,7 +76,7 @@ if (isLinux) {
 pollContract({ name: "Devpoll", create: (cleanup) => cleanup.add(new Devpoll()), test });
 
 describe("Devpoll", () => {
-  test("poll() refuses timeouts that are none, and takes those from -1 to 2^31-1", () => {
+  test("poll() accepts timeouts from -1 to 2^31-1, and throws RangeError for others", () => {
     using cleanup = new Cleanup();
     const [, writer] = cleanup.pipe();
     using devpoll = new Devpoll();
@@ -94,7 +94,7 @@ describe("Devpoll", () => {
     assertEquals(log.waits.length, timeouts.length);
   });
 
-  test("poll() waits out its timeout, rounded up, with nothing registered as well", () => {
+  test("poll() waits out its timeout, rounded up, even if nothing is registered", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using devpoll = new Devpoll();
@@ -109,7 +109,7 @@ describe("Devpoll", () => {
     assertEquals(log.waits, [[0, 20], [0, 2], [0, 1], [1, 20], [1, 2], [1, 1]]);
   });
 
-  test("close() is quiet the second time, and makes every other method throw", () => {
+  test("close() does nothing the second time, and makes every other method throw", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const devpoll = new Devpoll();
@@ -134,12 +134,12 @@ describe("Devpoll", () => {
     }
   });
 
-  test("the descriptor is closed when another program is executed", () => {
+  test("new Devpoll() opens a descriptor with close-on-exec", () => {
     using devpoll = new Devpoll();
     assertEquals(libc!.fcntl(devpoll.fileno(), F_GETFD), FD_CLOEXEC);
   });
 
-  test("what is no file object, or no descriptor's number, never reaches the device", () => {
+  test("register(), modify() and unregister() pass no invalid file object to the device", () => {
     using devpoll = new Devpoll();
     for (const nope of [{}, "1", null, 1.5, -1, 2 ** 31] as never[]) {
       assertThrows(() => devpoll.register(nope));
@@ -149,7 +149,7 @@ describe("Devpoll", () => {
     assertEquals(log.writes, []);
   });
 
-  test("the device is given every bit of a mask, and those of reading, writing and urgent data if there is none", () => {
+  test("register() passes every bit of a mask, by default reading, writing and urgent data", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using devpoll = new Devpoll();
@@ -159,7 +159,7 @@ describe("Devpoll", () => {
     assertEquals(maskOf(devpoll.fileno(), here.fileno()), POLLIN | POLLPRI | POLLOUT);
   });
 
-  test("register() and modify() replace the mask of what is registered by one write", () => {
+  test("register() and modify() replace a mask by one write", () => {
     using cleanup = new Cleanup();
     const fd = cleanup.pair()[0].fileno();
     using devpoll = new Devpoll();
@@ -171,7 +171,7 @@ describe("Devpoll", () => {
     assertEquals(log.writes, [[[fd, POLLIN]], change(POLLOUT), change(POLLIN), [[fd, POLLREMOVE]]]);
   });
 
-  test("register() and modify() refuse a closed descriptor, whose mask the device would keep for the next one", () => {
+  test("register() and modify() throw EBADF for a closed descriptor", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const fd = duplicate(cleanup, here.fileno(), 1500);
@@ -189,7 +189,7 @@ describe("Devpoll", () => {
     assertEquals(devpoll.poll(), [[fd, POLLIN]]);
   });
 
-  test("errors of the device are OSErrors that name the call, and nothing is registered", () => {
+  test("an error of the device is an OSError that names the call, and registers nothing", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     failures.open.push([-1, EMFILE]);
@@ -213,7 +213,7 @@ describe("Devpoll", () => {
     assertEquals(assertThrows(() => devpoll.unregister(here), OSError).code, "EACCES");
   });
 
-  test("an interrupted write is made again", () => {
+  test("register() and unregister() repeat an interrupted write", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using devpoll = new Devpoll();
@@ -227,7 +227,7 @@ describe("Devpoll", () => {
 });
 
 describe("DevpollInstance", () => {
-  test("reserve() makes room for as many events as it is told", () => {
+  test("reserve() makes room for the given number of events", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const instance = new ffi.DevpollInstance();
@@ -240,7 +240,7 @@ describe("DevpollInstance", () => {
     }
   });
 
-  test("wait() brings as many events as are wanted, and the others after them", () => {
+  test("wait() returns at most the given number of events, and the others next time", () => {
     using cleanup = new Cleanup();
     const fds = Array.from({ length: 5 }, () => cleanup.pair()[0].fileno());
     const instance = new ffi.DevpollInstance();
@@ -254,7 +254,7 @@ describe("DevpollInstance", () => {
     assertEquals([...found].sort((a, b) => a - b), fds.sort((a, b) => a - b));
   });
 
-  test("the device is given these bytes and no others, and every bit of what it says is taken", () => {
+  test("DevpollInstance passes exact bytes, and reads every bit of the answer", () => {
     // In hexadecimal digits, which are in the order of the bytes: the lowest first.
     const written: string[] = [];
     const waited: [request: number, dvpoll: string][] = [];
@@ -309,7 +309,7 @@ describe("DevpollInstance", () => {
     assertEquals(addresses.length, 2, "The room is not doubled");
   });
 
-  test("the layouts and numbers are those of <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
+  test("layouts and constants match <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
     // struct dvpoll { pollfd_t *dp_fds; nfds_t dp_nfds; int dp_timeout; }, a pointer, an unsigned long and an int.
     assertEquals(ffi.DVPOLL, { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 });
     assertEquals(ffi.DP_POLL, 53249);
@@ -319,7 +319,7 @@ describe("DevpollInstance", () => {
 });
 
 describe("the stand-in of /dev/poll", () => {
-  test("the stand-in throws rather than sleep for ever, or be asked for ever", () => {
+  test("the stand-in throws instead of waiting or looping forever", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const { ms, looks } = patience;
@@ -339,7 +339,7 @@ describe("the stand-in of /dev/poll", () => {
 });
 
 describe("SYMBOLS", () => {
-  test("the functions take the arguments that they are given, which C sees as they are meant", () => {
+  test("SYMBOLS pass their arguments to C unchanged", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const { symbols } = Deno.dlopen("libc.so.6", ffi.SYMBOLS);
@@ -363,14 +363,14 @@ describe("SYMBOLS", () => {
 });
 
 describe("DevpollSelector", () => {
-  test("fileno() gives the descriptor of the device, until it is closed", () => {
+  test("fileno() returns the descriptor of the device, until the selector is closed", () => {
     const selector = new DevpollSelector();
     assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
     selector.close();
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "the selector is closed");
   });
 
-  test("each change is one write, in which the removal comes first, and of data alone none", () => {
+  test("register(), modify() and unregister() write once, the removal first, and never for data alone", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const fd = here.fileno();
@@ -391,7 +391,7 @@ describe("DevpollSelector", () => {
     ]);
   });
 
-  test("select() is one wait, with room for all that is registered and no more than may be open", () => {
+  test("select() is one wait, with room for every registration up to the descriptor limit", () => {
     using cleanup = new Cleanup();
     using selector = new DevpollSelector();
     assertEquals(selector.select(0), []);
@@ -412,7 +412,7 @@ describe("DevpollSelector", () => {
     assertEquals(log.waits.map(([, timeout]) => timeout), [1, 2, 20]);
   });
 
-  test("select() removes a descriptor that was closed, asks once more, and never again", () => {
+  test("select() removes a closed descriptor, and waits once more", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using selector = new DevpollSelector();
@@ -429,7 +429,7 @@ describe("DevpollSelector", () => {
     assertEquals(selector.getMap()!.size, 2);
   });
 
-  test("select() reports what is ready beside a descriptor that was closed, by one wait", () => {
+  test("select() reports ready descriptors beside a closed one, by one wait", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new DevpollSelector();
@@ -440,7 +440,7 @@ describe("DevpollSelector", () => {
     assertEquals(log.waits.length, 1);
   });
 
-  test("register() that fails registers nothing, and modify() that fails unregisters", () => {
+  test("register() that fails registers nothing, and modify() that fails unregisters the descriptor", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new DevpollSelector<undefined, FileObject>();
@@ -455,7 +455,7 @@ describe("DevpollSelector", () => {
     assertEquals(maskOf(selector.fileno(), here.fileno()), undefined);
   });
 
-  test("select() removes what a failed write has left in the set", () => {
+  test("select() removes a descriptor that a failed write left in the set", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using selector = new DevpollSelector();
@@ -468,7 +468,7 @@ describe("DevpollSelector", () => {
     assertEquals(maskOf(selector.fileno(), here.fileno()), undefined);
   });
 
-  test("select() throws what the device says, and asks again if it was interrupted", () => {
+  test("select() throws the error of the device, and repeats an interrupted call", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new DevpollSelector();

@@ -69,7 +69,7 @@ function leaveStale(cleanup: Cleanup, selector: BaseSelector, socket: Socket, nu
 }
 
 describe("EpollSelector", () => {
-  test("select() goes on beside a stale description while there is no descriptor for another set", () => {
+  test("select() works beside a stale description without a free descriptor for a new set", () => {
     using cleanup = new Cleanup();
     const limits = new BigUint64Array(2);
     assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
@@ -96,7 +96,7 @@ describe("EpollSelector", () => {
     assertEquals(selector.select(0), []);
   });
 
-  test("register() throws EPERM for a regular file and a directory, says why, and registers nothing", () => {
+  test("register() throws EPERM with a reason for a regular file and a directory, and registers nothing", () => {
     const directory = Deno.makeTempDirSync();
     using selector = new EpollSelector();
     for (const path of [import.meta.filename!, directory]) {
@@ -118,7 +118,7 @@ describe("EpollSelector", () => {
     Deno.removeSync(directory);
   });
 
-  test("fileno() gives the descriptor until the selector is closed", () => {
+  test("fileno() returns the descriptor until the selector is closed", () => {
     const selector = new EpollSelector();
     const fd = selector.fileno();
     assertGreater(fd, 0);
@@ -128,7 +128,7 @@ describe("EpollSelector", () => {
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "closed");
   });
 
-  test("select() gives more ready descriptors than its first buffer holds, in one call", () => {
+  test("select() returns more ready descriptors than its first buffer holds, in one call", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new EpollSelector<number>();
@@ -144,7 +144,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, SOON), expected.slice(490));
   });
 
-  test("select() asks once, whatever was registered and modified before", () => {
+  test("select() makes one system call after any registrations and changes", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new CountingSelector(new EpollPoller());
@@ -171,7 +171,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), []);
   });
 
-  test("select() waits its full time after a description outlived its number, and asks twice", () => {
+  test("select() waits out its timeout beside a stale description, by two system calls", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new CountingSelector(new EpollPoller());
@@ -185,7 +185,7 @@ describe("EpollSelector", () => {
     assertEquals(selector.waits, 3);
   });
 
-  test("select() with a timeout of 0 finds what is ready beside stale descriptions, in one call", () => {
+  test("select() with a timeout of 0 reports ready descriptors beside stale descriptions, in one call", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new CountingSelector(new EpollPoller());
@@ -199,7 +199,7 @@ describe("EpollSelector", () => {
     assertEquals(selector.waits, 3);
   });
 
-  test("a number that is registered again stands for its new descriptor, and for nothing before it", () => {
+  test("register() of a number that was used before reports its new descriptor only", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     const [fresh, sender] = cleanup.pair();
@@ -224,7 +224,7 @@ describe("EpollSelector", () => {
     assertEquals(libc!.fcntl(fd, F_GETFD), FD_CLOEXEC);
   });
 
-  test("a stale description is rid of for good, also when it becomes ready only later", () => {
+  test("select() removes a stale description for good, even if it becomes ready later", () => {
     using cleanup = new Cleanup();
     const [here, sender] = cleanup.pair();
     using selector = new CountingSelector(new EpollPoller());
@@ -238,7 +238,7 @@ describe("EpollSelector", () => {
     assertEquals(selector.waits, 4);
   });
 
-  test("a key whose number was used again without unregister() is silent once the set was made anew", () => {
+  test("select() with a new set does not report a key whose number was reused without unregister()", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new EpollSelector();
@@ -255,7 +255,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), sorted([[idle.fileno(), EVENT_WRITE], [1600, EVENT_READ]]));
   });
 
-  test("a key whose number was closed is silent once the set was made anew, and can be unregistered", () => {
+  test("select() with a new set does not report a closed key, and unregister() accepts it", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new EpollSelector();
@@ -268,7 +268,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
   });
 
-  test("register() takes a description that is given back the number which it outlived", () => {
+  test("register() accepts a description that gets its old number back", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using selector = new CountingSelector(new EpollPoller());
@@ -315,7 +315,7 @@ describe("EpollSelector", () => {
     for (const outer of outers) outer.unregister(inner);
   });
 
-  test("select() is right about every honest key, whatever is closed and used again behind its back", () => {
+  test("select() agrees with a model while descriptors are closed and reused without unregister()", () => {
     using cleanup = new Cleanup();
     // Descriptions, the first half of which can be read. All can be written.
     const sockets = Array.from({ length: 6 }, (_, index) => {

@@ -62,7 +62,7 @@ import {
 const test = testNeeding(EPOLL);
 
 describe("Epoll", () => {
-  test("new Epoll() makes an instance with a descriptor, until it is closed", () => {
+  test("new Epoll() has a descriptor until it is closed", () => {
     const epoll = new Epoll(16);
     assertGreater(epoll.fileno(), 0);
     assertFalse(epoll.closed);
@@ -71,13 +71,13 @@ describe("Epoll", () => {
     assertThrows(() => epoll.fileno(), Deno.errors.BadResource, "closed");
   });
 
-  test("new Epoll() takes a hint of the size, and EPOLL_CLOEXEC", () => {
+  test("new Epoll() accepts a size hint, and EPOLL_CLOEXEC", () => {
     for (const args of [[], [-1], [1], [2 ** 31 - 1], [-1, 0], [-1, EPOLL_CLOEXEC], [undefined, EPOLL_CLOEXEC]]) {
       new Epoll(...args as [number, number]).close();
     }
   });
 
-  test("new Epoll() throws RangeError for other hints and flags, and TypeError for what is not a number", () => {
+  test("new Epoll() throws RangeError for other hints and flags, and TypeError for other types", () => {
     for (const hint of [0, -2, 1.5, NaN, Infinity]) {
       assertThrows(() => new Epoll(hint), RangeError, "above 0 or -1");
     }
@@ -104,7 +104,7 @@ describe("Epoll", () => {
     assertThrows(() => leaked.fileno(), Deno.errors.BadResource);
   });
 
-  test("register() takes numbers and file objects", () => {
+  test("register() accepts numbers and file objects", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair(AF_INET);
     for (const fileobjs of [[here, there], [here.fileno(), there.fileno()], [{ fileno: () => here.fileno() }]]) {
@@ -123,7 +123,7 @@ describe("Epoll", () => {
     }
   });
 
-  test("register() throws RangeError for a number that no descriptor has, and for a mask of more than 32 bits", () => {
+  test("register() throws RangeError for an impossible descriptor, and for a mask of more than 32 bits", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using epoll = new Epoll();
@@ -191,7 +191,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(SOON), [[server.fileno(), EPOLLIN | EPOLLOUT]]);
   });
 
-  test("register() and modify() take every flag", () => {
+  test("register() and modify() accept every flag", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const flags = [
@@ -224,7 +224,7 @@ describe("Epoll", () => {
     assertEquals(sorted(epoll.poll(SOON)), expected);
   });
 
-  test("Epoll.fromfd() gives an instance that throws EBADF once its number is closed by others", () => {
+  test("Epoll.fromfd() returns an instance that throws EBADF once its descriptor is closed elsewhere", () => {
     using cleanup = new Cleanup();
     using epoll = new Epoll();
     using other = Epoll.fromfd(duplicate(cleanup, epoll.fileno(), 1500));
@@ -235,7 +235,7 @@ describe("Epoll", () => {
     assertEquals(assertThrows(() => other.register(epoll), OSError).code, "EBADF");
   });
 
-  test("Epoll.fromfd() throws for what is no descriptor, and poll() EINVAL for what is no epoll instance", () => {
+  test("Epoll.fromfd() throws for an invalid descriptor, and poll() throws EINVAL for another kind of file", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     assertThrows(() => Epoll.fromfd(-1), RangeError);
@@ -245,7 +245,7 @@ describe("Epoll", () => {
     assertEquals(assertThrows(() => epoll.poll(SOON), OSError).code, "EINVAL");
   });
 
-  test("poll() reports an edge once, and again when there is more, until unregister() and modify()", () => {
+  test("poll() reports an edge once, and again after new data, until unregister()", () => {
     using cleanup = new Cleanup();
     const [client, server] = cleanup.pair(AF_INET);
     using epoll = new Epoll(16);
@@ -279,7 +279,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(SOON, 4), [[server.fileno(), EPOLLOUT]]);
   });
 
-  test("poll() disarms what was registered with EPOLLONESHOT after one event, until modify()", () => {
+  test("poll() disarms an EPOLLONESHOT registration after one event, until modify()", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using epoll = new Epoll();
@@ -294,7 +294,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(0), []);
   });
 
-  test("register() takes EPOLLEXCLUSIVE, which cannot be modified", () => {
+  test("register() accepts EPOLLEXCLUSIVE, and modify() throws EINVAL for it", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [other] = cleanup.pair();
@@ -316,7 +316,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(0), []);
   });
 
-  test("poll() tells the end of a stream, a hang-up and an error apart", () => {
+  test("poll() distinguishes the end of a stream, a hang-up and an error", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using epoll = new Epoll();
@@ -333,7 +333,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(SOON), [[writer, EPOLLERR]]);
   });
 
-  test("poll() gives no more events than it is asked for, and the others next time", () => {
+  test("poll() returns at most the given number of events, and the others next time", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const numbers = [1500, 1501, 1502];
@@ -347,7 +347,7 @@ describe("Epoll", () => {
     assertEquals(sorted(epoll.poll(SOON, 500)), numbers.map((fd) => [fd, EPOLLOUT]));
   });
 
-  test("poll() gives 1,023 events if not told how many", () => {
+  test("poll() returns up to 1,023 events by default", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using epoll = new Epoll();
@@ -360,7 +360,7 @@ describe("Epoll", () => {
     assertEquals(sorted(epoll.poll(SOON, 1100)), all);
   });
 
-  test("poll() throws RangeError for a number that is not allowed, and TypeError for what is not a number", () => {
+  test("poll() throws RangeError for a number out of range, and TypeError for other types", () => {
     using epoll = new Epoll();
     assertThrows(() => epoll.poll(NaN), RangeError, "NaN");
     assertThrows(() => epoll.poll({ months: 1 }), RangeError);
@@ -374,7 +374,7 @@ describe("Epoll", () => {
     assertThrows(() => epoll.poll(0, null as never), TypeError, "events");
   });
 
-  test("poll() waits out its timeout, in seconds and in durations, with nothing registered as well", () => {
+  test("poll() waits out its timeout, in seconds and in durations, even if nothing is registered", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using epoll = new Epoll();
@@ -391,7 +391,7 @@ describe("Epoll", () => {
     }
   });
 
-  test("poll() returns at once if something is ready, whatever the timeout", () => {
+  test("poll() returns at once if a descriptor is ready, whatever the timeout", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using epoll = new Epoll();
@@ -401,7 +401,7 @@ describe("Epoll", () => {
     }
   });
 
-  test("poll() waits for ever if the timeout is null, undefined, or negative by however little", () => {
+  test("poll() waits without limit if the timeout is null, undefined or negative", () => {
     const CLOCK_MONOTONIC = 1;
     const timers = Deno.dlopen("libc.so.6", {
       timerfd_create: { parameters: ["i32", "i32"], result: "i32" },
@@ -435,7 +435,7 @@ describe("Epoll", () => {
     assertGreater(signals, 0);
   });
 
-  test("close() is quiet the second time, and makes everything else throw", () => {
+  test("close() does nothing the second time, and makes everything else throw", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const epoll = new Epoll();
@@ -457,7 +457,7 @@ describe("Epoll", () => {
     ) assertThrows(call, Deno.errors.BadResource, "the epoll instance is closed");
   });
 
-  test("new Epoll() makes a descriptor that other programs do not inherit", () => {
+  test("new Epoll() opens a descriptor with close-on-exec", () => {
     for (const flags of [0, EPOLL_CLOEXEC]) {
       using epoll = new Epoll(-1, flags);
       assertEquals(libc!.fcntl(epoll.fileno(), F_GETFD), FD_CLOEXEC);
@@ -466,7 +466,7 @@ describe("Epoll", () => {
     assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
   });
 
-  test("register() takes another Epoll, whose events make it readable", () => {
+  test("register() accepts another Epoll, which is readable while it has events", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using inner = new Epoll();

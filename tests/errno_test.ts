@@ -19,7 +19,7 @@ const LINUX_ERRORS = lackedBy({ notLinux: `the numbers are those of Linux, and t
 const MANY = isWindows ? 50_000 : 2_000_000;
 
 describe("OSError", () => {
-  test("OSError says which call failed, on what, why, and with which code", { needs: [UNIX_ERRORS] }, () => {
+  test("OSError has the call, its target, the reason and the code", { needs: [UNIX_ERRORS] }, () => {
     const EACCES = 13; // on every Unix
     const error = new OSError("bind", EACCES, "127.0.0.1:80");
     assertEquals(error.message, "bind 127.0.0.1:80: Permission denied (EACCES)");
@@ -27,24 +27,24 @@ describe("OSError", () => {
     assertEquals(String(error), "OSError: bind 127.0.0.1:80: Permission denied (EACCES)");
   });
 
-  test("OSError without a target names the call alone", () => {
+  test("OSError without a target names only the call", () => {
     assertEquals(new OSError("socket", EBADF).message, "socket: Bad file descriptor (EBADF)");
   });
 
-  test("OSError is an Error with a name and a stack of its own", () => {
+  test("OSError is an Error with its own name and stack", () => {
     const error = new OSError("close", EBADF, "fd 5");
     assertInstanceOf(error, Error);
     assertEquals(error.name, "OSError");
     assert(error.stack?.includes("errno_test.ts"), error.stack ?? "no stack");
   });
 
-  test("OSError knows no name for a number that is none", () => {
+  test("OSError has a message for an unknown number", () => {
     const error = new OSError("read", 4095, "fd 5");
     assertEquals(error.message, "read fd 5: Unknown error 4095 (E4095)");
     assertEquals([error.code, error.errno], ["E4095", 4095]);
   });
 
-  test("OSError takes another meaning of its number", () => {
+  test("OSError accepts another meaning of its number", () => {
     const meaning = { code: "EAI_NONAME", text: "Name or service not known" };
     const error = new OSError("getaddrinfo", -2, "nowhere", meaning);
     assertEquals(error.message, "getaddrinfo nowhere: Name or service not known (EAI_NONAME)");
@@ -55,7 +55,7 @@ describe("OSError", () => {
     for (const other of [OSErrorOfMod, OSErrorOfSelect, OSErrorOfSocket]) assertStrictEquals(other, OSError);
   });
 
-  test("OSError comes out of a call with the system's own number", () => {
+  test("OSError of a failed call has the system's number", () => {
     const error = assertThrows(() => close(0x7fff_ffff), OSError);
     assertEquals(error.message, "close fd 2147483647: Bad file descriptor (EBADF)");
     assertEquals([error.code, error.errno, error.syscall], ["EBADF", EBADF, "close"]);
@@ -63,13 +63,13 @@ describe("OSError", () => {
 });
 
 describe("errnoCode", () => {
-  test("errnoCode() gives the names of numbers that every Unix has in common", { needs: [UNIX_ERRORS] }, () => {
+  test("errnoCode() returns the names of errors that every Unix has", { needs: [UNIX_ERRORS] }, () => {
     const common = ["EPERM", "ENOENT", "ESRCH", "EINTR", "EIO", "ENXIO", "E2BIG"];
     assertEquals(common.map((_, i) => errnoCode(i + 1)), common);
     assertEquals([9, 13, 17, 22, 24, 32].map(errnoCode), ["EBADF", "EACCES", "EEXIST", "EINVAL", "EMFILE", "EPIPE"]);
   });
 
-  test("errnoCode() gives the names of Linux's numbers", { needs: [LINUX_ERRORS] }, () => {
+  test("errnoCode() returns the names of Linux's errors", { needs: [LINUX_ERRORS] }, () => {
     const numbers: Record<string, number> = {
       EAGAIN: 11,
       ENOSYS: 38,
@@ -97,18 +97,18 @@ describe("errnoCode", () => {
     assertEquals([EINTR, EBADF, EAGAIN, EINPROGRESS], [4, 9, 11, 115]);
   });
 
-  test("errnoCode() gives E and the number for a number that is none", () => {
+  test("errnoCode() returns E and the number for an unknown number", () => {
     assertEquals([0, 4095, -2].map(errnoCode), ["E0", "E4095", "E-2"]);
   });
 });
 
 describe("result and check", () => {
-  test("result() gives what is no failure as it is, and a negative number of errno for -1", () => {
+  test("result() returns a success unchanged, and -errno for -1", () => {
     for (const fine of [0, 1, 0x7fff_ffff, -2]) assertEquals(result(fine, EBADF), fine);
     assertEquals(result(-1, EBADF), -EBADF);
   });
 
-  test("check() gives back what is no failure, and throws what is", () => {
+  test("check() returns a success, and throws a failure", () => {
     for (const fine of [0, 1, 0x7fff_ffff]) assertEquals(check(fine, "read"), fine);
     assertEquals(
       assertThrows(() => check(-EBADF, "read", 5), OSError).message,
@@ -147,7 +147,7 @@ function closedSocket(): Socket {
 }
 
 describe("errno", () => {
-  test("errno is right from the first call on, while V8 still compiles what makes it", async () => {
+  test("errno is right from the first call on, before V8 has compiled it", async () => {
     // It was wrong in one process of fifteen when a function was entered between the call and the reading.
     const source = `
       import { close } from ${JSON.stringify(import.meta.resolve("../ffi/os/sys.ts"))};
@@ -175,7 +175,7 @@ describe("errno", () => {
   });
 
   test(
-    "connectEx() gives the right code each of 300,000 times under garbage collection",
+    "connectEx() returns the right code 300,000 times under garbage collection",
     { needs: [UNIX_ERRORS] },
     () => {
       const socket = closedSocket();
@@ -184,7 +184,7 @@ describe("errno", () => {
   );
 
   test(
-    "errno is right on each of two threads that fail differently at the same time",
+    "errno is right on two threads that fail differently at the same time",
     { needs: [UNIX_ERRORS] },
     async () => {
       const header = `

@@ -35,7 +35,7 @@ function wholeOf(port: number): string {
 }
 
 describeProgram("tail_fifo", () => {
-  test("tail_fifo prints the lines of all writers that come and go", { needs: [ONLY_SOCKETS] }, async () => {
+  test("tail_fifo prints the lines of successive writers", { needs: [ONLY_SOCKETS] }, async () => {
     using cleanup = new Cleanup();
     const READ_WRITE = 2;
     const [one] = fifo(cleanup, READ_WRITE);
@@ -61,7 +61,7 @@ describeProgram("serial", () => {
   const reason = ONLY_SOCKETS ?? (hasSocat ? null : "there is no socat to make a pair of terminals");
 
   test(
-    "serial passes on what is typed and what comes in, and says when the line is gone",
+    "serial passes input and output on, and reports a lost line",
     { needs: [reason] },
     async () => {
       const directory = await Deno.makeTempDir();
@@ -94,7 +94,7 @@ describeProgram("serial", () => {
     },
   );
 
-  test("serial ends at the end of what is typed, once all of it is sent", { needs: [reason] }, async () => {
+  test("serial ends at the end of its input, after all of it is sent", { needs: [reason] }, async () => {
     const directory = await Deno.makeTempDir();
     const [here, there] = [join(directory, "here"), join(directory, "there")];
     {
@@ -122,7 +122,7 @@ describeProgram("serial", () => {
 
 describeProgram("stdin_timeout", () => {
   test(
-    "stdin_timeout greets who answers in time, and gives up on who does not",
+    "stdin_timeout greets an answer in time, and gives up after the timeout",
     { needs: [ONLY_SOCKETS] },
     async () => {
       const started = () =>
@@ -147,7 +147,7 @@ describeProgram("socket_activation", () => {
   const example = join(EXAMPLES, "socket_activation.ts");
   const args = ["run", "--no-prompt", "--allow-ffi", "--allow-env=LISTEN_FDS,LISTEN_PID", example];
 
-  test("socket_activation without sockets says what to type", async () => {
+  test("socket_activation without sockets prints a command to try", async () => {
     const { code, error } = await run(Deno.execPath(), ...args);
     assertEquals(code, 1);
     assertMatch(error, /^socket_activation: no sockets were passed; try: systemd-socket-activate -l 8004 deno run/);
@@ -199,7 +199,7 @@ os.execv(sys.argv[1], sys.argv[1:])`;
 });
 
 describeProgram("udp_ping", () => {
-  test("udp_ping gets its datagrams back from its own server, which echoes whoever asks", async () => {
+  test("udp_ping gets its datagrams back from its own server", async () => {
     await using server = Program.example("udp_ping.ts", "serve", "0");
     const [port] = await server.line(/^Echoing datagrams on port (\d+); try: nc -u 127\.0\.0\.1 \1$/);
     using socket = new Socket(AF_INET, SOCK_DGRAM);
@@ -212,7 +212,7 @@ describeProgram("udp_ping", () => {
     assertMatch(out, /^ping 1: \d+\.\d{3} ms\nping 2: \d+\.\d{3} ms\n2 of 2 came back\n$/);
   });
 
-  test("udp_ping tells a late answer from one in time, and where nobody is", async () => {
+  test("udp_ping distinguishes answers in time, late answers and unreachable ports", async () => {
     using peer = new Socket(AF_INET, SOCK_DGRAM);
     peer.bind({ hostname: "127.0.0.1", port: 0 });
     const { port } = peer.getsockname() as { port: number };
@@ -235,7 +235,7 @@ describeProgram("udp_ping", () => {
 describeProgram("reuse_port", () => {
   const reason = os === "linux" ? null : "here the kernel does not deal connections out among sockets of one port";
 
-  test("reuse_port deals connections out among its workers, each of which echoes, and ends at Ctrl-C", {
+  test("reuse_port spreads connections over its workers, which echo, and ends at Ctrl-C", {
     needs: [reason],
   }, async () => {
     const args = command("reuse_port.ts", ["--allow-ffi", "--allow-read"], "0", "3");
@@ -267,7 +267,7 @@ describeProgram("reuse_port", () => {
 describeProgram("handover", () => {
   const reason = isWindows ? "Node's sockets take no descriptor on Windows" : null;
 
-  test("handover has its connections served by node:http, and ends well at Ctrl-C", { needs: [reason] }, async () => {
+  test("handover passes its connections to node:http, and shuts down at Ctrl-C", { needs: [reason] }, async () => {
     await using program = Program.example("handover.ts", "0");
     const [url] = await program.line(/^Listening on port \d+; try: curl (\S+)$/);
     for (let round = 0; round < 3; round++) {

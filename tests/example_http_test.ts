@@ -38,7 +38,7 @@ function answer(body: string, connection = "keep-alive", status = "200 OK"): str
 }
 
 describeProgram("http_server", () => {
-  test("http_server answers fetch, with bodies of a length and in chunks", async () => {
+  test("http_server answers fetch() requests with sized and chunked bodies", async () => {
     await using server = await httpServer();
     for (let round = 0; round < 3; round++) {
       const get = await fetch(`${server.url}/hello?world`);
@@ -56,7 +56,7 @@ describeProgram("http_server", () => {
     }));
   });
 
-  test("http_server answers requests in a pipeline in their order, wherever they are cut", async () => {
+  test("http_server answers pipelined requests in order, however they are split", async () => {
     await using server = await httpServer();
     const requests =
       "GET /a HTTP/1.1\r\n\r\nHEAD /b HTTP/1.1\r\nHost: x\r\n\r\nPOST /c HTTP/1.1\r\nContent-Length: 3\r\n\r\n" +
@@ -73,7 +73,7 @@ describeProgram("http_server", () => {
     );
   });
 
-  test("http_server closes after HTTP/1.0, after an upgrade that it does not know, and after what is no HTTP", async () => {
+  test("http_server closes after HTTP/1.0, an unknown upgrade, and a malformed request", async () => {
     await using server = await httpServer();
     const cases: [request: string, expected: string | RegExp][] = [
       ["GET / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n", answer("GET / with 0 bytes\n", "close")],
@@ -109,7 +109,7 @@ describeProgram("http_server", () => {
     assertEquals(await (await fetch(server.url)).text(), "GET / with 0 bytes\n");
   });
 
-  test("http_server does not read a client that asks and does not take the answers", { needs: [PROC] }, async () => {
+  test("http_server stops reading a client that does not read its responses", { needs: [PROC] }, async () => {
     await using server = await httpServer();
     await (await fetch(server.url)).text();
     const memory = memoryOf(server.pid);

@@ -88,7 +88,7 @@ async function exhaust(server: string): Promise<void> {
   await answering.catch(() => {});
 }
 
-describeProgram("a server that has no descriptor left", () => {
+describeProgram("a server without a free descriptor", () => {
   const title = "each server accepts again when it can, and does not spin until then";
   if (!hasPrlimit) skip(title, "there is no prlimit");
   else {

@@ -85,7 +85,7 @@ function reset(socket: Socket): void {
 }
 
 describeProgram("tcp_proxy", () => {
-  test("tcp_proxy passes bytes both ways at once, unchanged, and keeps few of them", { needs: [PROC] }, async () => {
+  test("tcp_proxy passes bytes both ways at once, unchanged, in little memory", { needs: [PROC] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const [client, server] = await pair(proxy, target);
@@ -103,7 +103,7 @@ describeProgram("tcp_proxy", () => {
     assertLess(memoryOf(proxy.pid) - memory, 16 << 20);
   });
 
-  test("tcp_proxy does not read a target whose client does not read", { needs: [PROC] }, async () => {
+  test("tcp_proxy stops reading a target whose client does not read", { needs: [PROC] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const [client, server] = await pair(proxy, target);
@@ -132,7 +132,7 @@ describeProgram("tcp_proxy", () => {
     server.close();
   });
 
-  test("tcp_proxy passes on the end of one direction while the other goes on", async () => {
+  test("tcp_proxy passes on the end of one direction while the other continues", async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const [client, server] = await pair(proxy, target);
@@ -147,7 +147,7 @@ describeProgram("tcp_proxy", () => {
     client.close();
   });
 
-  test("tcp_proxy resets a client at once whose connection the target refuses, and goes on", async () => {
+  test("tcp_proxy resets a client at once if the target refuses the connection", async () => {
     const none = listen();
     await using proxy = await proxyTo(none.addr);
     none.close();
@@ -166,7 +166,7 @@ describeProgram("tcp_proxy", () => {
     for (const connection of [client, server]) connection.close();
   });
 
-  test("tcp_proxy passes on a reset in the middle, from either side, and harms no other connection", async () => {
+  test("tcp_proxy passes on a reset from either side, and keeps the other connections", async () => {
     using target = createServer({ hostname: "127.0.0.1", port: 0 });
     await using proxy = await proxyTo(target.getsockname() as InetAddress);
     const pair = (): [client: Socket, server: Socket] => {
@@ -202,7 +202,7 @@ describeProgram("tcp_proxy", () => {
     }
   });
 
-  test("tcp_proxy serves five hundred clients, and leaves nothing behind", { needs: [PROC] }, async () => {
+  test("tcp_proxy serves 500 clients, and releases their descriptors", { needs: [PROC] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const before = descriptorsOf(proxy.pid);

@@ -10,7 +10,7 @@ import { describeProgram, EXAMPLES, Program } from "./support/program.ts";
 import { test, text } from "./support/util.ts";
 
 describeProgram("side_by_side", () => {
-  test("the selector, the timer, the server and the input each have their answers", async () => {
+  test("side_by_side answers the selector, the timer, the server and the input", async () => {
     const args = ["run", "--no-prompt", "--allow-ffi", "--allow-net=127.0.0.1", join(EXAMPLES, "side_by_side.ts")];
     await using program = new Program(Deno.execPath(), args, { stdin: "piped" });
     const [port] = await program.line(/^The selector waits for: nc 127\.0\.0\.1 (\d+)$/);

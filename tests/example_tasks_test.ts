@@ -25,7 +25,7 @@ function connect(server: Server): Promise<Deno.TcpConn> {
 }
 
 describeProgram("tasks", () => {
-  test("tasks serves many connections, each in a coroutine of its own", async () => {
+  test("tasks serves many connections, each in its own coroutine", async () => {
     await using server = await echoServer(60);
     const connections = await Promise.all(Array.from({ length: 100 }, () => connect(server)));
     for (let round = 0; round < 3; round++) {
@@ -36,7 +36,7 @@ describeProgram("tasks", () => {
     for (const _ of connections) await server.line(/^A connection ends$/);
   });
 
-  test("tasks cancels the one who says nothing, and not the one who talks", async () => {
+  test("tasks cancels a silent connection, and keeps an active one", async () => {
     await using server = await echoServer(0.5);
     const start = performance.now();
     using silent = await connect(server);
@@ -56,7 +56,7 @@ describeProgram("tasks", () => {
     await server.line(/^A connection ends$/);
   });
 
-  test("tasks waits where a client does not read, loses nothing, and goes on after a reset", async () => {
+  test("tasks waits for a client that does not read, loses no data, and continues after a reset", async () => {
     await using server = await echoServer(60);
     using witness = await connect(server);
     using client = await connect(server);
@@ -78,7 +78,7 @@ describeProgram("tasks", () => {
     assertEquals(await echoed(witness, "and again"), "and again");
   });
 
-  test("tasks gives up who sends and takes nothing", async () => {
+  test("tasks gives up a client that sends and never reads", async () => {
     await using server = await echoServer(0.5);
     const client = await connect(server);
     const sending = (async () => {
@@ -89,7 +89,7 @@ describeProgram("tasks", () => {
     await assertRejects(() => sending);
   });
 
-  test("tasks cancels all of them at Ctrl-C, so that each closes what it has open", { needs: [CTRL_C] }, async () => {
+  test("tasks cancels every task at Ctrl-C, and each closes its socket", { needs: [CTRL_C] }, async () => {
     await using server = await echoServer(60);
     const connections = await Promise.all(Array.from({ length: 3 }, () => connect(server)));
     for (const connection of connections) assertEquals(await echoed(connection, "hello"), "hello");

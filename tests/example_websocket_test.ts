@@ -76,7 +76,7 @@ async function talk(address: string, messages: (string | Uint8Array<ArrayBuffer>
 }
 
 describeProgram("websocket_server", () => {
-  test("websocket_server gives Deno's WebSocket its messages back, and closes as asked", async () => {
+  test("websocket_server echoes the messages of Deno's WebSocket, and closes on request", async () => {
     await using server = await websocketServer();
     const messages = ["hello", "grüße", "", new Uint8Array(), new Uint8Array(1_000_000).fill(7), "x".repeat(70_000)];
     assertEquals(await talk(server.address, messages), [...messages, 3000, "enough", true]);
@@ -85,7 +85,7 @@ describeProgram("websocket_server", () => {
     }));
   });
 
-  test("websocket_server takes frames wherever they are cut, and answers pings", async () => {
+  test("websocket_server accepts frames however they are split, and answers pings", async () => {
     await using server = await websocketServer();
     const request = HANDSHAKE + frame(1, "hello") + frame(9, "are you there") + frame(2, "\x01\x02") +
       frame(8, "\x03\xe8");
@@ -93,7 +93,7 @@ describeProgram("websocket_server", () => {
     for (const piece of [1, 5, 1000]) assertEquals(answersTo(server.port, request, piece), expected);
   });
 
-  test("websocket_server ends with who does not keep to the protocol, and with nobody else", async () => {
+  test("websocket_server closes a connection that violates the protocol, and no other", async () => {
     await using server = await websocketServer();
     using witness = connect(server.port);
     witness.send(bytes(HANDSHAKE));
@@ -125,7 +125,7 @@ describeProgram("websocket_server", () => {
     }
   });
 
-  test("websocket_server ends with who sends a message before the handshake is answered, and with nobody else", async () => {
+  test("websocket_server closes a connection that sends before the handshake, and no other", async () => {
     await using server = await websocketServer();
     using hasty = connect(server.port);
     hasty.send(latin1.encode(HANDSHAKE + frame(1, "hello")));
@@ -133,7 +133,7 @@ describeProgram("websocket_server", () => {
     assertEquals(await talk(server.address, ["hello"]), ["hello", 3000, "enough", true]);
   });
 
-  test("websocket_server does not read a client that sends and does not take the echo", { needs: [PROC] }, async () => {
+  test("websocket_server stops reading a client that does not read its echo", { needs: [PROC] }, async () => {
     await using server = await websocketServer();
     using client = connect(server.port);
     client.send(bytes(HANDSHAKE));

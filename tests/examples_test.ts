@@ -61,7 +61,7 @@ const python = await run("python3", "--version").catch(() => null);
 
 describe("echo_server and echo_client", () => {
   for (const host of HOSTS) {
-    test(`the client gets back from ${host} what it sent, and ends`, async () => {
+    test(`echo_client gets its bytes back from ${host}, and ends`, async () => {
       await using server = await echoServer(host);
       const { code, out, error } = await deno("echo_client.ts", "--host", host, "--port", String(server.port));
       assertEquals([code, error], [0, ""]);
@@ -81,7 +81,7 @@ describe("echo_server and echo_client", () => {
       assertMatch(own.out, new RegExp(`All ${7 + LONG} bytes came back\n$`));
     });
 
-    test(`the server at ${host} serves Deno's own connections, at once`, async () => {
+    test(`echo_server at ${host} serves several Deno.connect() connections at once`, async () => {
       await using server = await echoServer(host);
       const connections = await Promise.all(Array.from({ length: 50 }, () => Deno.connect(server)));
       for (let round = 0; round < 3; round++) {
@@ -92,13 +92,13 @@ describe("echo_server and echo_client", () => {
     });
   }
 
-  test("the server resolves a name", async () => {
+  test("echo_server resolves a hostname", async () => {
     await using server = await echoServer("localhost");
     using connection = await Deno.connect({ hostname: "localhost", port: server.port });
     assertEquals(await echoed(connection, "hello\n"), "hello\n");
   });
 
-  test("a client that shuts down its writing half gets its echo, and its end", async () => {
+  test("echo_server sends the rest of the echo after a client shuts down writing", async () => {
     await using server = await echoServer("127.0.0.1");
     using connection = await Deno.connect(server);
     await connection.write(bytes("hello\n"));
@@ -108,7 +108,7 @@ describe("echo_server and echo_client", () => {
     assertEquals(chunks.map(text).join(""), "hello\n");
   });
 
-  test("a client that resets harms no other", async () => {
+  test("echo_server keeps the other connections when one is reset", async () => {
     await using server = await echoServer("127.0.0.1");
     using witness = await Deno.connect(server);
     for (let round = 0; round < 20; round++) {
@@ -122,7 +122,7 @@ describe("echo_server and echo_client", () => {
   });
 
   test(
-    "a client that sends and does not read is not read either, and costs no memory",
+    "echo_server stops reading a client that does not read its echo",
     { needs: [PROC, NATIVE_SPEED] },
     async () => {
       await using server = await echoServer("127.0.0.1", "--quiet");
@@ -157,7 +157,7 @@ describe("echo_server and echo_client", () => {
     },
   );
 
-  test("ten thousand idle connections and fifty busy ones are served, and leave nothing behind", {
+  test("echo_server serves 10,000 idle and 50 busy connections, and releases their descriptors", {
     needs: [PROC, NATIVE_SPEED],
   }, async () => {
     await using server = await echoServer("127.0.0.1", "--quiet");
@@ -186,7 +186,7 @@ describe("echo_server and echo_client", () => {
     assertEquals(await echoed(witness, "and again"), "and again");
   });
 
-  test("Ctrl-C shuts the server down, with its connections", { needs: [CTRL_C] }, async () => {
+  test("echo_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
     await using program = Program.example("echo_server.ts", "--port", "0");
     const [port] = await program.line(/^Listening on \S+ port (\d+)/);
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
@@ -195,7 +195,7 @@ describe("echo_server and echo_client", () => {
     assertEquals(await connection.read(new Uint8Array(10)), null);
   });
 
-  test("a server without a free descriptor goes on serving, and accepts again when there is one", {
+  test("echo_server continues without a free descriptor, and accepts again when it has one", {
     needs: [DESCRIPTOR_LIMIT],
   }, async () => {
     const server = join(EXAMPLES, "echo_server.ts");
@@ -218,7 +218,7 @@ describe("echo_server and echo_client", () => {
     for (const client of clients.slice(60)) client.close();
   });
 
-  test("bad options, a port in use and a missing permission end in one line and exit code 1", async () => {
+  test("echo_server and echo_client print one line and exit with code 1 for bad options, a used port, and no permission", async () => {
     using taken = new Socket();
     taken.bind({ hostname: "127.0.0.1", port: 0 });
     taken.listen();

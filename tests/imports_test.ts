@@ -39,7 +39,7 @@ function within(directory: string): [path: string, imported: string[]][] {
 }
 
 describe("imports", () => {
-  test("the library depends on nothing, and the examples on Deno and a parser of bytes each", () => {
+  test("the library has no dependency, and an example at most a parser", () => {
     const parsers: Record<string, string> = {
       "examples/http_server.ts": "http-parser-js",
       "examples/websocket_server.ts": "websocket-driver",
@@ -59,7 +59,7 @@ describe("imports", () => {
     }
   });
 
-  test("ffi/os/ imports no door, and no door another one", () => {
+  test("ffi/os/ imports no entry point, and no entry point another one", () => {
     const allowed: Record<string, RegExp> = {
       os: /^ffi\/os\//,
       select: /^ffi\/(os|select)\//,
@@ -71,7 +71,7 @@ describe("imports", () => {
     }
   });
 
-  test("selectors/ imports itself and ffi/os/ only, and no descriptors or sockets of the system", () => {
+  test("selectors/ imports only itself and ffi/os/, without descriptors and sockets", () => {
     for (const [path, imported] of within("selectors")) {
       const strange = imported.filter((specifier) =>
         !/^(selectors|ffi\/os)\//.test(specifier) || /\/(sys|posix|winsock)\.ts$/.test(specifier)
@@ -91,7 +91,7 @@ describe("imports", () => {
     }
   });
 
-  test("nothing imports itself, by whatever way round", () => {
+  test("imports have no cycle", () => {
     const done = new Set<string>();
     function walk(path: string, way: string[]): void {
       assert(!way.includes(path), [...way, path].join(" -> "));

@@ -135,7 +135,7 @@ class Registry implements AsyncDisposable {
 }
 
 describeProgram("the package on JSR", () => {
-  test("a program imports it from a clean cache, with its types, and with no file that it does not need", async () => {
+  test("a program with an empty cache imports the package, its types, and no needless file", async () => {
     await using registry = await Registry.start();
     const program = join(registry.directory, "program.ts");
     await Deno.writeTextFile(
@@ -158,7 +158,7 @@ console.log(select([here], [], [], 0)[0].length);
     assert(!registry.asked.some((path) => /examples|README|npm/.test(path)), registry.asked.join("\n"));
   });
 
-  test("the echo server runs from it, and serves", async () => {
+  test("echo_server runs from the registry", async () => {
     await using registry = await Registry.start();
     await using program = registry.program("echo-server", ["--allow-ffi"], "--port", "0");
     const [port] = await program.line(/^Listening on 127\.0\.0\.1 port (\d+); try: nc/);
@@ -167,7 +167,7 @@ console.log(select([here], [], [], 0)[0].length);
     assertEquals(await received(connection), "hello\n");
   });
 
-  test("the server in Workers runs from it, and starts them from there too", { needs: [REUSE_PORT] }, async () => {
+  test("reuse_port runs from the registry, with its Workers", { needs: [REUSE_PORT] }, async () => {
     await using registry = await Registry.start();
     // From jsr.io every program may import, without a flag.
     const flags = ["--allow-ffi", `--allow-import=${registry.host}`];
@@ -177,7 +177,7 @@ console.log(select([here], [], [], 0)[0].length);
     assertMatch(await received(connection), /^You are served by worker [12]\n$/);
   });
 
-  test("every entry point is there, and passes the type check", async () => {
+  test("every entry point exists and passes the type check", async () => {
     await using registry = await Registry.start();
     const entries = Object.keys(exports).filter((path) => !FROM_NPM.includes(path)).map((path) => path.slice(1));
     const { code, error } = await registry.deno("check", ...entries.map((path) => `jsr:${name}${path}`));
@@ -195,7 +195,7 @@ console.log(select([here], [], [], 0)[0].length);
     });
   }
 
-  test("a file that is not what its checksum says is refused, so that the server's word counts here", async () => {
+  test("Deno rejects a file with a wrong checksum, so that the test server is believable", async () => {
     await using registry = await Registry.start((manifest) => {
       manifest["/mod.ts"]!.checksum = manifest["/LICENSE"]!.checksum;
     });

@@ -131,7 +131,7 @@ function callTests(system: StandInSystem): void {
     return { kq: 0x77, changelist: null, nchanges: 0n, eventlist: "address", nevents, timeout };
   }
 
-  test("change() gives each change with EV_RECEIPT, and room for as many receipts", () => {
+  test("change() passes each change with EV_RECEIPT, and room for as many receipts", () => {
     const cases: [readFlags: number, writeFlags: number, changes: (fd: string, tag: string) => string[]][] = [
       [1, 0, (fd, tag) => [change(system, fd, "READ", ADD, tag)]],
       [0, 1, (fd, tag) => [change(system, fd, "WRITE", ADD, tag)]],
@@ -158,7 +158,7 @@ function callTests(system: StandInSystem): void {
     }
   });
 
-  test("change() gives the first error that a receipt has", () => {
+  test("change() returns the first error of the receipts", () => {
     const { calls, answers } = recorder(system);
     const instance = new KqueueInstance();
     const receipt = (filter: "READ" | "WRITE", flags: string, data: string) =>
@@ -180,7 +180,7 @@ function callTests(system: StandInSystem): void {
     assertEquals(calls.length, cases.length);
   });
 
-  test("wait() gives no changes, the address of its room, and the time", () => {
+  test("wait() passes no changes, the address of its buffer, and the timeout", () => {
     const { calls, answers } = recorder(system);
     const instance = new KqueueInstance();
     // The longest timeout: 2^31-1 milliseconds, or 100,000,000 seconds.
@@ -217,7 +217,7 @@ function callTests(system: StandInSystem): void {
     }
   });
 
-  test("a wait that is longer than kevent() can wait is continued", (cleanup) => {
+  test("select() and control() continue a wait longer than kevent() allows", (cleanup) => {
     const { calls, answers } = recorder(system);
     const [selector, kqueue] = [cleanup.add(new KqueueSelector()), cleanup.add(new Kqueue())];
     const key = selector.register(3, EVENT_READ);
@@ -239,7 +239,7 @@ function callTests(system: StandInSystem): void {
     assertEquals(new Set(calls.map(({ timeout }) => timeout)).size, 1);
   });
 
-  test("KqueueSelector registers, modifies, waits and unregisters with no more than that", (cleanup) => {
+  test("KqueueSelector makes exactly these calls", (cleanup) => {
     const { calls, answers, others } = recorder(system);
     const [here, there] = [0x21, 0x0143]; // numbers only: there is no kernel to ask what they are
     const selector = cleanup.add(new KqueueSelector());
@@ -273,7 +273,7 @@ function callTests(system: StandInSystem): void {
     assertEquals([calls, others], [[], [["close", 0x77]]]);
   });
 
-  test("Kqueue gives every field of its changes, its counts and its time, and takes every field of events", (cleanup) => {
+  test("control() passes and reads every field", (cleanup) => {
     const { calls, answers } = recorder(system);
     const kqueue = cleanup.add(new Kqueue());
     const [READ, WRITE] = FILTERS[system];
@@ -314,7 +314,7 @@ function callTests(system: StandInSystem): void {
 }
 
 if (os === "linux") {
-  for (const system of SYSTEMS) describe(`kevent() as on ${system}: what it is given`, () => callTests(system));
+  for (const system of SYSTEMS) describe(`kevent() as on ${system}: calls`, () => callTests(system));
 } else {
   skip("kevent() over a stand-in", NO_STAND_IN);
 }

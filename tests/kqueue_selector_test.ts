@@ -53,7 +53,7 @@ function peculiarities(system: StandInSystem): void {
     return [selector, kernel];
   }
 
-  test("both filters of a descriptor go in by one call", (cleanup) => {
+  test("register() and modify() change both filters by one call", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here] = cleanup.pair();
     selector.register(here, BOTH);
@@ -84,7 +84,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(kernel.calls, [0, 0, 0]);
   });
 
-  test("register() undoes both filters if either is refused", (cleanup) => {
+  test("register() removes both filters if either fails", (cleanup) => {
     for (const filter of [READ, WRITE]) {
       const [selector, kernel] = make(cleanup);
       const [here, there] = cleanup.pair();
@@ -101,7 +101,7 @@ function peculiarities(system: StandInSystem): void {
     }
   });
 
-  test("modify() that is refused leaves neither filter", (cleanup) => {
+  test("modify() removes both filters if it fails", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here] = cleanup.pair();
     selector.register(here, EVENT_READ);
@@ -111,7 +111,7 @@ function peculiarities(system: StandInSystem): void {
     assertThrows(() => selector.getKey(here), KeyError);
   });
 
-  test("modify() of a number that was closed, or stands for something else, fails as it does on epoll", (cleanup) => {
+  test("modify() throws EBADF for a closed number and ENOENT for a reused one, as on epoll", (cleanup) => {
     for (const [before, after] of [[BOTH, EVENT_READ], [EVENT_READ, BOTH], [EVENT_WRITE, EVENT_READ]] as const) {
       // libkqueue cannot be asked whether a filter is still there: what is added to another file is added.
       if (system === "linux" && after === BOTH) continue;
@@ -128,7 +128,7 @@ function peculiarities(system: StandInSystem): void {
     }
   });
 
-  test("a kernel without EV_RECEIPT is asked in the same way", (cleanup) => {
+  test("KqueueSelector works on a kernel without EV_RECEIPT", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     kernel.knowsReceipts = false;
     const [here, there] = cleanup.pair();
@@ -147,7 +147,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(kernel.filtersOf(reader), []);
   });
 
-  test("events of one descriptor are put together, in the order of first appearance", (cleanup) => {
+  test("select() merges the events of a descriptor, in the order of first appearance", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const fds = Array.from({ length: 5 }, () => cleanup.pair()[0].fileno());
     for (const fd of fds) selector.register(fd, BOTH);
@@ -167,7 +167,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(selector.select().map(([key, events]) => [key.fd, events]), [[b, BOTH]]);
   });
 
-  test("an event with a strange tag, descriptor or filter is none", (cleanup) => {
+  test("select() ignores an event with an unknown tag, descriptor or filter", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here, there] = cleanup.pair();
     const fd = here.fileno();
@@ -196,7 +196,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(readyFds(selector, 0), [[fd, EVENT_READ]]);
   });
 
-  test("an entry with an end or an error is ready as its filter says", (cleanup) => {
+  test("select() reports EV_EOF and EV_ERROR as the event of the filter", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here] = cleanup.pair();
     selector.register(here, BOTH);
@@ -208,7 +208,7 @@ function peculiarities(system: StandInSystem): void {
     }
   });
 
-  test("room is made for both filters of every registration", (cleanup) => {
+  test("select() has room for both filters of every registration", (cleanup) => {
     const [selector] = make(cleanup);
     const sockets = Array.from({ length: 60 }, () => cleanup.pair()).flat();
     for (const socket of sockets) {
@@ -218,7 +218,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(readyFds(selector), sockets.map((socket) => [socket.fileno(), BOTH]).sort((a, b) => a[0]! - b[0]!));
   });
 
-  test("register() and modify() are made again when interrupted, and select() too", (cleanup) => {
+  test("register(), modify() and select() repeat an interrupted call", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here] = cleanup.pair();
     kernel.fail.push(EINTR, 11 /* EAGAIN: left by a garbage collection */);
@@ -234,7 +234,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(assertThrows(() => selector.modify(here, EVENT_READ), OSError).code, "ENOMEM");
   });
 
-  test("an event wakes each kind of asynchronous wait, and so does wake()", async (cleanup) => {
+  test("selectAsync() and for await end at an event, and at wake()", async (cleanup) => {
     const [selector] = make(cleanup);
     const [here, there] = cleanup.pair();
     const signal = AbortSignal.timeout(20_000); // an error in place of a wait that never ends
@@ -259,7 +259,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(await wait, [[selector.getKey(here), EVENT_WRITE]]);
   });
 
-  test("an asynchronous wait does not spin if a registered descriptor was closed, or its number reused", async (cleanup) => {
+  test("selectAsync() does not spin if a registered descriptor was closed, or its number reused", async (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here, there] = cleanup.pair();
     there.send(bytes("x"));
@@ -280,7 +280,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(selector.getMap()!.size, 0);
   });
 
-  test("fileno() gives the kqueue, which is not inherited, until it is closed", (cleanup) => {
+  test("fileno() returns a descriptor with close-on-exec, until the selector is closed", (cleanup) => {
     const [selector] = make(cleanup);
     assertGreaterOrEqual(selector.fileno(), 0);
     assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
@@ -288,7 +288,7 @@ function peculiarities(system: StandInSystem): void {
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "the selector is closed");
   });
 
-  test("register() refuses regular files and directories", (cleanup) => {
+  test("register() throws EPERM for regular files and directories", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     for (
       const [path, kind] of [[import.meta.filename!, "regular file"], [import.meta.dirname!, "directory"]] as const
@@ -304,7 +304,7 @@ function peculiarities(system: StandInSystem): void {
   });
 
   const O_RDWR = 2;
-  test(system === "darwin" ? "register() refuses FIFOs" : "register() takes FIFOs", (cleanup) => {
+  test(system === "darwin" ? "register() throws EPERM for FIFOs" : "register() accepts FIFOs", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [, fd] = fifo(cleanup, O_RDWR);
     if (system !== "darwin") {
@@ -320,7 +320,7 @@ function peculiarities(system: StandInSystem): void {
     }
   });
 
-  test("register() takes pipes, which have the type of a FIFO", (cleanup) => {
+  test("register() accepts pipes, which have the type of a FIFO", (cleanup) => {
     const [selector] = make(cleanup);
     const [reader, writer] = cleanup.pipe();
     selector.register(reader, EVENT_READ);
@@ -331,7 +331,7 @@ function peculiarities(system: StandInSystem): void {
   });
 
   if (system === "darwin" || system === "linux") {
-    test("register() says what to use for devices that kqueue refuses", (cleanup) => {
+    test("register() throws EPERM for an unsupported device, and names another selector", (cleanup) => {
       const [selector, kernel] = make(cleanup);
       const fd = libc!.open(bytes("/dev/null\0"), O_RDWR);
       cleanup.defer(() => close(fd));
@@ -354,7 +354,7 @@ if (os === "linux") {
       lacks: { manyDescriptors: system === "freebsd" && !isEmulated ? null : slow },
     };
     // First what ends in any case: a test of the contracts may wait forever if no event wakes it.
-    describe(`KqueueSelector as on ${system}: what is peculiar`, () => peculiarities(system));
+    describe(`KqueueSelector as on ${system}: its own behavior`, () => peculiarities(system));
     selectorContract(contract);
     if (system === "freebsd" || system === "linux") {
       // Once for a queue whose descriptor poll(2) can wait for, and once for one whose descriptors it waits for instead. The
@@ -365,7 +365,7 @@ if (os === "linux") {
   }
 
   describe("KqueueSelector over a stand-in", () => {
-    test("KqueueSelector is the default where there is kqueue", () => {
+    test("selectorFor() returns KqueueSelector on systems with kqueue", () => {
       for (const system of ["darwin", "freebsd", "netbsd"] as const) {
         assertEquals(selectorFor(RECORDS[system]), KqueueSelector);
       }
@@ -374,7 +374,7 @@ if (os === "linux") {
       }
     });
 
-    test("a TCP connection comes out as both, and its end as readable", (cleanup) => {
+    test("select() reports the end of a TCP connection as readable and writable", (cleanup) => {
       const [selector] = selectorOn("darwin");
       cleanup.add(selector);
       const [here, there] = cleanup.pair(AF_INET);
@@ -384,12 +384,12 @@ if (os === "linux") {
       assertEquals(readyFds(selector), [[here.fileno(), BOTH]]);
     });
 
-    test("the instance leaves nothing open if close-on-exec cannot be set", () => {
+    test("new KqueueInstance() closes its descriptor if it cannot set close-on-exec", () => {
       kqueueStandIn("darwin").install("linux"); // whose request for that is another
       assertEquals(assertThrows(() => new KqueueInstance(), OSError, "ioctl").code, "EINVAL");
     });
 
-    test("the stand-in throws rather than sleep for ever, or be asked for ever", (cleanup) => {
+    test("the stand-in throws instead of waiting or looping forever", (cleanup) => {
       for (const timeout of [undefined, 60]) {
         const [selector, kernel] = selectorOn("darwin");
         cleanup.add(selector);

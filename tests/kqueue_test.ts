@@ -46,7 +46,7 @@ function rawTests(system: StandInSystem): void {
     return kevents.map(({ ident, filter, flags }) => [ident, filter, flags & ~KQ_EV_ADD & ~KQ_EV_CLEAR]);
   }
 
-  test("create_queue: a queue has a descriptor until it is closed", (cleanup) => {
+  test("create_queue: new Kqueue() has a descriptor until it is closed", (cleanup) => {
     const [kqueue] = make(cleanup);
     assertGreaterOrEqual(kqueue.fileno(), 0);
     assertFalse(kqueue.closed);
@@ -95,7 +95,7 @@ function rawTests(system: StandInSystem): void {
     ]);
   });
 
-  test("issue30058: changes are any iterable of events, and nothing else", (cleanup) => {
+  test("issue30058: control() accepts any iterable of events, and throws TypeError for others", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [here] = cleanup.pair();
     const event = new Kevent(here, WRITE);
@@ -116,7 +116,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(kqueue.control(null, 2, 0), []);
   });
 
-  test("close: once is enough, and control() throws from then on", (cleanup) => {
+  test("close: close() does nothing the second time, and control() throws", (cleanup) => {
     const [kqueue] = make(cleanup);
     kqueue.close();
     kqueue.close();
@@ -128,7 +128,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(libc!.fcntl(kqueue.fileno(), F_GETFD), FD_CLOEXEC);
   });
 
-  test("control() refuses numbers and timeouts that are none", (cleanup) => {
+  test("control() throws for an invalid number of events or timeout", (cleanup) => {
     const [kqueue] = make(cleanup);
     for (const count of [-1, 1.5, NaN, 2 ** 31]) {
       assertThrows(() => kqueue.control(null, count, 0), RangeError, "events");
@@ -143,7 +143,7 @@ function rawTests(system: StandInSystem): void {
     assertThrows(() => kqueue.control(null, 1, NaN), RangeError, "NaN");
   });
 
-  test("control() waits as long as it is told, also when interrupted", async (cleanup) => {
+  test("control() waits out its timeout, also if it is interrupted", async (cleanup) => {
     const [kqueue, kernel] = make(cleanup);
     const [here, there] = cleanup.pair();
     kqueue.control([new Kevent(here, READ)], 0);
@@ -168,7 +168,7 @@ function rawTests(system: StandInSystem): void {
     }
   });
 
-  test("EV_ADD twice changes the event", (cleanup) => {
+  test("EV_ADD of an existing event changes it", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [here] = cleanup.pair();
     kqueue.control([new Kevent(here, WRITE, KQ_EV_ADD, 0, 0, 5)], 0);
@@ -176,7 +176,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(kqueue.control(null, 4, 0).map(({ udata }) => udata), [2n ** 63n]);
   });
 
-  test("errors of changes are entries if there is room, and exceptions if not", (cleanup) => {
+  test("control() returns errors of changes if it has room, and throws otherwise", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [here] = cleanup.pair();
     const [reader, writer] = cleanup.pipe();
@@ -195,7 +195,7 @@ function rawTests(system: StandInSystem): void {
     }
   });
 
-  test("EV_RECEIPT answers a change by an entry, and takes no event", (cleanup) => {
+  test("EV_RECEIPT answers a change, and takes no event", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [here] = cleanup.pair();
     const flags = KQ_EV_ADD | KQ_EV_RECEIPT;
@@ -206,7 +206,7 @@ function rawTests(system: StandInSystem): void {
     ]);
   });
 
-  test("a closed descriptor leaves the queue by itself, and its number means what it stands for now", (cleanup) => {
+  test("close() of a descriptor removes it from the queue, and its number can be added again", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [reader, writer] = cleanup.pipe();
     const [here] = cleanup.pair();
@@ -219,7 +219,7 @@ function rawTests(system: StandInSystem): void {
     assertGreaterOrEqual(reader, 0);
   });
 
-  test("EV_EOF tells of the end", (cleanup) => {
+  test("EV_EOF reports the end of a pipe", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [reader, writer] = cleanup.pipe();
     kqueue.control([new Kevent(reader, READ), new Kevent(writer, WRITE)], 0);
@@ -227,7 +227,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(brief(kqueue.control(null, 4, 1)), [[reader, READ, KQ_EV_EOF]]);
   });
 
-  test("EV_ONESHOT, EV_DISPATCH, EV_DISABLE, EV_ENABLE and EV_CLEAR do what they say", (cleanup) => {
+  test("EV_ONESHOT, EV_DISPATCH, EV_DISABLE, EV_ENABLE and EV_CLEAR have their documented effects", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [here, there] = cleanup.pair();
     there.send(bytes("x"));
@@ -253,7 +253,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals([look(), look()], [1, 0]);
   });
 
-  test("with too little room, each event has its turn", (cleanup) => {
+  test("control() with little room returns each event in turn", (cleanup) => {
     const [kqueue] = make(cleanup);
     const fds = Array.from({ length: 6 }, () => cleanup.pair()[0].fileno());
     kqueue.control(fds.map((fd) => new Kevent(fd, WRITE)), 0);
@@ -272,7 +272,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(kqueue.control(null, 4, 0), []);
   });
 
-  test("KQ_FILTER_TIMER expires, and says how often", (cleanup) => {
+  test("KQ_FILTER_TIMER expires", (cleanup) => {
     const [kqueue] = make(cleanup);
     const elapsed = elapsedMs(() => {
       assertEquals(brief(kqueue.control([new Kevent(1, TIMER, KQ_EV_ADD, 0, 30)], 4, 5)), [[1, TIMER, 0]]);

@@ -205,7 +205,10 @@ function askCompiler(): Map<string, string> | null {
 
 const answers = askCompiler();
 
-const test = testNeeding(answers === null ? "there is no C compiler `cc` for this processor" : null);
+/** A C compiler. */
+const CC = answers === null ? "there is no C compiler `cc` for this processor" : null;
+
+const test = testNeeding(CC);
 
 /** What C says of a number. */
 function c(name: string): number {
@@ -230,7 +233,7 @@ function layoutOf(struct: string, fields: Record<string, string>, withSize = tru
 }
 
 describe("layouts", () => {
-  test("EPOLL_EVENT is struct epoll_event", { needs: [EPOLL] }, () => {
+  declare("EPOLL_EVENT is struct epoll_event", { needs: [EPOLL, CC] }, () => {
     assertEquals(epoll.EPOLL_EVENT, layoutOf("epoll_event", { events: "events", data: "data" }));
     assertEquals(c("epoll_event.data.fd"), epoll.EPOLL_EVENT.data);
   });
@@ -259,7 +262,7 @@ describe("layouts", () => {
     assertEquals(SOCKADDR_IN6, layoutOf("sockaddr_in6", fields));
   });
 
-  test("SOCKADDR_UN is struct sockaddr_un, and a path is as long as fits into it", () => {
+  test("SOCKADDR_UN is struct sockaddr_un, with its longest path", () => {
     assertEquals(SOCKADDR.family, c("sockaddr_un.sun_family"));
     assertEquals(SOCKADDR_UN, layoutOf("sockaddr_un", { sun_path: "sun_path" }, false));
     const room = c("sizeof(sun_path)");
@@ -270,7 +273,7 @@ describe("layouts", () => {
     assertThrows(() => encodeUnix("\0" + "x".repeat(room)), RangeError);
   });
 
-  test("SOCKADDR_STORAGE_SIZE is room for every address", () => {
+  test("SOCKADDR_STORAGE_SIZE fits every address", () => {
     assertEquals(constants.SOCKADDR_STORAGE_SIZE, c("sizeof(sockaddr_storage)"));
     assertEquals(SOCKADDR.family, c("sockaddr_storage.ss_family"));
     for (const struct of ["sockaddr_in", "sockaddr_in6", "sockaddr_un"]) {
@@ -299,7 +302,7 @@ describe("layouts", () => {
     assertEquals(fields(2.5), [0, 2_500_000]); // nothing is left of what was there
   });
 
-  test("types have the sizes that functions are declared with", () => {
+  test("types have the sizes in the declarations of the functions", () => {
     const sizes = Object.fromEntries(TYPES.map((type) => [type, c(`sizeof(${type})`)]));
     assertEquals(sizes, {
       "int": 4,
@@ -322,7 +325,7 @@ describe("layouts", () => {
     }
   });
 
-  test("SelectSet has the bit of a descriptor where fd_set has it", { needs: [BITS] }, () => {
+  declare("SelectSet sets the same bits as fd_set", { needs: [BITS, CC] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     there.send(bytes("ping"));
@@ -344,7 +347,7 @@ describe("the other systems", () => {
     assertEquals(epoll.epollEventOf("aarch64"), { size: 16, events: 0, data: 8 });
   });
 
-  declare("addrinfo has the name before the address everywhere but under glibc", () => {
+  declare("addrinfo has the name before the address on every system but glibc", () => {
     const systems: Os[] = ["linux", "darwin", "freebsd", "netbsd", "solaris", "illumos", "android", "windows"];
     const places = systems.map((system) => {
       const { size, ai_flags, ai_family, ai_socktype, ai_protocol, ai_addrlen, ai_next, ...rest } = addrinfoOf(
@@ -364,7 +367,7 @@ describe("the other systems", () => {
     assertEquals(places, [[24, 32], ...Array.from({ length: 7 }, () => [32, 24])]);
   });
 
-  declare("sockaddr begins with its length on the BSDs, and a path has as many bytes as fit", () => {
+  declare("sockaddr begins with its length on the BSDs, and has their longest path", () => {
     for (const system of ["linux", "android", "solaris", "illumos", "windows"] as const) {
       assertEquals(sockaddrOf(SYSTEMS[system]), { family: 0, port: 2, sun_path: 108 });
     }
@@ -396,13 +399,13 @@ describe("the other systems", () => {
 });
 
 describe("addresses", () => {
-  test("encodeNumeric() and encodeUnix() give the bytes that C gives", () => {
+  test("encodeNumeric() and encodeUnix() return the same bytes as C", () => {
     assertEquals(hex(encodeNumeric(AF_INET, "192.0.2.1", 8080)!), cBytes("192.0.2.1:8080"));
     assertEquals(hex(encodeNumeric(AF_INET6, "2001:db8::1", 8080)!), cBytes("[2001:db8::1]:8080"));
     assertEquals(hex(encodeUnix("/a/path")), cBytes("/a/path"));
   });
 
-  test("decodeAddress() reads the bytes that C gives", () => {
+  test("decodeAddress() reads the bytes of C", () => {
     const decoded = (name: string) => {
       const sockaddr = Uint8Array.fromHex(cBytes(name));
       return decodeAddress(sockaddr, sockaddr.length);
@@ -433,7 +436,7 @@ describe("constants", () => {
     });
   }
 
-  test("EPOLL* are those of C", { needs: [EPOLL] }, () => {
+  declare("EPOLL* are those of C", { needs: [EPOLL, CC] }, () => {
     assertGreaterOrEqual(epollConstants.length, 19);
     // EPOLLET is the sign of an int, and positive.
     assertEquals(epollConstants, epollConstants.map(([name]) => [name, c(name)]));

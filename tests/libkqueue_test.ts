@@ -74,7 +74,7 @@ const obstacle = whyNot();
 
 if (obstacle !== null) {
   describe("KqueueSelector without kqueue", () => {
-    test("new KqueueSelector() and new Kqueue() name the system and DefaultSelector, each time", () => {
+    test("new KqueueSelector() and new Kqueue() throw an error that names the system and DefaultSelector", () => {
       const errors = [obstacle, whyNot()];
       try {
         new Kqueue();
@@ -100,7 +100,7 @@ if (obstacle !== null) {
   asyncContract(contract);
 
   describe("Kqueue on libkqueue", () => {
-    test("control() gives what is there, as libkqueue's structs have it", () => {
+    test("control() returns events in libkqueue's layout", () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       const kqueue = new Kqueue();
@@ -129,7 +129,7 @@ if (obstacle !== null) {
   asyncContract(contract);
 
   describe("KqueueSelector", () => {
-    test("fileno() of one selector can be waited for by another", () => {
+    test("register() accepts another KqueueSelector", () => {
       using cleanup = new Cleanup();
       const [inner, outer] = [cleanup.add(new KqueueSelector()), cleanup.add(new KqueueSelector())];
       const [here] = cleanup.pair();

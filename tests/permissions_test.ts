@@ -183,7 +183,7 @@ describe("permissions", () => {
     }
   });
 
-  test("an uncaught error of a program without --allow-ffi tells its user the flag", async () => {
+  test("an uncaught error of a program without --allow-ffi names the flag", async () => {
     const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`);
     assertEquals(code, 1);
     assertMatch(err, /NotCapable: .*--allow-ffi/);

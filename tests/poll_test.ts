@@ -59,7 +59,7 @@ const O_RDWR = 2;
 pollContract({ name: "Poll", create: () => new Poll(), test });
 
 describe("Poll", () => {
-  test("register() takes the greatest number that a descriptor can have", () => {
+  test("register() accepts the greatest possible descriptor", () => {
     const poll = new Poll();
     const greatest = 2 ** 31 - 1;
     poll.register(greatest, POLLIN);
@@ -68,7 +68,7 @@ describe("Poll", () => {
     assertEquals(poll.poll(0), []);
   });
 
-  test("poll() gives a regular file as readable and writable", { needs: [FILE_MASKS] }, () => {
+  test("poll() reports a regular file as readable and writable", { needs: [FILE_MASKS] }, () => {
     const fd = openSync(import.meta.filename!, "r");
     try {
       const poll = new Poll();
@@ -79,7 +79,7 @@ describe("Poll", () => {
     }
   });
 
-  test("poll() gives only what was asked for, and what cannot be masked", { needs: [EMPTY_MASKS] }, () => {
+  test("poll() reports only the bits of the mask, and those that cannot be masked", { needs: [EMPTY_MASKS] }, () => {
     using cleanup = new Cleanup();
     const flagsOf = (socket: Socket | number, mask: number) => {
       const poll = new Poll();
@@ -129,7 +129,7 @@ describe("Poll", () => {
     assert((await child.status).success);
   });
 
-  test("poll() waits for ever if the timeout is null, undefined, or negative by however little", async () => {
+  test("poll() waits without limit if the timeout is null, undefined or negative", async () => {
     using cleanup = new Cleanup();
     const [requests, request] = fifo(cleanup, O_RDWR);
     const [answers, answer] = fifo(cleanup, O_RDWR);
@@ -149,7 +149,7 @@ describe("Poll", () => {
     await child.status;
   });
 
-  test("poll() waits out its timeout, to fractions of a millisecond, with nothing registered as well", () => {
+  test("poll() waits out its timeout, to fractions of a millisecond, even if nothing is registered", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const poll = new Poll();
@@ -165,7 +165,7 @@ describe("Poll", () => {
     }
   });
 
-  test("poll() returns at once if something is ready, whatever the timeout", () => {
+  test("poll() returns at once if a descriptor is ready, whatever the timeout", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const poll = new Poll();
@@ -177,7 +177,7 @@ describe("Poll", () => {
 });
 
 describe("PollSet", () => {
-  test("PollSet finds what a model of it finds, whatever is set, deleted and muted", () => {
+  test("PollSet agrees with a model after any sequence of calls", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -230,7 +230,7 @@ describe("PollSet", () => {
 scanContract(PollSelector, test);
 
 describe("PollSelector", () => {
-  test("unregister() in the middle, at the beginning and at the end keeps all others right", () => {
+  test("unregister() in the middle, at the beginning and at the end keeps the others", () => {
     using cleanup = new Cleanup();
     const pairs = Array.from({ length: 40 }, () => cleanup.pair());
     const model = new Map<number, number>();
@@ -254,7 +254,7 @@ describe("PollSelector", () => {
     }
   });
 
-  test("select() finds what a model of it finds, whatever is registered, modified and unregistered", () => {
+  test("select() agrees with a model after any sequence of changes", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -284,7 +284,7 @@ describe("PollSelector", () => {
     fc.assert(property, { seed: 1, numRuns: 100 });
   });
 
-  test("select() reports what is ready beside a descriptor that was closed, by one question", () => {
+  test("select() reports ready descriptors beside a closed one, by one system call", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new CountingSelector(new PollPoller());
@@ -295,7 +295,7 @@ describe("PollSelector", () => {
     assertEquals(selector.waits, 1);
   });
 
-  test("a descriptor that was closed can be unregistered from its place, and no other with it", () => {
+  test("unregister() removes a closed descriptor, and no other", () => {
     using cleanup = new Cleanup();
     const pairs = [cleanup.pair(), cleanup.pair(), cleanup.pair()];
     using selector = new PollSelector();

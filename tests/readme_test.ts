@@ -68,7 +68,7 @@ describe("README", () => {
     assertMatch(output, /^fd \d+ is ready for 1: from a timer\n$/);
   });
 
-  test("its table has every example, each of which is an entry point", () => {
+  test("its table lists every example, and each is an entry point", () => {
     const listed = [...README.matchAll(/^\| `--allow-[^`]*?(examples\/\w+\.ts)/gm)].map((match) => match[1]!).sort();
     const files = [...Deno.readDirSync(join(ROOT, "examples"))].map(({ name }) => `examples/${name}`).sort();
     assertEquals(listed, files);
@@ -76,7 +76,7 @@ describe("README", () => {
     for (const file of files) assertEquals(exports[`./${file.replace(".ts", "").replaceAll("_", "-")}`], `./${file}`);
   });
 
-  test("its commands name what there is", () => {
+  test("its commands name existing files and tasks", () => {
     const tasks = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).tasks as object;
     const commands = blocks("sh").join("").trim().split("\n");
     assertEquals(commands.length, 5);

@@ -54,7 +54,7 @@ function closedNumber(cleanup: Cleanup, number: number): number {
 }
 
 describe("select()", () => {
-  test("select() throws EBADF for a closed descriptor that is greater than any the process has ever opened", () => {
+  test("select() throws EBADF for a closed descriptor above every descriptor so far", () => {
     // In a new process: the kernel passes over numbers beyond its table of descriptors, which never shrinks.
     const script = `
       import { select } from ${JSON.stringify(import.meta.resolve("../ffi/select/mod.ts"))};
@@ -71,7 +71,7 @@ describe("select()", () => {
     assertEquals([success, text(stdout)], [true, ""]);
   });
 
-  test("select() throws TypeError if a list cannot be iterated, and says which", () => {
+  test("select() throws a TypeError that names a list which is not iterable", () => {
     const notAList = 1 as never;
     assertThrows(() => select(notAList, [], [], 0), TypeError, "rlist");
     assertThrows(() => select([], notAList, [], 0), TypeError, "wlist");
@@ -80,7 +80,7 @@ describe("select()", () => {
     assertThrows(() => select([], [], null as never, 0), TypeError, "Cannot use null as xlist");
   });
 
-  test("select() throws TypeError for what is no file object", () => {
+  test("select() throws TypeError for an invalid file object", () => {
     const almost = { fileno: () => "fileno" };
     for (const nope of [{}, almost, "0", null, undefined, 0.5, NaN, 1n, Symbol.iterator, { fileno: 3 }]) {
       assertThrows(() => select([nope as never], [], [], 0), TypeError, "as a file object");
@@ -89,47 +89,51 @@ describe("select()", () => {
     }
   });
 
-  test("select() throws TypeError if the timeout is no number and no duration", () => {
+  test("select() throws TypeError if the timeout is neither a number nor a duration", () => {
     for (const nope of ["not a number", "1", true, 1n, () => 1]) {
       assertThrows(() => select([], [], [], nope as never), TypeError);
     }
     assertThrows(() => select([], [], [], {}), TypeError); // a duration without a single unit
   });
 
-  test("select() throws RangeError if the timeout is negative, NaN, or of no certain length", () => {
+  test("select() throws RangeError if the timeout is negative, NaN, or in calendar units", () => {
     for (const timeout of [-1, -0.1, -1e-100, -Infinity, NaN, { seconds: -1 }, { months: 1 }]) {
       assertThrows(() => select([], [], [], timeout), RangeError);
     }
   });
 
-  test("select() throws RangeError for a number that no descriptor has", () => {
+  test("select() throws RangeError for an impossible descriptor", () => {
     for (const fd of [-1, -10, 2 ** 31, 2 ** 32, 2 ** 53]) {
       assertThrows(() => select([fd], [], [], 0), RangeError, String(fd));
       assertThrows(() => select([], [{ fileno: () => fd }], [], 0), RangeError, String(fd));
     }
   });
 
-  test("select() throws EBADF if a descriptor is closed, also among open ones", { needs: [DUP2, WIDE_SELECT] }, () => {
-    using cleanup = new Cleanup();
-    const [reader, writer] = cleanup.pipe();
-    const closed = closedNumber(cleanup, 1500);
-    // The kernel looks at no number beyond the greatest that was ever open.
-    duplicate(cleanup, reader, 1600);
-    for (
-      const call of [
-        () => select([closed], [], [], 0),
-        () => select([], [closed], [], 0),
-        () => select([], [], [closed], 0),
-        () => select([reader], [writer, closed], [], SOON),
-        () => select([closed], [], []),
-      ]
-    ) {
-      const error = assertThrows(call, OSError);
-      assertEquals([error.code, error.syscall], ["EBADF", "select"]);
-    }
-  });
+  test(
+    "select() throws EBADF if a descriptor is closed, alone or among open ones",
+    { needs: [DUP2, WIDE_SELECT] },
+    () => {
+      using cleanup = new Cleanup();
+      const [reader, writer] = cleanup.pipe();
+      const closed = closedNumber(cleanup, 1500);
+      // The kernel looks at no number beyond the greatest that was ever open.
+      duplicate(cleanup, reader, 1600);
+      for (
+        const call of [
+          () => select([closed], [], [], 0),
+          () => select([], [closed], [], 0),
+          () => select([], [], [closed], 0),
+          () => select([reader], [writer, closed], [], SOON),
+          () => select([closed], [], []),
+        ]
+      ) {
+        const error = assertThrows(call, OSError);
+        assertEquals([error.code, error.syscall], ["EBADF", "select"]);
+      }
+    },
+  );
 
-  test("select() passes on what a fileno() throws", () => {
+  test("select() rethrows the error of a fileno()", () => {
     const error = new Error("no number today");
     const fileobj = {
       fileno(): number {
@@ -139,7 +143,7 @@ describe("select()", () => {
     assertStrictEquals(assertThrows(() => select([], [fileobj], [], 0)), error);
   });
 
-  test("select() gives three new arrays, also if nothing is ready", () => {
+  test("select() returns three new arrays, even if nothing is ready", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const list = [here];
@@ -155,7 +159,7 @@ describe("select()", () => {
     assertEquals(list, [here]);
   });
 
-  test("select() gives the very objects, in the order of the list, as often as they are in it", () => {
+  test("select() returns the given objects in their order, including repeated ones", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -169,7 +173,7 @@ describe("select()", () => {
     }
   });
 
-  test("select() waits for each of its lists apart", () => {
+  test("select() keeps its three lists apart", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const all = [here, there];
@@ -181,7 +185,7 @@ describe("select()", () => {
     assertEquals(select([there], [here], [], 0), [[], [here], []]);
   });
 
-  test("select() takes anything that can be iterated, and iterates it once", () => {
+  test("select() accepts any iterable, and iterates it once", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     there.send(bytes("ping"));
@@ -193,7 +197,7 @@ describe("select()", () => {
     assertEquals(select(once(), new Set([here]), map.keys(), SOON), [[here], [here], []]);
   });
 
-  test("select() waits for the whole of a list that a fileno() empties", () => {
+  test("select() waits for the whole list even if a fileno() empties it", () => {
     using cleanup = new Cleanup();
     const [, writer] = cleanup.pipe();
     const list: FileObject[] = [];
@@ -319,7 +323,7 @@ describe("select()", () => {
     }
   });
 
-  test("select() waits out its timeout, in seconds and in durations, with nothing to wait for as well", () => {
+  test("select() waits out its timeout, in seconds and in durations, even if the lists are empty", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const waits: [Timeout, number][] = [
@@ -338,7 +342,7 @@ describe("select()", () => {
     }
   });
 
-  test("select() goes on waiting when signals interrupt it", { needs: [SIGNALS] }, async () => {
+  test("select() continues to wait after a signal interrupts it", { needs: [SIGNALS] }, async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const signals = await interrupted(() => {
@@ -351,7 +355,7 @@ describe("select()", () => {
 });
 
 describe("SelectSet", () => {
-  test("BitSelectSet spans as many words as its greatest descriptor needs, and fewer when that is gone", {
+  test("BitSelectSet spans the words that its greatest descriptor needs", {
     needs: [BITS, WIDE_SELECT],
   }, () => {
     using cleanup = new Cleanup();
@@ -385,7 +389,7 @@ describe("SelectSet", () => {
     assertEquals(set.words, 0);
   });
 
-  test("SelectSet finds what a model of it finds, whatever is put in and out", { needs: [DUP2, WIDE_SELECT] }, () => {
+  test("SelectSet agrees with a model after any sequence of calls", { needs: [DUP2, WIDE_SELECT] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -435,7 +439,7 @@ describe("SelectSet", () => {
 scanContract(SelectSelector, test, WIDE_SELECT);
 
 describe("SelectSelector", () => {
-  test("select() reports descriptors beyond FD_SETSIZE beside small ones, for what each is ready", {
+  test("select() reports the events of small descriptors and of those beyond FD_SETSIZE", {
     needs: [DUP2, WIDE_SELECT],
   }, () => {
     using cleanup = new Cleanup();
@@ -455,7 +459,7 @@ describe("SelectSelector", () => {
   });
 
   test(
-    "unregister() of the greatest descriptors leaves the smaller ones working",
+    "unregister() of the greatest descriptors keeps the smaller ones",
     { needs: [DUP2, WIDE_SELECT] },
     () => {
       using cleanup = new Cleanup();
@@ -491,7 +495,7 @@ describe("SelectSelector", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
   });
 
-  test("a descriptor that was closed works again once its number is open and it is registered anew", {
+  test("register() accepts a number again after it was closed and unregistered", {
     needs: [DUP2, WIDE_SELECT],
   }, () => {
     using cleanup = new Cleanup();

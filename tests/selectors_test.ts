@@ -31,7 +31,7 @@ for (const [contract, systems] of contracts) {
 }
 
 describe("DefaultSelector", () => {
-  test("DefaultSelector is a class whose contract is tested here, or in libkqueue_test.ts", () => {
+  test("DefaultSelector is a class that the contracts test, here or in libkqueue_test.ts", () => {
     const tested = [...contracts.map(([{ name }]) => name), "KqueueSelector"];
     assert(tested.includes(DefaultSelector.name), DefaultSelector.name);
   });

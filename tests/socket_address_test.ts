@@ -42,18 +42,18 @@ const linkLocal = Deno.networkInterfaces().find(({ family, address }) =>
 );
 
 describe("Socket: names", () => {
-  test("getsockname() gives zeros for a socket that is not bound", { needs: [UNBOUND_NAMES] }, () => {
+  test("getsockname() returns zeros for an unbound socket", { needs: [UNBOUND_NAMES] }, () => {
     using cleanup = new Cleanup();
     assertEquals(cleanup.add(new Socket()).getsockname(), { hostname: "0.0.0.0", port: 0 });
     assertEquals(cleanup.add(new Socket(AF_UNIX)).getsockname(), { path: "" });
   });
 
-  test("getsockname() gives zeros for an IPv6 socket that is not bound", { needs: [IPV6, UNBOUND_NAMES] }, () => {
+  test("getsockname() returns zeros for an unbound IPv6 socket", { needs: [IPV6, UNBOUND_NAMES] }, () => {
     using socket = new Socket(AF_INET6);
     assertEquals(socket.getsockname(), { hostname: "::", port: 0 });
   });
 
-  test("getpeername() throws ENOTCONN without a connection, and the pair of socketpair() has no names", {
+  test("getpeername() throws ENOTCONN without a connection, and returns no name for socketpair()", {
     needs: [UNIX_SOCKETS],
   }, () => {
     using cleanup = new Cleanup();
@@ -82,7 +82,7 @@ describe("Socket: names", () => {
     assertEquals(server.getsockname(), { hostname: "::", port: portOf(server) });
   });
 
-  test("accept() gives an IPv4 peer's address within IPv6", { needs: [IPV6] }, () => {
+  test("accept() returns an IPv4-mapped IPv6 address for an IPv4 peer", { needs: [IPV6] }, () => {
     using cleanup = new Cleanup();
     const server = cleanup.add(new Socket(AF_INET6));
     server.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, false);
@@ -118,7 +118,7 @@ describe("Socket: names", () => {
     assertEquals(receiver.recvFrom(10), [bytes("x"), sender.getsockname()]);
   });
 
-  test("connect() and connectEx() throw the resolver's error for a name that it does not know", () => {
+  test("connect() and connectEx() throw the resolver's error for an unknown name", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     // Longer than a name can be, so that no server is asked.
@@ -147,14 +147,14 @@ describe("Socket: names", () => {
     );
   });
 
-  test("bind() takes the short forms of an IPv4 address, as every program on a Unix does", () => {
+  test("bind() accepts the short forms of an IPv4 address", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     socket.bind({ hostname: "127.1", port: 0 });
     assertEquals((socket.getsockname() as InetAddress).hostname, "127.0.0.1");
   });
 
-  const scoped = "bind(), sendTo() and getsockname() know the interface of a link-local address";
+  const scoped = "bind(), sendTo() and getsockname() keep the interface of a link-local address";
   if (linkLocal === undefined) {
     skip(scoped, "this machine has no link-local IPv6 address");
   } else {
@@ -176,7 +176,7 @@ describe("Socket: names", () => {
 });
 
 describe("getaddrinfo", () => {
-  test("getaddrinfo() takes an address in numbers as it is", () => {
+  test("getaddrinfo() returns a numeric address unchanged", () => {
     assertEquals(getaddrinfo("127.0.0.1", 80), [{
       family: AF_INET,
       type: SOCK_STREAM,
@@ -195,7 +195,7 @@ describe("getaddrinfo", () => {
     assertEquals(getaddrinfo("127.0.0.1", "8080")[0].address, { hostname: "127.0.0.1", port: 8080 });
   });
 
-  test("getaddrinfo() gives every type for type 0, and what the hints ask for otherwise", {
+  test("getaddrinfo() returns every type for type 0, and only the type of the hints otherwise", {
     needs: [lackedBy({ windows: "Winsock gives type 0 for type 0" })],
   }, () => {
     const types = getaddrinfo("127.0.0.1", 80, { type: 0 }).map(({ type }) => type);
@@ -206,7 +206,7 @@ describe("getaddrinfo", () => {
     assertEquals(getaddrinfo("127.0.0.1", 80, { family: AF_UNSPEC }).map(({ family }) => family), [AF_INET]);
   });
 
-  test("getaddrinfo() knows localhost as an address of this machine", () => {
+  test("getaddrinfo() resolves localhost to a loopback address", () => {
     const found = getaddrinfo("localhost", 7);
     assertGreater(found.length, 0);
     for (const { address } of found) {
@@ -231,7 +231,7 @@ describe("getaddrinfo", () => {
     ]);
   });
 
-  test("getaddrinfo() gives the canonical name if AI_CANONNAME asks for it", () => {
+  test("getaddrinfo() returns the canonical name with AI_CANONNAME", () => {
     if (os !== "darwin") { // which has no canonical name for an address in numbers
       assertEquals(getaddrinfo("127.0.0.1", 80, { flags: AI_CANONNAME })[0]?.canonname, "127.0.0.1");
     }
@@ -251,7 +251,7 @@ describe("getaddrinfo", () => {
     assertMatch(assertThrows(() => getaddrinfo("a".repeat(300), 80), OSError).code, /^EAI_/);
   });
 
-  test("getaddrinfo() throws RangeError for a port that is none, and TypeError for what is no name", () => {
+  test("getaddrinfo() throws RangeError for an invalid port, and TypeError for an invalid name", () => {
     for (const port of [65536, -1, 1.5, NaN, "65536", "-1", "1.5", "", "http", " 80"]) {
       assertThrows(() => getaddrinfo("127.0.0.1", port), RangeError, "from 0 to 65535");
     }

@@ -45,7 +45,7 @@ const ADDRESS_CALLS: readonly [name: string, call: (socket: Socket, address: Add
 
 describe("Socket: arguments", () => {
   for (const [name, call] of ADDRESS_CALLS) {
-    test(`${name} throws RangeError for a port that is none`, () => {
+    test(`${name} throws RangeError for an invalid port`, () => {
       using cleanup = new Cleanup();
       const socket = cleanup.add(new Socket(AF_INET, SOCK_DGRAM));
       for (const port of [65536, -1, 1.5, NaN, Infinity, 2 ** 32 + 80]) {
@@ -84,7 +84,7 @@ describe("Socket: arguments", () => {
     });
   }
 
-  test("bind() takes a path of as many bytes as the struct has room for, and throws RangeError for more", {
+  test("bind() accepts a path that fills the struct, and throws RangeError for a longer one", {
     needs: [UNIX_SOCKETS],
   }, () => {
     using cleanup = new Cleanup();
@@ -101,14 +101,18 @@ describe("Socket: arguments", () => {
     assertThrows(() => other.connect({ path: "/" + "é".repeat(60) }), RangeError, "a socket path");
   });
 
-  test("bind() takes an abstract name of 108 bytes, and throws RangeError for more", { needs: [LINUX] }, () => {
-    using cleanup = new Cleanup();
-    const longest = `\0${crypto.randomUUID()}`.padEnd(108, "x");
-    const socket = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
-    assertThrows(() => socket.bind({ path: longest + "x" }), RangeError, "a socket path");
-    socket.bind({ path: longest });
-    assertEquals(socket.getsockname(), { path: longest });
-  });
+  test(
+    "bind() accepts an abstract name of 108 bytes, and throws RangeError for a longer one",
+    { needs: [LINUX] },
+    () => {
+      using cleanup = new Cleanup();
+      const longest = `\0${crypto.randomUUID()}`.padEnd(108, "x");
+      const socket = cleanup.add(new Socket(AF_UNIX, SOCK_DGRAM));
+      assertThrows(() => socket.bind({ path: longest + "x" }), RangeError, "a socket path");
+      socket.bind({ path: longest });
+      assertEquals(socket.getsockname(), { path: longest });
+    },
+  );
 
   test("bind() throws RangeError for a path with a null character, which would name another file", {
     needs: [UNIX_SOCKETS],
@@ -122,7 +126,7 @@ describe("Socket: arguments", () => {
   });
 
   for (const [name, call] of ADDRESS_CALLS) {
-    test(`${name} throws for a lone surrogate in a path or a hostname, and names no other file`, () => {
+    test(`${name} throws for a lone surrogate in a path or a hostname, and creates no file`, () => {
       using cleanup = new Cleanup();
       const directory = folder(cleanup);
       const inet = cleanup.add(new Socket(AF_INET, SOCK_DGRAM));
@@ -148,7 +152,7 @@ describe("Socket: arguments", () => {
   });
 
   test(
-    "getsockname() and recvFrom() give the bytes of a path that is not UTF-8 as lone surrogates",
+    "getsockname() and recvFrom() return a path that is not UTF-8 with lone surrogates",
     { needs: [LINUX] },
     () => {
       using cleanup = new Cleanup();
@@ -177,7 +181,7 @@ describe("Socket: arguments", () => {
     },
   );
 
-  test("connect(), bind() and sendTo() throw TypeError for a hostname with a null character, where C would cut it off", () => {
+  test("connect(), bind() and sendTo() throw TypeError for a hostname with a null character", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket(AF_INET, SOCK_DGRAM));
     for (const hostname of ["127.0.0.1\0.example.com", "127.0.0.1\0", "localhost\0", "\0"]) {
@@ -224,7 +228,7 @@ describe("Socket: arguments", () => {
     });
   }
 
-  test("new Socket() throws what the system says of a kind that it does not have", () => {
+  test("new Socket() throws the system's error for an unsupported kind", () => {
     assertCode(() => new Socket(200), "EAFNOSUPPORT", "socket");
     const mismatch = os === "darwin" ? "EPROTOTYPE" : "EPROTONOSUPPORT";
     assertCode(() => new Socket(AF_INET, SOCK_STREAM, IPPROTO_UDP), mismatch, "socket");

@@ -100,7 +100,7 @@ const LIARS: readonly [name: string, make: (memory: ArrayBuffer) => Uint8Array][
 
 describe("Socket: arrays", () => {
   for (const [name, call] of BYTE_CALLS) {
-    test(`${name} throws TypeError for what is no Uint8Array`, () => {
+    test(`${name} throws TypeError for a value that is not a Uint8Array`, () => {
       using cleanup = new Cleanup();
       const here = udp(cleanup);
       here.setBlocking(false);
@@ -129,7 +129,7 @@ describe("Socket: arrays", () => {
       assertThrows(() => call(here, Object.setPrototypeOf(detached(), Liar.prototype)), TypeError, "detached");
     });
 
-    test(`${name} throws TypeError for an array of a buffer that was shrunk`, () => {
+    test(`${name} throws TypeError for an array of a shrunk buffer`, () => {
       using cleanup = new Cleanup();
       const here = udp(cleanup);
       here.setBlocking(false);
@@ -144,7 +144,7 @@ describe("Socket: arrays", () => {
   }
 
   for (const [name, make] of LIARS) {
-    test(`recvInto(), tryRecvInto() and read() fill an array to its true length, whatever it claims: ${name}`, () => {
+    test(`recvInto(), tryRecvInto() and read() fill an array to its true length: ${name}`, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       const [reader, writer] = cleanup.pipe();
@@ -163,7 +163,7 @@ describe("Socket: arrays", () => {
       }
     });
 
-    test(`send(), trySend(), sendAll(), sendTo() and write() send no byte more or less: ${name}`, () => {
+    test(`send(), trySend(), sendAll(), sendTo() and write() send the true length: ${name}`, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       const [reader, writer] = cleanup.pipe();
@@ -195,7 +195,7 @@ describe("Socket: arrays", () => {
     });
   }
 
-  test("setsockopt() passes all bytes of a value that claims to have fewer", () => {
+  test("setsockopt() passes all bytes of a value that claims a shorter length", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     socket.setsockopt(SOL_SOCKET, SO_KEEPALIVE, lying(new Uint8Array(new Int32Array([1]).buffer), 1));
@@ -232,7 +232,7 @@ describe("Socket: arrays", () => {
     assertThrows(() => socket.sendTo(data, address), TypeError, "detached");
   });
 
-  test("recvInto() keeps to a short array after one whose length has the same low 32 bits", {
+  test("recvInto() keeps within a short array after one whose length has the same low 32 bits", {
     needs: [LONG_ARRAYS, SIZE_CACHE],
   }, () => {
     using cleanup = new Cleanup();
@@ -247,7 +247,7 @@ describe("Socket: arrays", () => {
     assertEquals(text(memory.subarray(0, 10)), "01234\0\0\0\0\0");
   });
 
-  test("send(), sendAll() and recvInto() take Buffers of node:buffer, and arrays over shared memory", () => {
+  test("send(), sendAll() and recvInto() accept Buffers of node:buffer, and arrays over shared memory", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const client = cleanup.add(new InParts());
@@ -266,7 +266,7 @@ describe("Socket: arrays", () => {
     assertEquals(client.send(new Uint8Array(new SharedArrayBuffer(0))), 0);
   });
 
-  test("recv(), recvFrom() and getsockopt() throw RangeError for a size that C would read otherwise", {
+  test("recv(), recvFrom() and getsockopt() throw RangeError for a size that C would truncate", {
     needs: [ANY_OPTION],
   }, () => {
     using cleanup = new Cleanup();

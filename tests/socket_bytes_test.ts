@@ -46,7 +46,7 @@ function checksum(sum: number, data: Uint8Array): number {
 }
 
 describe("Socket: bytes", () => {
-  test("recv() gives arrays of their own", () => {
+  test("recv() returns a new array each time", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     here.sendAll(bytes("abcdef"));
@@ -56,7 +56,7 @@ describe("Socket: bytes", () => {
     assertEquals([first.byteOffset, first.buffer.byteLength], [0, 3]);
   });
 
-  test("recv() takes more than 64 KiB at once", () => {
+  test("recv() returns more than 64 KiB at once", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     // A Unix socket of macOS takes 8 KiB, and sendAll() would wait for the rest of them to be read.
@@ -69,7 +69,7 @@ describe("Socket: bytes", () => {
     assertEquals(there.recv(1_000_000), sent.subarray(99_999));
   });
 
-  test("recvInto() fills a view and nothing beside it", () => {
+  test("recvInto() fills a view, and no byte outside it", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     here.sendAll(bytes("abcdefgh"));
@@ -82,7 +82,7 @@ describe("Socket: bytes", () => {
     assertEquals(text(whole), "fghabc..de");
   });
 
-  test("send() sends a view and nothing beside it", () => {
+  test("send() sends a view, and no byte outside it", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const whole = bytes("abcdefgh");
@@ -92,7 +92,7 @@ describe("Socket: bytes", () => {
     assertEquals(text(there.recv(100)), "cdgha");
   });
 
-  test("send() and recvInto() use shared memory in place, also once they are compiled", () => {
+  test("send() and recvInto() use shared memory in place, even after V8 compiled them", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const shared = new SharedArrayBuffer(12);
@@ -109,7 +109,7 @@ describe("Socket: bytes", () => {
   });
 
   test(
-    "send() and recvInto() keep sizes apart that have a slot of the cache in common",
+    "send() and recvInto() distinguish sizes that share a slot of the cache",
     { needs: [UNIX_SOCKETS] },
     () => {
       using cleanup = new Cleanup();
@@ -150,7 +150,7 @@ describe("Socket: bytes", () => {
     assertEquals(text(inline.recv(10)), "?");
   });
 
-  test("MSG_DONTWAIT does not block, this once", { needs: [RECV_DONTWAIT] }, () => {
+  test("MSG_DONTWAIT keeps one recv() from blocking", { needs: [RECV_DONTWAIT] }, () => {
     using cleanup = new Cleanup();
     const [, there] = cleanup.pair();
     assertEquals(there.tryRecvInto(new Uint8Array(1), MSG_DONTWAIT), null);
@@ -159,7 +159,7 @@ describe("Socket: bytes", () => {
     assert(there.getBlocking());
   });
 
-  test("MSG_DONTWAIT does not block a send(), this once", { needs: [SEND_DONTWAIT] }, () => {
+  test("MSG_DONTWAIT keeps one send() from blocking", { needs: [SEND_DONTWAIT] }, () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const much = new Uint8Array(1 << 20);
@@ -175,7 +175,7 @@ describe("Socket: bytes", () => {
     assertEquals(text(there.recv(6, MSG_WAITALL)), "abcdef");
   });
 
-  test("trySend() takes a part, then gives null, and send() and sendAll() throw EAGAIN", {
+  test("trySend() sends a part, then returns null, and send() and sendAll() throw EAGAIN", {
     needs: [lackedBy({ windows: "Winsock takes a buffer of any size as long as there is room at all" })],
   }, () => {
     using cleanup = new Cleanup();
@@ -201,7 +201,7 @@ describe("Socket: bytes", () => {
     assertNotEquals(here.trySend(much), null);
   });
 
-  test("tryRecvInto() gives null if there is nothing, and recv() and recvInto() throw EAGAIN", () => {
+  test("tryRecvInto() returns null without data, and recv() and recvInto() throw EAGAIN", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     there.setBlocking(false);
@@ -216,7 +216,7 @@ describe("Socket: bytes", () => {
     assertEquals(there.tryRecvInto(buffer), 0);
   });
 
-  test("sendAll() sends nothing and returns if there is nothing to send", () => {
+  test("sendAll() of an empty array sends nothing", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     here.sendAll(new Uint8Array(0));
@@ -224,7 +224,7 @@ describe("Socket: bytes", () => {
     assertEquals(there.tryRecvInto(new Uint8Array(1)), null);
   });
 
-  test("sendAll() goes on after each part that was taken", () => {
+  test("sendAll() continues after each part", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const client = cleanup.add(new InParts());

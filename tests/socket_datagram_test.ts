@@ -30,7 +30,7 @@ const MSG_TRUNC_LENGTH = lackedBy({
 describe("Socket: datagram sockets", () => {
   for (const [name, family] of [["IPv4", AF_INET], ["IPv6", AF_INET6]] as const) {
     test(
-      `recvFrom() gives a datagram and its sender over ${name}`,
+      `recvFrom() returns a datagram and its sender over ${name}`,
       { needs: [family === AF_INET ? null : IPV6] },
       () => {
         using cleanup = new Cleanup();
@@ -49,7 +49,7 @@ describe("Socket: datagram sockets", () => {
     );
   }
 
-  test("recvFrom() loses nothing of a stream whose peer is gone, and names no sender", () => {
+  test("recvFrom() returns all data of a stream whose peer closed, without a sender", () => {
     using cleanup = new Cleanup();
     const [client, server] = cleanup.pair(AF_INET);
     client.shutdown(SHUT_WR);
@@ -62,7 +62,7 @@ describe("Socket: datagram sockets", () => {
   });
 
   test(
-    "recvFrom() gives the sender's path over Unix, and an empty one if it has none",
+    "recvFrom() returns the sender's path over Unix, or an empty one",
     { needs: [UNIX_SOCKETS] },
     () => {
       using cleanup = new Cleanup();
@@ -79,7 +79,7 @@ describe("Socket: datagram sockets", () => {
   );
 
   test(
-    "recv() loses what a datagram has more, and MSG_TRUNC gives its true length",
+    "recv() drops the excess bytes of a datagram, and MSG_TRUNC returns its true length",
     { needs: [MSG_TRUNC_LENGTH] },
     () => {
       using cleanup = new Cleanup();
@@ -96,7 +96,7 @@ describe("Socket: datagram sockets", () => {
     },
   );
 
-  test("connect() of a datagram socket takes datagrams from that peer only", () => {
+  test("connect() of a datagram socket limits it to datagrams of that peer", () => {
     using cleanup = new Cleanup();
     const receiver = udp(cleanup);
     const friend = udp(cleanup);
@@ -108,7 +108,7 @@ describe("Socket: datagram sockets", () => {
     assertEquals(receiver.getpeername(), friend.getsockname());
   });
 
-  test("recv() throws ECONNREFUSED after a datagram that nobody took", { needs: [UNIX_ERRORS] }, () => {
+  test("recv() throws ECONNREFUSED after a datagram to an unused port", { needs: [UNIX_ERRORS] }, () => {
     using cleanup = new Cleanup();
     const gone = udp(cleanup);
     const sender = udp(cleanup);
@@ -118,7 +118,7 @@ describe("Socket: datagram sockets", () => {
     assertCode(() => sender.recv(100), "ECONNREFUSED", "recv");
   });
 
-  test("sendTo() throws EMSGSIZE for more than a datagram can be", () => {
+  test("sendTo() throws EMSGSIZE for a datagram that is too long", () => {
     using cleanup = new Cleanup();
     const socket = udp(cleanup);
     const error = assertThrows(() => socket.sendTo(new Uint8Array(70_000), socket.getsockname()), OSError);

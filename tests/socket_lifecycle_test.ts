@@ -59,7 +59,7 @@ describe("Socket: fromFd()", () => {
     ["a Unix socket of records", AF_UNIX, SOCK_SEQPACKET, 0, LINUX],
   ];
   for (const [name, family, type, protocol, need] of kinds) {
-    test(`fromFd() knows ${name} from its descriptor`, { needs: [need] }, () => {
+    test(`fromFd() recognizes ${name}`, { needs: [need] }, () => {
       const fd = new Socket(family, type).detach();
       using socket = Socket.fromFd(fd);
       // macOS has no SO_PROTOCOL.
@@ -71,7 +71,7 @@ describe("Socket: fromFd()", () => {
     });
   }
 
-  test("fromFd() takes over a listener and a connection", () => {
+  test("fromFd() adopts a listener and a connection", () => {
     using cleanup = new Cleanup();
     const server = cleanup.add(Socket.fromFd(listener(cleanup).detach()));
     const client = cleanup.add(new Socket());
@@ -82,7 +82,7 @@ describe("Socket: fromFd()", () => {
     assertEquals(connection.getpeername(), client.getsockname());
   });
 
-  test("fromFd() throws ENOTSOCK for a descriptor that is no socket, and leaves it open", { needs: [PIPES] }, () => {
+  test("fromFd() throws ENOTSOCK for a descriptor that is not a socket, and leaves it open", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const error = assertThrows(() => Socket.fromFd(reader), OSError);
@@ -91,7 +91,7 @@ describe("Socket: fromFd()", () => {
     assertEquals(read(reader, new Uint8Array(2)), 1);
   });
 
-  test("fromFd() throws EBADF for a descriptor that is closed", () => {
+  test("fromFd() throws EBADF for a closed descriptor", () => {
     assertCode(() => Socket.fromFd(0x7fff_ffff), "EBADF");
     const socket = new Socket();
     const fd = socket.fileno();
@@ -99,7 +99,7 @@ describe("Socket: fromFd()", () => {
     assertCode(() => Socket.fromFd(fd), "EBADF");
   });
 
-  test("fromFd(), read(), write(), close() and setBlocking() refuse what is no descriptor", () => {
+  test("fromFd(), read(), write(), close() and setBlocking() throw for an invalid descriptor", () => {
     const calls: ((fd: number) => unknown)[] = [
       (fd) => Socket.fromFd(fd),
       (fd) => read(fd, new Uint8Array(1)),
@@ -117,7 +117,7 @@ describe("Socket: fromFd()", () => {
 });
 
 describe("Socket: shutdown()", () => {
-  test("shutdown(SHUT_WR) ends what the peer receives, and leaves the other direction", () => {
+  test("shutdown(SHUT_WR) ends the peer's input, and leaves the other direction open", () => {
     using cleanup = new Cleanup();
     const [client, server] = cleanup.pair(AF_INET);
     client.send(bytes("last words"));
@@ -129,7 +129,7 @@ describe("Socket: shutdown()", () => {
     assertEquals(text(client.recv(100)), "heard");
   });
 
-  test("shutdown(SHUT_RD) ends what the socket itself receives", { needs: [SHUTDOWN_READ] }, () => {
+  test("shutdown(SHUT_RD) ends the socket's own input", { needs: [SHUTDOWN_READ] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     here.shutdown(SHUT_RD);
@@ -148,7 +148,7 @@ describe("Socket: shutdown()", () => {
     assertBroken(() => there.send(bytes("x")));
   });
 
-  test("shutdown() throws ENOTCONN without a connection, and EINVAL for a half that is none", () => {
+  test("shutdown() throws ENOTCONN without a connection, and EINVAL for an invalid direction", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     const error = assertThrows(() => socket.shutdown(SHUT_WR), OSError);
@@ -161,7 +161,7 @@ describe("Socket: shutdown()", () => {
 });
 
 describe("Socket: close() and detach()", () => {
-  test("close() twice is quiet, and fileno() is -1 after it", () => {
+  test("close() does nothing the second time, and fileno() returns -1 after it", () => {
     const [here, there] = socketpair();
     assertGreaterOrEqual(here.fileno(), 0);
     here.close();
@@ -171,7 +171,7 @@ describe("Socket: close() and detach()", () => {
     assertEquals(here.fileno(), -1);
   });
 
-  test("close() does not touch a descriptor that has the number since", () => {
+  test("close() leaves a new descriptor with the same number alone", () => {
     const first = new Socket();
     const fd = first.fileno();
     first.close();
@@ -181,7 +181,7 @@ describe("Socket: close() and detach()", () => {
     assertEquals(second.getsockopt(SOL_SOCKET, SO_TYPE), SOCK_STREAM);
   });
 
-  test("close() of a number that was closed behind its back throws EBADF, once", () => {
+  test("close() throws EBADF once if the descriptor was closed elsewhere", () => {
     const socket = new Socket();
     const fd = socket.fileno();
     close(fd);
@@ -191,7 +191,7 @@ describe("Socket: close() and detach()", () => {
     assertEquals(socket.fileno(), -1);
   });
 
-  test("detach() gives the descriptor away, open, and the socket counts as closed", () => {
+  test("detach() returns the open descriptor, and the socket is closed", () => {
     const socket = new Socket(AF_INET, SOCK_DGRAM);
     const fd = socket.fileno();
     assertEquals(socket.detach(), fd);
@@ -202,7 +202,7 @@ describe("Socket: close() and detach()", () => {
     assertEquals([again.fileno(), again.type], [fd, SOCK_DGRAM]);
   });
 
-  test("using closes the socket at the end of its block", () => {
+  test("using closes the socket at the end of the block", () => {
     let outside: Socket;
     let fd: number;
     {

@@ -53,7 +53,7 @@ const LINGER = lackedBy({ windows: "SO_LINGER is another struct: see windows_tes
 const NONBLOCK_FLAG = SOCK_NONBLOCK === 0 ? `${os} has no such flag` : null;
 
 describe("Socket: options", () => {
-  test("setsockopt() takes numbers and switches, getsockopt() gives numbers", () => {
+  test("setsockopt() accepts numbers and booleans, and getsockopt() returns numbers", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     // The BSDs give the bit of the option for a switch that is on, the others 1.
@@ -79,7 +79,7 @@ describe("Socket: options", () => {
     assertEquals(isOn(SOL_SOCKET, SO_ACCEPTCONN), true);
   });
 
-  test("setsockopt() and getsockopt() take and give bytes", { needs: [LINGER, ANY_OPTION] }, () => {
+  test("setsockopt() accepts bytes, and getsockopt() returns them", { needs: [LINGER, ANY_OPTION] }, () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     const linger = new Uint8Array(new Int32Array([1, 7]).buffer);
@@ -91,7 +91,7 @@ describe("Socket: options", () => {
     assertEquals(socket.getsockopt(SOL_SOCKET, SO_LINGER, 0).length, 0);
   });
 
-  test("setsockopt() and getsockopt() take and give negative numbers", { needs: [LINUX, ANY_OPTION] }, () => {
+  test("setsockopt() accepts negative numbers, and getsockopt() returns them", { needs: [LINUX, ANY_OPTION] }, () => {
     using cleanup = new Cleanup();
     const SO_PEEK_OFF = 42; // asm-generic/socket.h
     const [here, there] = cleanup.pair();
@@ -104,7 +104,7 @@ describe("Socket: options", () => {
     assertEquals(text(here.recv(10, MSG_PEEK)), "abc");
   });
 
-  test("setsockopt() of -1 gives an option its default again", { needs: [IPV6] }, () => {
+  test("setsockopt() of -1 restores the default of an option", { needs: [IPV6] }, () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket(AF_INET6));
     const usual = socket.getsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS);
@@ -114,7 +114,7 @@ describe("Socket: options", () => {
     assertEquals(socket.getsockopt(IPPROTO_IPV6, IPV6_UNICAST_HOPS), usual);
   });
 
-  test("setsockopt() and getsockopt() throw ENOPROTOOPT for an option that is none", () => {
+  test("setsockopt() and getsockopt() throw ENOPROTOOPT for an unknown option", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     assertCode(() => socket.getsockopt(SOL_SOCKET, 9999), "ENOPROTOOPT", "getsockopt");
@@ -123,7 +123,7 @@ describe("Socket: options", () => {
     assertCode(() => socket.setsockopt(SOL_SOCKET, 9999, bytes("x".repeat(8))), "ENOPROTOOPT", "setsockopt");
   });
 
-  test("setsockopt() throws EINVAL for a value that is refused, RangeError or TypeError for what is none", () => {
+  test("setsockopt() throws EINVAL for a rejected value, and RangeError or TypeError for an invalid one", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     if (os !== "darwin") assertCode(() => socket.setsockopt(IPPROTO_IP, IP_TTL, 0), "EINVAL", "setsockopt");
@@ -142,7 +142,7 @@ describe("Socket: options", () => {
 });
 
 describe("Socket: blocking", () => {
-  test("setBlocking() and getBlocking() change and tell whether calls block", () => {
+  test("setBlocking() sets and getBlocking() returns whether calls block", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     assert(here.getBlocking());
@@ -155,7 +155,7 @@ describe("Socket: blocking", () => {
     assert(here.getBlocking());
   });
 
-  test("setBlocking() leaves the other flags of a descriptor as they are", { needs: [LINUX] }, () => {
+  test("setBlocking() keeps the other flags of a descriptor", { needs: [LINUX] }, () => {
     const F_GETFL = 3;
     const O_WRONLY_APPEND = 0o2001;
     const O_NONBLOCK = 0o4000;
@@ -168,7 +168,7 @@ describe("Socket: blocking", () => {
     close(fd);
   });
 
-  test("type is the type alone for a socket made with SOCK_NONBLOCK, which does not block", {
+  test("type leaves out SOCK_NONBLOCK, and the socket does not block", {
     needs: [NONBLOCK_FLAG],
   }, () => {
     using cleanup = new Cleanup();
@@ -197,7 +197,7 @@ describe("Socket: blocking", () => {
     assertEquals([server.type, server.getBlocking()], [SOCK_STREAM, false]);
   });
 
-  test("recv() of a blocking socket waits until something comes", async () => {
+  test("recv() of a blocking socket waits for data", async () => {
     const receiver = `
       import { Socket } from ${SOCKET};
       onmessage = ({ data: fd }) => {

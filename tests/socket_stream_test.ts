@@ -49,7 +49,7 @@ describe("Socket: stream sockets", () => {
   for (const [name, family] of [["IPv4", AF_INET], ["IPv6", AF_INET6]] as const) {
     const needs = [family === AF_INET ? null : IPV6];
 
-    test(`accept() gives a connection and its peer's address over ${name}`, { needs }, () => {
+    test(`accept() returns a connection and its peer's address over ${name}`, { needs }, () => {
       using cleanup = new Cleanup();
       const server = listener(cleanup, family);
       const client = cleanup.add(new Socket(family));
@@ -71,7 +71,7 @@ describe("Socket: stream sockets", () => {
       assertEquals(connection.recv(100), new Uint8Array(0));
     });
 
-    test(`connect() throws ECONNREFUSED if nobody listens over ${name}`, { needs }, () => {
+    test(`connect() throws ECONNREFUSED without a listener over ${name}`, { needs }, () => {
       using cleanup = new Cleanup();
       const dead = cleanup.add(new Socket(family));
       dead.bind({ hostname: LOOPBACK[family]!, port: 0 });
@@ -83,7 +83,7 @@ describe("Socket: stream sockets", () => {
     });
   }
 
-  test("accept() gives a connection over a Unix path, and the file stays until it is removed", {
+  test("accept() returns a connection over a Unix path, whose file remains until it is removed", {
     needs: [UNIX_SOCKETS],
   }, () => {
     using cleanup = new Cleanup();
@@ -106,7 +106,7 @@ describe("Socket: stream sockets", () => {
     assertCode(() => second.bind({ path }), "EADDRINUSE", "bind");
   });
 
-  test("accept() gives the path of a peer that is bound", { needs: [UNIX_SOCKETS] }, () => {
+  test("accept() returns the path of a bound peer", { needs: [UNIX_SOCKETS] }, () => {
     using cleanup = new Cleanup();
     const path = folder(cleanup);
     const server = cleanup.add(new Socket(AF_UNIX));
@@ -121,7 +121,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.getpeername(), { path: `${path}/sërver` });
   });
 
-  test("bind() takes an abstract name, which has no file and may have zeros within", { needs: [LINUX] }, () => {
+  test("bind() accepts an abstract name, which has no file and may contain zeros", { needs: [LINUX] }, () => {
     using cleanup = new Cleanup();
     const path = `\0selectors ${crypto.randomUUID()}\0 and more`;
     const server = cleanup.add(new Socket(AF_UNIX));
@@ -143,7 +143,7 @@ describe("Socket: stream sockets", () => {
     assertMatch((socket.getsockname() as { path: string }).path, /^\0[0-9a-f]{5}$/);
   });
 
-  test("connect() throws ENOENT for a path that is not there", { needs: [UNIX_SOCKETS] }, () => {
+  test("connect() throws ENOENT for a missing path", { needs: [UNIX_SOCKETS] }, () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket(AF_UNIX));
     const path = `${folder(cleanup)}/none`;
@@ -152,7 +152,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(socket.connectEx({ path }), "ENOENT");
   });
 
-  test("SOCK_SEQPACKET keeps the bounds of records", { needs: [LINUX] }, () => {
+  test("SOCK_SEQPACKET keeps the boundaries of records", { needs: [LINUX] }, () => {
     using cleanup = new Cleanup();
     const path = `${folder(cleanup)}/server`;
     const server = cleanup.add(new Socket(AF_UNIX, SOCK_SEQPACKET));
@@ -170,7 +170,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(connection.recv(100).length, 0);
   });
 
-  test("bind() throws EADDRINUSE for an address that is taken", () => {
+  test("bind() throws EADDRINUSE for a used address", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const second = cleanup.add(new Socket());
@@ -178,14 +178,14 @@ describe("Socket: stream sockets", () => {
     assertEquals(error.message, `bind 127.0.0.1:${portOf(server)}: Address already in use (EADDRINUSE)`);
   });
 
-  test("bind() throws EADDRNOTAVAIL for an address that is not this machine's", () => {
+  test("bind() throws EADDRNOTAVAIL for an address of another machine", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     // 192.0.2.0/24 and 203.0.113.0/24 are for documentation.
     assertCode(() => socket.bind({ hostname: "203.0.113.77", port: 0 }), "EADDRNOTAVAIL", "bind");
   });
 
-  test("tryAccept() gives null if there is no connection, and accept() throws EAGAIN", () => {
+  test("tryAccept() returns null without a pending connection, and accept() throws EAGAIN", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     server.setBlocking(false);
@@ -209,7 +209,7 @@ describe("Socket: stream sockets", () => {
     assertCode(() => socket.tryAccept(), "EINVAL", "accept");
   });
 
-  test("connectEx() gives null if the connection is made, and the code if it is not", () => {
+  test("connectEx() returns null after success, and the code after a failure", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const client = cleanup.add(new Socket());
@@ -219,7 +219,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(cleanup.add(new Socket()).connectEx(deadAddress(cleanup)), "ECONNREFUSED");
   });
 
-  test("connectEx() gives EINPROGRESS, then the socket is writable and SO_ERROR is 0", () => {
+  test("connectEx() returns EINPROGRESS, then the socket is writable and SO_ERROR is 0", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const client = cleanup.add(new Socket());
@@ -230,7 +230,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.getpeername(), server.getsockname());
   });
 
-  test("connect() throws EINPROGRESS, then SO_ERROR says once that the connection is refused", {
+  test("connect() throws EINPROGRESS, then SO_ERROR is ECONNREFUSED once", {
     needs: [lackedBy({ windows: "Winsock says it each time" })],
   }, () => {
     using cleanup = new Cleanup();
@@ -242,7 +242,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.getsockopt(SOL_SOCKET, SO_ERROR), 0);
   });
 
-  test("connectEx() gives EAGAIN if a Unix listener's backlog is full, and null once there is room", {
+  test("connectEx() returns EAGAIN if a Unix listener's backlog is full, and null once it has room", {
     needs: [LINUX],
   }, () => {
     using cleanup = new Cleanup();
@@ -274,7 +274,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.connectEx(server.getsockname()), "EALREADY");
   });
 
-  test("recv() throws ECONNRESET if the peer has reset the connection, and send() EPIPE after it", {
+  test("recv() throws ECONNRESET if the peer reset the connection, and send() EPIPE after it", {
     needs: [UNIX_ERRORS],
   }, () => {
     using cleanup = new Cleanup();
@@ -286,7 +286,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.recv(1).length, 0);
   });
 
-  test("send(), trySend(), sendAll() throw EPIPE if the peer is closed, and the process lives on", {
+  test("send(), trySend() and sendAll() throw EPIPE if the peer is closed, without SIGPIPE", {
     needs: [lackedBy({ windows: "the first send() to a TCP peer that has closed still succeeds" })],
   }, () => {
     using cleanup = new Cleanup();

@@ -44,7 +44,7 @@ describe("socketpair", () => {
   const own = lackedBy({ windows: "it has a test of its own in windows_test.ts" });
   const types = [["SOCK_STREAM", SOCK_STREAM, own], ["SOCK_DGRAM", SOCK_DGRAM, UNIX_SOCKETS]] as const;
   for (const [name, type, need] of types) {
-    test(`socketpair() makes two connected sockets of type ${name}`, { needs: [need] }, () => {
+    test(`socketpair() returns two connected sockets of type ${name}`, { needs: [need] }, () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair(AF_UNIX, type);
       for (const socket of [here, there]) {
@@ -60,7 +60,7 @@ describe("socketpair", () => {
     });
   }
 
-  test("socketpair() makes two connected sockets of type SOCK_SEQPACKET", { needs: [LINUX] }, () => {
+  test("socketpair() returns two connected sockets of type SOCK_SEQPACKET", { needs: [LINUX] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair(AF_UNIX, SOCK_SEQPACKET);
     assertEquals(here.type, SOCK_SEQPACKET);
@@ -71,7 +71,7 @@ describe("socketpair", () => {
     assertEquals([text(there.recv(100)), there.recv(100).length], ["two", 0]);
   });
 
-  test("socketpair() throws what the system says of a family that has no pairs", {
+  test("socketpair() throws the system's error for a family without pairs", {
     needs: [lackedBy({ windows: "it has a test in windows_test.ts" })],
   }, () => {
     assertCode(() => socketpair(AF_INET), "EOPNOTSUPP", "socketpair");
@@ -80,7 +80,7 @@ describe("socketpair", () => {
 });
 
 describe("pipe", () => {
-  test("pipe() makes two descriptors: what is written to the second is read from the first", { needs: [PIPES] }, () => {
+  test("pipe() returns a descriptor to read from and one to write to", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const whole = bytes("abcdef");
@@ -94,7 +94,7 @@ describe("pipe", () => {
     assertEquals(read(reader, buffer), 0);
   });
 
-  test("read() and write() throw EAGAIN on descriptors that do not block", { needs: [PIPES] }, () => {
+  test("read() and write() throw EAGAIN on non-blocking descriptors", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     setBlocking(reader, false);
@@ -109,7 +109,7 @@ describe("pipe", () => {
     assertCode(() => read(reader, much), "EAGAIN", "read");
   });
 
-  test("write() throws EPIPE if nobody reads, and the process lives on", { needs: [PIPES] }, () => {
+  test("write() throws EPIPE without a reader, without SIGPIPE", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     cleanup.close(reader);
@@ -118,7 +118,7 @@ describe("pipe", () => {
   });
 
   test(
-    "read(), write(), close() and setBlocking() throw EBADF for a descriptor that is closed",
+    "read(), write(), close() and setBlocking() throw EBADF for a closed descriptor",
     { needs: [PIPES] },
     () => {
       const [reader, writer] = pipe();
@@ -149,10 +149,10 @@ describe("pipe", () => {
 });
 
 if (libc === null) {
-  skip("every way to make a descriptor makes it close-on-exec", `there is no fcntl() on ${os}`);
+  skip("every call that opens a descriptor sets close-on-exec", `there is no fcntl() on ${os}`);
 } else {
   const { fcntl } = libc;
-  test("every way to make a descriptor makes it close-on-exec", () => {
+  test("every call that opens a descriptor sets close-on-exec", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const client = cleanup.add(new Socket());
@@ -170,7 +170,7 @@ if (libc === null) {
     assertEquals(fds.filter((fd) => (fcntl(fd, F_GETFD) & FD_CLOEXEC) === 0), []);
   });
 
-  test("what makes descriptors in two steps, for macOS, makes them close-on-exec and blocking too", () => {
+  test("the calls for macOS, in two steps, set close-on-exec and leave descriptors blocking", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     server.setBlocking(false);

@@ -4,7 +4,7 @@ import { tally } from "./support/tally.ts";
 import { test } from "./support/util.ts";
 
 describe("tally", () => {
-  test("tally() counts tests and the innermost steps, and no group", () => {
+  test("tally() counts tests and innermost steps, and no groups", () => {
     const output = `
 running 3 tests from ./tests/a_test.ts
 alone ... ok (2ms)
@@ -23,12 +23,12 @@ FAILED | 2 passed (4 steps) | 1 failed (2 steps) | 0 ignored (1 step) (20ms)
     assertEquals(tally(output), { passed: 4, failed: 1, skipped: 1 });
   });
 
-  test("tally() reads colours and the line ends of Windows", () => {
+  test("tally() ignores colors and accepts the line ends of Windows", () => {
     const output = "a ... \x1b[0m\x1b[32mok\x1b[0m (1ms)\r\nb ... \x1b[0m\x1b[33mignored\x1b[0m (0ms)\r\n";
     assertEquals(tally(output), { passed: 1, failed: 0, skipped: 1 });
   });
 
-  test("tally() counts nothing in the output of a suite without tests", () => {
+  test("tally() returns zeros for a suite without tests", () => {
     assertEquals(tally("ok | 0 passed | 0 failed (1ms)\n"), { passed: 0, failed: 0, skipped: 0 });
   });
 });

@@ -12,7 +12,7 @@ import type { Socket } from "../ffi/socket/mod.ts";
 import { Cleanup, test } from "./support/util.ts";
 
 describe("types", () => {
-  test("register() and modify() ask for data unless it may be undefined", () => {
+  test("register() and modify() require data unless its type includes undefined", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using strict = new DefaultSelector<string>();
@@ -33,7 +33,7 @@ describe("types", () => {
     any.modify(here, EVENT_READ, { whatever: true });
   });
 
-  test("keys know the type of their file objects and data", () => {
+  test("SelectorKey has the types of its file object and data", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new DefaultSelector<() => number, Socket>();

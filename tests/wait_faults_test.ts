@@ -35,7 +35,7 @@ const SOCKET = JSON.stringify(import.meta.resolve("../ffi/socket/mod.ts"));
 const CPU_MS = 250;
 
 describe("the clock of a wait", () => {
-  test("retryUntil() goes on when the call returns early, and asks once when it does not", () => {
+  test("retryUntil() repeats a call that returns early, and makes no second call otherwise", () => {
     const asked: number[] = [];
     const outcome = retryUntil(Infinity, (ms) => (asked.push(ms), asked.length < 3 ? 0 : 1));
     assertEquals([outcome, asked], [1, [Infinity, Infinity, Infinity]]);
@@ -48,9 +48,9 @@ describe("the clock of a wait", () => {
     assertGreaterOrEqual(calls, 2);
   });
 
-  if (isWindows) skip("select() goes on when its call returns early", "PollSelector is not there");
+  if (isWindows) skip("select() continues if its system call returns early", "PollSelector is not there");
   else {
-    test("select() goes on when its call returns early, as after the longest wait of poll(2), 24.8 days", () => {
+    test("select() continues if its system call returns early, as poll(2) does after 24.8 days", () => {
       const asked: number[] = [];
       const poller = new PollPoller();
       const wait = poller.wait.bind(poller);
@@ -72,7 +72,7 @@ describe("the clock of a wait", () => {
     });
   }
 
-  test("a wall clock that steps back, and fake timers, leave waits and other timers alone", async () => {
+  test("a wall clock that steps back and fake timers do not affect waits and other timers", async () => {
     const seen = await printedBy(`
       const RealDate = Date;
       let stepMs = 0;
@@ -109,7 +109,7 @@ describe("the clock of a wait", () => {
   });
 });
 
-describe("a wait that nothing ends", () => {
+describe("waits without an end", () => {
   const scenarios: Record<string, { setUp: string; needs: "linux" | "unix" }> = {
     "selectAsync() beside a stale epoll description, with no descriptor left": {
       needs: "linux",
@@ -230,9 +230,9 @@ describe("epoll", () => {
     });
   }
 
-  if (os !== "linux") skip("purge() keeps everything if a registration cannot be checked", "there is no epoll");
+  if (os !== "linux") skip("purge() keeps every registration if one cannot be checked", "there is no epoll");
   else {
-    test("purge() keeps everything if a registration cannot be checked", () => {
+    test("purge() keeps every registration if one cannot be checked", () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair();
       const instance = new EpollPoller();

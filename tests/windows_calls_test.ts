@@ -52,7 +52,7 @@ function bytesOf(view: ArrayBufferView): Uint8Array {
 }
 
 // First, since where the numbers are wrong a real socket may wait for ever, in a call that nobody can end.
-describe("winsock: what Windows is asked", () => {
+describe("winsock: calls", () => {
   const NO_NAME = "00".repeat(16);
   /** The address of a port of 127.0.0.1, whose number has four hexadecimal digits. */
   const at = (port: string) => `0200${port}7f000001${"00".repeat(8)}`;
@@ -60,7 +60,7 @@ describe("winsock: what Windows is asked", () => {
   /** The calls by which a socket is made. */
   const made = ["WSASocketW", 2, 1, 0, null, 0, 0x81];
 
-  test("socketpair() connects two sockets, and sends everyone else away", async () => {
+  test("socketpair() connects two sockets, and closes other connections", async () => {
     using cleanup = new Cleanup();
     const { calls, results, writes, module } = await fakeWinsock(cleanup);
     Object.assign(results, {
@@ -119,7 +119,7 @@ describe("winsock: what Windows is asked", () => {
     ]);
   });
 
-  test("socketpair() gives the first failure, and closes what it has made", async () => {
+  test("socketpair() returns the first failure, and closes its sockets", async () => {
     const cases: [call: string, earlier: number[], closed: bigint[]][] = [
       ["WSASocketW", [], []],
       ["WSASocketW", [0x64], [LISTENER]],
@@ -141,7 +141,7 @@ describe("winsock: what Windows is asked", () => {
     }
   });
 
-  test("each function gives Winsock what it is given, and says EBADF of what is no socket", async () => {
+  test("each function passes its arguments to Winsock, and returns -EBADF for a number that is not a socket", async () => {
     using cleanup = new Cleanup();
     const { calls, results, module } = await fakeWinsock(cleanup);
     const [name, two, option] = [new Uint8Array(16).fill(7), new Uint8Array([1, 2]), new Uint8Array([3, 0, 0, 0])];
@@ -201,7 +201,7 @@ describe("winsock: what Windows is asked", () => {
     }
   });
 
-  test("Winsock is told the true length of an array that claims to have another", async () => {
+  test("each function passes the true length of an array that claims another", async () => {
     using cleanup = new Cleanup();
     const { calls, results, module } = await fakeWinsock(cleanup);
     // It claims to be shorter, since the fake reads as many bytes as it claims to have.
@@ -226,7 +226,7 @@ describe("winsock: what Windows is asked", () => {
     ]);
   });
 
-  test("what Winsock calls otherwise has the names that it has elsewhere", async () => {
+  test("each function translates Winsock's errors and numbers to those of Unix", async () => {
     using cleanup = new Cleanup();
     const { results, writes, module } = await fakeWinsock(cleanup);
     const [name, three] = [new Uint8Array(16), new Uint8Array(3)];

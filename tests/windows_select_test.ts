@@ -27,7 +27,7 @@ import {
 const test = testNeeding(WINSOCK);
 
 describe("CountedSelectSet", () => {
-  test("CountedSelectSet finds what is ready in each of its sets, and counts it", () => {
+  test("CountedSelectSet finds and counts the ready sockets of each set", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -44,7 +44,7 @@ describe("CountedSelectSet", () => {
     assertEquals(set.isReady(here.fileno(), IN_READ), false);
   });
 
-  test("CountedSelectSet keeps the others, whichever is taken out, at any size", () => {
+  test("CountedSelectSet keeps the other sockets when one is removed, at any size", () => {
     using cleanup = new Cleanup();
     const sockets = Array.from({ length: 90 }, () => cleanup.pair()).flat().map((socket) => socket.fileno());
     const set = new CountedSelectSet();
@@ -71,7 +71,7 @@ describe("CountedSelectSet", () => {
     check();
   });
 
-  test("CountedSelectSet waits out its timeout, or nearly, with empty sets too", () => {
+  test("CountedSelectSet waits out its timeout, or nearly, even with empty sets", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const set = new CountedSelectSet();
@@ -85,7 +85,7 @@ describe("CountedSelectSet", () => {
     }
   });
 
-  test("CountedSelectSet says EBADF if a socket was closed", () => {
+  test("CountedSelectSet returns -EBADF if a socket was closed", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const set = new CountedSelectSet();
@@ -94,7 +94,7 @@ describe("CountedSelectSet", () => {
     assertEquals(set.wait(0), -EBADF);
   });
 
-  test("a connection that is refused is writable for a selector that waits for nothing else", () => {
+  test("select() for EVENT_WRITE alone reports a refused connection", () => {
     using cleanup = new Cleanup();
     const dead = cleanup.add(new Socket());
     dead.bind({ hostname: "127.0.0.1", port: 0 });
@@ -107,7 +107,7 @@ describe("CountedSelectSet", () => {
     assertEquals(events & EVENT_WRITE, EVENT_WRITE);
   });
 
-  test("a connection that was reset is readable", () => {
+  test("select() reports a reset connection as readable", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     there.setsockopt(SOL_SOCKET, SO_LINGER, RESET_ON_CLOSE);
@@ -120,7 +120,7 @@ describe("CountedSelectSet", () => {
 });
 
 describe("Timeval", () => {
-  declare("Timeval is rounded up to microseconds, and bounded", () => {
+  declare("Timeval rounds up to microseconds, and has an upper bound", () => {
     const cases: [ms: number, seconds: number, microseconds: number][] = [
       [0, 0, 0],
       [1e-9, 0, 1],

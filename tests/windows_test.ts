@@ -57,7 +57,7 @@ function isInherited(fd: number): boolean {
 }
 
 describe("winsock", () => {
-  test("every way to make a socket makes one that child processes do not inherit", () => {
+  test("every call that opens a socket keeps child processes from inheriting it", () => {
     using cleanup = new Cleanup();
     const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
     const client = cleanup.add(new Socket());
@@ -67,7 +67,7 @@ describe("winsock", () => {
     assertEquals(sockets.filter((socket) => isInherited(socket.fileno())), []);
   });
 
-  test("a number that is no socket, or no more, is EBADF, whoever asks", () => {
+  test("each function returns -EBADF for a closed socket, and for a number that is not a socket", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const fd = here.fileno();
@@ -100,7 +100,7 @@ describe("winsock", () => {
     }
   });
 
-  test("handles whose cache slots are the same are told apart", () => {
+  test("send() distinguishes handles that share a slot of the cache", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     for (let round = 0; round < 3; round++) {
@@ -110,7 +110,7 @@ describe("winsock", () => {
     }
   });
 
-  test("setBlocking() is remembered, until the number is another socket's", () => {
+  test("getBlocking() remembers setBlocking() until another socket has the number", () => {
     using cleanup = new Cleanup();
     const first = new Socket();
     const fd = first.fileno();
@@ -128,7 +128,7 @@ describe("winsock", () => {
     }
   });
 
-  test("getBlocking() says nothing of a socket that had the number before, whoever closed or made either", () => {
+  test("getBlocking() forgets a former socket with the same number", () => {
     using cleanup = new Cleanup();
     const { symbols } = Deno.dlopen("ws2_32.dll", {
       WSASocketW: { parameters: ["i32", "i32", "i32", "pointer", "u32", "u32"], result: "usize" },
@@ -153,7 +153,7 @@ describe("winsock", () => {
     }
   });
 
-  test("a connection that is accepted from a listener that does not block blocks", () => {
+  test("accept() of a non-blocking listener returns a blocking connection", () => {
     using cleanup = new Cleanup();
     const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
     server.setBlocking(false);
@@ -166,7 +166,7 @@ describe("winsock", () => {
     assertGreaterOrEqual(elapsedMs(() => assertThrows(() => connection.recv(1), OSError)), 30);
   });
 
-  test("fromFd() knows a socket that is bound to nothing, of either family and type", () => {
+  test("fromFd() recognizes an unbound socket of either family and type", () => {
     for (const family of [AF_INET, AF_INET6]) {
       for (const type of [SOCK_STREAM, SOCK_DGRAM]) {
         using socket = Socket.fromFd(new Socket(family, type).detach());
@@ -175,7 +175,7 @@ describe("winsock", () => {
     }
   });
 
-  test("a datagram that is longer than the buffer is cut off, as elsewhere", () => {
+  test("recv() truncates a datagram that is longer than the buffer", () => {
     using cleanup = new Cleanup();
     const [receiver, sender] = [0, 1].map(() => cleanup.add(new Socket(AF_INET, SOCK_DGRAM))) as [Socket, Socket];
     receiver.bind({ hostname: "127.0.0.1", port: 0 });
@@ -193,7 +193,7 @@ describe("winsock", () => {
     assertEquals(getaddrinfo("::1", 80)[0].address, { hostname: "::1", port: 80 });
   });
 
-  test("SO_ERROR says why a connection could not be made", () => {
+  test("SO_ERROR is the reason of a failed connection", () => {
     using cleanup = new Cleanup();
     const dead = cleanup.add(new Socket());
     dead.bind({ hostname: "127.0.0.1", port: 0 });
@@ -204,18 +204,18 @@ describe("winsock", () => {
     assertEquals(errnoCode(client.getsockopt(SOL_SOCKET, SO_ERROR)), "ECONNREFUSED");
   });
 
-  test("new PollSelector() and new EpollSelector() name the system, and what to use instead", () => {
+  test("new PollSelector() and new EpollSelector() throw an error that names the system and another selector", () => {
     for (const make of [() => new PollSelector(), () => new EpollSelector()]) {
       assertMatch(assertThrows(make, Deno.errors.NotSupported).message, /windows.*; use DefaultSelector$/);
     }
   });
 
-  test("pipe() says that there is none, and what there is", () => {
+  test("pipe() throws an error that names socketpair()", () => {
     const error = assertThrows(() => pipe(), Deno.errors.NotSupported);
     assertStringIncludes(error.message, "socketpair()");
   });
 
-  test("read(), write() and close() take the number of a socket", () => {
+  test("read(), write() and close() accept a socket", () => {
     const [here, there] = socketpair().map((socket) => socket.detach()) as [number, number];
     assertEquals(write(here, bytes("abc")), 3);
     const buffer = new Uint8Array(10);
@@ -225,7 +225,7 @@ describe("winsock", () => {
     close(there);
   });
 
-  test("createServer() shares its port with nobody, not even by SO_REUSEADDR", () => {
+  test("createServer() shares its port with no other socket, even with SO_REUSEADDR", () => {
     using cleanup = new Cleanup();
     const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
     assertEquals(server.getsockopt(SOL_SOCKET, SO_EXCLUSIVEADDRUSE) !== 0, true);
@@ -235,7 +235,7 @@ describe("winsock", () => {
     assert(["EADDRINUSE", "EACCES"].includes(error.code), error.code);
   });
 
-  test("SO_LINGER has two integers of 16 bits", () => {
+  test("SO_LINGER is two 16-bit integers", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
     socket.setsockopt(SOL_SOCKET, SO_LINGER, new Uint8Array(new Uint16Array([1, 7]).buffer));
@@ -244,7 +244,7 @@ describe("winsock", () => {
 });
 
 describe("socketpair on Windows", () => {
-  test("socketpair() makes TCP sockets by default, and no others than those and UDP's", () => {
+  test("socketpair() returns TCP sockets by default, UDP sockets on request, and throws for others", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     assertEquals([here.family, here.type, there.family, there.type], [AF_INET, SOCK_STREAM, AF_INET, SOCK_STREAM]);
@@ -254,7 +254,7 @@ describe("socketpair on Windows", () => {
     }
   });
 
-  test("a pair of UDP sockets hear each other, an empty datagram too, and no stranger", () => {
+  test("socketpair() of UDP sockets exchanges datagrams, even empty ones, with its peer only", () => {
     using cleanup = new Cleanup();
     const [here, there] = socketpair(AF_INET, SOCK_DGRAM).map((socket) => cleanup.add(socket)) as [Socket, Socket];
     assert(here.getBlocking() && there.getBlocking());
@@ -270,7 +270,7 @@ describe("socketpair on Windows", () => {
     assertEquals(here.tryRecvInto(new Uint8Array(100)), null);
   });
 
-  test("a stranger who connects first is sent away, and the pair is a pair", () => {
+  test("socketpair() closes the connection of another client that connects first", () => {
     using cleanup = new Cleanup();
     const listener = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
     const strangers = [0, 1, 2].map(() => {
