@@ -26,18 +26,12 @@ import {
 } from "../mod.ts";
 import { os } from "../ffi/os/systems.ts";
 import type { Socket } from "../ffi/socket/mod.ts";
-import { hasSignals, interrupted } from "./support/signals.ts";
-import {
-  Cleanup,
-  isEmulated,
-  isWindows,
-  leavingDescriptors,
-  moduleOf,
-  printedBy,
-  skip,
-  test,
-  text,
-} from "./support/util.ts";
+import { lackedBy, SIGNALS } from "./support/needs.ts";
+import { interrupted } from "./support/signals.ts";
+import { Cleanup, isEmulated, isWindows, leavingDescriptors, moduleOf, printedBy, test, text } from "./support/util.ts";
+
+/** A limit of descriptors. */
+const DESCRIPTOR_LIMIT = lackedBy({ windows: "there is no such limit" });
 
 const MOD = import.meta.resolve("../mod.ts");
 const SOCKET = import.meta.resolve("../ffi/socket/mod.ts");
@@ -138,10 +132,10 @@ describe("asynchronous waits", () => {
     assertLess(seen, 30_000);
   });
 
-  const title = "waits go on when there is no descriptor left, if one was begun before";
-  if (isWindows) skip(title, "there is no such limit");
-  else {
-    test(title, async () => {
+  test(
+    "waits go on when there is no descriptor left, if one was begun before",
+    { needs: [DESCRIPTOR_LIMIT] },
+    async () => {
       const script = moduleOf(`
         import { DefaultSelector } from ${JSON.stringify(MOD)};
         import { close, pipe } from ${JSON.stringify(SOCKET)};
@@ -172,8 +166,8 @@ describe("asynchronous waits", () => {
         stdin: "null",
       }).output();
       assertEquals([text(stdout), text(stderr)], ["EMFILE,0,0,0\n", ""]);
-    });
-  }
+    },
+  );
 
   test("selectAsync() of other selectors is unaffected by a closed descriptor in one", async () => {
     using cleanup = new Cleanup();
@@ -287,10 +281,10 @@ function threadCount(): number {
 
 describe("onSignal", () => {
   for (const [name, Selector] of Object.entries(unixSelectors)) {
-    const title = `${name}.select() returns nothing when a signal interrupts it, if it was told to`;
-    if (!hasSignals) skip(title, "this system has no signals that interrupt");
-    else {
-      test(title, async () => {
+    test(
+      `${name}.select() returns nothing when a signal interrupts it, if it was told to`,
+      { needs: [SIGNALS] },
+      async () => {
         using selector = new Selector({ onSignal: "return" });
         using other = new Selector({ onSignal: "retry" });
         const signals = await interrupted(() => {
@@ -302,8 +296,8 @@ describe("onSignal", () => {
           assertGreaterOrEqual(performance.now() - start, 50);
         });
         assertGreater(signals, 0);
-      });
-    }
+      },
+    );
   }
 
   test("new DefaultSelector() throws RangeError for an invalid onSignal", () => {

@@ -12,7 +12,7 @@ import { join } from "@std/path";
 import { os } from "../ffi/os/systems.ts";
 import type { Fault } from "./support/example_faults.ts";
 import { describeProgram, descriptorsOf, EXAMPLES, Program, until } from "./support/program.ts";
-import { skip, test } from "./support/util.ts";
+import { testNeeding } from "./support/util.ts";
 
 /** Something that a client sends, and a part of the answer; one character for each byte. */
 type Exchange = readonly [sent: string, answer: string];
@@ -220,11 +220,7 @@ async function untilClosed(connecting: Deno.TcpConn | Promise<Deno.TcpConn>): Pr
   }
 }
 
-/** Declares a test that runs where epoll is. */
-function testOnLinux(name: string, body: () => Promise<void>): void {
-  if (os === "linux") test(name, body);
-  else skip(name, "the calls that fail are those of Linux");
-}
+const testOnLinux = testNeeding(os === "linux" ? null : "the calls that fail are those of Linux");
 
 describeProgram("an example server in a system without room", () => {
   for (const server of SERVERS) {

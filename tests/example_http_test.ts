@@ -8,12 +8,12 @@ import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { SHUT_WR, Socket } from "../ffi/socket/mod.ts";
 import { CTRL_C, PROC } from "./support/needs.ts";
 import { describeProgram, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
-import { bytes, skip, test, text } from "./support/util.ts";
+import { bytes, test, text } from "./support/util.ts";
 
 /** Where bytes end is none of a server's business: requests are cut here. */
 const CUTS = [1, 7, 1000] as const;
 
-const hasCurl = await isThere("curl", "--version");
+const CURL = await isThere("curl", "--version") ? null : "there is no curl";
 
 async function httpServer(): Promise<Program & { port: number; url: string }> {
   const program = Program.example("http_server.ts", "0");
@@ -146,10 +146,10 @@ describeProgram("http_server", () => {
     assertEquals(socket.recv(1000).length, 0);
   });
 
-  const title = "http_server answers curl, which keeps its connection and waits for 100 Continue";
-  if (!hasCurl) skip(title, "there is no curl");
-  else {
-    test(title, async () => {
+  test(
+    "http_server answers curl, which keeps its connection and waits for 100 Continue",
+    { needs: [CURL] },
+    async () => {
       await using server = await httpServer();
       const file = await Deno.makeTempFile();
       await Deno.writeFile(file, new Uint8Array(2_000_000));
@@ -165,6 +165,6 @@ describeProgram("http_server", () => {
       assertEquals(out, "POST /one with 2000000 bytes\nPOST /two with 2000000 bytes\n");
       assertMatch(error, /100 Continue/);
       assertMatch(error, /Re-?using existing (\S+: )?connection/); // the words of older and newer versions
-    });
-  }
+    },
+  );
 });

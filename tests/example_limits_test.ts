@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { describeProgram, descriptorsOf, EXAMPLES, isThere, Program, run, until } from "./support/program.ts";
-import { bytes, skip, test } from "./support/util.ts";
+import { bytes, test } from "./support/util.ts";
 
 const SERVERS = [
   "chat_server",
@@ -24,7 +24,7 @@ const SERVERS = [
 
 const REFUSED = /Too many open files \(EMFILE\)$/;
 
-const hasPrlimit = await isThere("prlimit", "--version");
+const PRLIMIT = await isThere("prlimit", "--version") ? null : "there is no prlimit";
 
 function start(server: string, target: number): Program {
   const args: Record<string, string[]> = {
@@ -89,15 +89,11 @@ async function exhaust(server: string): Promise<void> {
 }
 
 describeProgram("a server without a free descriptor", () => {
-  const title = "each server accepts again when it can, and does not spin until then";
-  if (!hasPrlimit) skip(title, "there is no prlimit");
-  else {
-    // All at once, since each of them waits for a second between two tries.
-    test(title, async () => {
-      const outcomes = await Promise.allSettled(SERVERS.map(exhaust));
-      const failures = outcomes.map((outcome, index) => [SERVERS[index], outcome] as const)
-        .filter(([, { status }]) => status === "rejected");
-      assertEquals(failures, []);
-    });
-  }
+  // All at once, since each of them waits for a second between two tries.
+  test("each server accepts again when it can, and does not spin until then", { needs: [PRLIMIT] }, async () => {
+    const outcomes = await Promise.allSettled(SERVERS.map(exhaust));
+    const failures = outcomes.map((outcome, index) => [SERVERS[index], outcome] as const)
+      .filter(([, { status }]) => status === "rejected");
+    assertEquals(failures, []);
+  });
 });

@@ -9,7 +9,7 @@ import { join } from "@std/path";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
 import { describeProgram, echoed, EXAMPLES, Program } from "./support/program.ts";
-import { bytes, isWindows, RESET_ON_CLOSE, skip, test } from "./support/util.ts";
+import { bytes, isWindows, RESET_ON_CLOSE, test } from "./support/util.ts";
 
 const SERVERS: readonly [example: string, whyNot: string | null][] = [
   ["select_server", null],
@@ -31,9 +31,9 @@ function connect({ port }: Server): Promise<Deno.TcpConn> {
 }
 
 for (const [example, whyNot] of SERVERS) {
-  /** Declares a test that is run where the server can be. */
+  /** Declares a test that runs where the server can run. */
   const testHere = (name: string, body: () => Promise<void>, reason = whyNot) =>
-    reason === null ? test(`${example} ${name}`, body) : skip(`${example} ${name}`, reason);
+    test(`${example} ${name}`, { needs: [reason] }, body);
 
   describeProgram(example, () => {
     testHere("gives many connections their bytes back, at once", async () => {

@@ -8,11 +8,11 @@ import { assertEquals, assertGreaterOrEqual, assertRejects } from "@std/assert";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import { CTRL_C } from "./support/needs.ts";
 import { describeProgram, echoed, interrupt, isThere, Program, run } from "./support/program.ts";
-import { bytes, RESET_ON_CLOSE, skip, test } from "./support/util.ts";
+import { bytes, RESET_ON_CLOSE, test } from "./support/util.ts";
 
 type Server = Program & { port: number };
 
-const hasPython = await isThere("python3", "--version");
+const PYTHON = await isThere("python3", "--version") ? null : "there is no python3";
 
 async function echoServer(patience: number): Promise<Server> {
   const program = Program.example("tasks.ts", "0", String(patience));
@@ -100,12 +100,9 @@ describeProgram("tasks", () => {
     }
   });
 
-  const title = "tasks serves CPython's asyncio";
-  if (!hasPython) skip(title, "there is no python3");
-  else {
-    test(title, async () => {
-      await using server = await echoServer(60);
-      const script = `
+  test("tasks serves CPython's asyncio", { needs: [PYTHON] }, async () => {
+    await using server = await echoServer(60);
+    const script = `
 import asyncio, sys
 async def talk(index):
     reader, writer = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
@@ -119,11 +116,10 @@ async def main():
     await asyncio.gather(*map(talk, range(100)))
     print("all came back")
 asyncio.run(main())`;
-      assertEquals(await run("python3", "-c", script, String(server.port)), {
-        code: 0,
-        out: "all came back\n",
-        error: "",
-      });
+    assertEquals(await run("python3", "-c", script, String(server.port)), {
+      code: 0,
+      out: "all came back\n",
+      error: "",
     });
-  }
+  });
 });

@@ -8,7 +8,7 @@ import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@st
 import { SHUT_WR, Socket } from "../ffi/socket/mod.ts";
 import { CTRL_C, PROC } from "./support/needs.ts";
 import { describeProgram, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
-import { bytes, skip, test, text } from "./support/util.ts";
+import { bytes, test, text } from "./support/util.ts";
 
 const HANDSHAKE = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -17,7 +17,7 @@ const HANDSHAKE = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnec
 const ACCEPTED = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-const hasChromium = await isThere("chromium", "--version");
+const CHROMIUM = await isThere("chromium", "--version") ? null : "there is no Chromium";
 
 async function websocketServer(): Promise<Program & { port: number; address: string }> {
   const program = Program.example("websocket_server.ts", "0");
@@ -167,29 +167,25 @@ describeProgram("websocket_server", () => {
     assertEquals(socket.recv(1000).length, 0);
   });
 
-  const title = "websocket_server talks to Chromium's WebSocket";
-  if (!hasChromium) skip(title, "there is no Chromium");
-  else {
-    test(title, async () => {
-      await using server = await websocketServer();
-      const directory = await Deno.makeTempDir();
-      // Chromium prints the page when it has nothing to do, which can be before the answer has come.
-      let page = "";
-      for (let tries = 0; tries < 10 && !page.includes("<pre>The"); tries++) {
-        const { out } = await run(
-          "chromium",
-          "--headless",
-          "--no-sandbox",
-          "--disable-gpu",
-          `--user-data-dir=${directory}`,
-          "--virtual-time-budget=10000",
-          "--dump-dom",
-          `http://${server.address}`,
-        );
-        page = out;
-      }
-      await Deno.remove(directory, { recursive: true });
-      assertStringIncludes(page, "<pre>The socket is open\n</pre>");
-    });
-  }
+  test("websocket_server talks to Chromium's WebSocket", { needs: [CHROMIUM] }, async () => {
+    await using server = await websocketServer();
+    const directory = await Deno.makeTempDir();
+    // Chromium prints the page when it has nothing to do, which can be before the answer has come.
+    let page = "";
+    for (let tries = 0; tries < 10 && !page.includes("<pre>The"); tries++) {
+      const { out } = await run(
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        `--user-data-dir=${directory}`,
+        "--virtual-time-budget=10000",
+        "--dump-dom",
+        `http://${server.address}`,
+      );
+      page = out;
+    }
+    await Deno.remove(directory, { recursive: true });
+    assertStringIncludes(page, "<pre>The socket is open\n</pre>");
+  });
 });

@@ -8,7 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { isThere, ROOT, run } from "./support/program.ts";
-import { skip, test } from "./support/util.ts";
+import { test } from "./support/util.ts";
 
 const MODULES: readonly [file: string, module: string, names: string][] = [
   ["mod.ts", "selectors", "[n for n in dir(m) if n[0] in 'DESPKB'] + dir(m.BaseSelector)"],
@@ -23,16 +23,12 @@ const MODULES: readonly [file: string, module: string, names: string][] = [
 /** Families of constants, of which the tables name one. */
 const FAMILY = /^(POLL|EPOLL)[A-Z]+$/;
 
-const hasPython = await isThere("python3", "-c", "import select; select.epoll");
+/** CPython with epoll. */
+const PYTHON = await isThere("python3", "-c", "import select; select.epoll") ? null : "there is no python3 with epoll";
 
 describe("From Python", () => {
   for (const [file, module, names] of MODULES) {
-    const title = `the documentation of ${file} has every name of Python's ${module}`;
-    if (!hasPython) {
-      skip(title, "there is no python3 with epoll");
-      continue;
-    }
-    test(title, async () => {
+    test(`the documentation of ${file} has every name of Python's ${module}`, { needs: [PYTHON] }, async () => {
       const source = Deno.readTextFileSync(join(ROOT, file));
       const table = source.slice(0, source.indexOf("@module"));
       assert(table.includes("## From Python"), file);

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
 import { lackedBy } from "./support/needs.ts";
 import { describeProgram, isThere, Program, ROOT, run } from "./support/program.ts";
-import { bytes, isWindows, skip, test, text } from "./support/util.ts";
+import { bytes, isWindows, test, text } from "./support/util.ts";
 
 /** SO_REUSEPORT. */
 const REUSE_PORT = lackedBy({ windows: "there is no SO_REUSEPORT" });
@@ -21,7 +21,12 @@ const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(joi
   imports: Record<string, string>;
 };
 
-const hasNpm = await isThere(Deno.execPath(), "cache", "--quiet", "--no-lock", imports["http-parser-js"]!);
+/** Packages of npm. */
+const NPM = isWindows
+  ? "Wine's Deno cannot connect to npm's server, and here nothing was fetched before"
+  : await isThere(Deno.execPath(), "cache", "--quiet", "--no-lock", imports["http-parser-js"]!)
+  ? null
+  : "npm does not answer";
 
 /** Which of the package's entry points need a package of npm's. */
 const FROM_NPM = ["./examples/http-server", "./examples/websocket-server"];
@@ -184,16 +189,15 @@ console.log(select([here], [], [], 0)[0].length);
     assertEquals(code, 0, error);
   });
 
-  const title = "the examples that parse by a package of npm's are there, and pass the type check";
-  if (isWindows) skip(title, "Wine's Deno cannot connect to npm's server, and here nothing was fetched before");
-  else if (!hasNpm) skip(title, "npm does not answer");
-  else {
-    test(title, async () => {
+  test(
+    "the examples that parse by a package of npm's are there, and pass the type check",
+    { needs: [NPM] },
+    async () => {
       await using registry = await Registry.start();
       const { code, error } = await registry.deno("check", ...FROM_NPM.map((path) => `jsr:${name}${path.slice(1)}`));
       assertEquals(code, 0, error);
-    });
-  }
+    },
+  );
 
   test("Deno rejects a file with a wrong checksum, so that the test server is believable", async () => {
     await using registry = await Registry.start((manifest) => {

@@ -15,18 +15,17 @@ import { os } from "../ffi/os/systems.ts";
 import { PollPoller } from "../ffi/os/poll.ts";
 import { EPOLLEXCLUSIVE } from "../ffi/select/mod.ts";
 import { retryUntil } from "../ffi/os/timeout.ts";
-import {
-  bytes,
-  Cleanup,
-  duplicate,
-  isEmulated,
-  isWindows,
-  moduleOf,
-  printedBy,
-  skip,
-  test,
-  text,
-} from "./support/util.ts";
+import { EPOLL, lackedBy } from "./support/needs.ts";
+import { bytes, Cleanup, duplicate, moduleOf, type Need, printedBy, test, text } from "./support/util.ts";
+
+/** `poll()`. */
+const POLL = lackedBy({ windows: "PollSelector is not there" });
+/** Pipes. */
+const PIPES = lackedBy({ windows: "there are no pipes to wait for" });
+/** CPU time of the program alone. */
+const CPU_TIME = lackedBy({ emulated: "the emulator takes CPU time of its own" });
+/** A list of the threads of a process. */
+const THREADS = os === "linux" ? null : "this system does not list threads";
 
 const MOD = JSON.stringify(import.meta.resolve("../mod.ts"));
 const SOCKET = JSON.stringify(import.meta.resolve("../ffi/socket/mod.ts"));
@@ -48,9 +47,10 @@ describe("the clock of a wait", () => {
     assertGreaterOrEqual(calls, 2);
   });
 
-  if (isWindows) skip("select() continues if its system call returns early", "PollSelector is not there");
-  else {
-    test("select() continues if its system call returns early, as poll(2) does after 24.8 days", () => {
+  test(
+    "select() continues if its system call returns early, as poll(2) does after 24.8 days",
+    { needs: [POLL] },
+    () => {
       const asked: number[] = [];
       const poller = new PollPoller();
       const wait = poller.wait.bind(poller);
@@ -69,8 +69,8 @@ describe("the clock of a wait", () => {
       assertEquals(asked[0], 30 * 24 * 3600 * 1000);
       assertEquals(asked.length, 3);
       assertLessOrEqual(asked[2]!, asked[1]!);
-    });
-  }
+    },
+  );
 
   test("a wall clock that steps back and fake timers do not affect waits and other timers", async () => {
     const seen = await printedBy(`
@@ -110,9 +110,9 @@ describe("the clock of a wait", () => {
 });
 
 describe("waits without an end", () => {
-  const scenarios: Record<string, { setUp: string; needs: "linux" | "unix" }> = {
+  const scenarios: Record<string, { setUp: string; needs: Need[] }> = {
     "selectAsync() beside a stale epoll description, with no descriptor left": {
-      needs: "linux",
+      needs: [EPOLL],
       setUp: `
         const selector = new EpollSelector();
         const [reader, writer] = pipe();
@@ -126,7 +126,7 @@ describe("waits without an end", () => {
         exhaust();`,
     },
     "selectAsync() after the program has closed the descriptors of the waits": {
-      needs: "unix",
+      needs: [],
       setUp: `
         const selector = new DefaultSelector();
         const keep = pipe()[0];
@@ -134,7 +134,7 @@ describe("waits without an end", () => {
         for (let fd = keep + 1; fd < keep + 8; fd++) if (fd !== selector.fileno()) try { close(fd); } catch {}`,
     },
     "selectAsync() of a SelectSelector for EVENT_WRITE on the reading end of a pipe without a writer": {
-      needs: "unix",
+      needs: [],
       setUp: `
         const selector = new SelectSelector();
         const [reader, writer] = pipe();
@@ -144,12 +144,8 @@ describe("waits without an end", () => {
   };
   for (const [title, { setUp, needs }] of Object.entries(scenarios)) {
     const name = `${title} does not spin`;
-    if (os !== "linux" && needs === "linux") skip(name, "there is no epoll");
-    else if (isWindows) skip(name, "there are no pipes to wait for");
-    else if (isEmulated) skip(name, "the emulator takes CPU time of its own");
-    else {
-      test(name, async () => {
-        const script = moduleOf(`
+    test(name, { needs: [...needs, PIPES, CPU_TIME] }, async () => {
+      const script = moduleOf(`
           import { DefaultSelector, EpollSelector, EVENT_READ, EVENT_WRITE, SelectSelector } from ${MOD};
           import { close, pipe, write } from ${SOCKET};
           const { dup, dup2 } = Deno.dlopen(${JSON.stringify(os === "darwin" ? "libSystem.B.dylib" : "libc.so.6")},
@@ -166,24 +162,20 @@ describe("waits without an end", () => {
           console.log(JSON.stringify({ ready: ready.length, ms: performance.now() - startMs, cpu: cpuMs() - startCpuMs }));
           Deno.exit();
         `);
-        const { stdout, stderr } = await new Deno.Command("sh", {
-          args: ["-c", `ulimit -n 64; exec "$0" run --quiet --allow-all --no-lock "$1"`, Deno.execPath(), script],
-          stdin: "null",
-        }).output();
-        assertEquals(text(stderr), "");
-        const seen = JSON.parse(text(stdout)) as { ready: number; ms: number; cpu: number };
-        assertEquals(seen.ready, 0);
-        assertGreaterOrEqual(seen.ms, 1000);
-        assertLess(seen.cpu, CPU_MS);
-      });
-    }
+      const { stdout, stderr } = await new Deno.Command("sh", {
+        args: ["-c", `ulimit -n 64; exec "$0" run --quiet --allow-all --no-lock "$1"`, Deno.execPath(), script],
+        stdin: "null",
+      }).output();
+      assertEquals(text(stderr), "");
+      const seen = JSON.parse(text(stdout)) as { ready: number; ms: number; cpu: number };
+      assertEquals(seen.ready, 0);
+      assertGreaterOrEqual(seen.ms, 1000);
+      assertLess(seen.cpu, CPU_MS);
+    });
   }
 
-  const thread = "the thread of a terminated Worker that waited for ever ends";
-  if (os !== "linux") skip(thread, "this system does not list threads");
-  else {
-    test(thread, async () => {
-      const seen = await printedBy(`
+  test("the thread of a terminated Worker that waited for ever ends", { needs: [THREADS] }, async () => {
+    const seen = await printedBy(`
         const threads = () => [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
           try {
             return /^(7|271|73) /.test(Deno.readTextFileSync("/proc/self/task/" + name + "/syscall"));
@@ -205,44 +197,36 @@ describe("waits without an end", () => {
         console.log(JSON.stringify([parked, left]));
         Deno.exit();
       `);
-      assertEquals(seen, [4, 0]);
-    });
-  }
+    assertEquals(seen, [4, 0]);
+  });
 });
 
 describe("epoll", () => {
-  const reported = "every wait reports a socket that was closed while a duplicate lives";
-  if (os !== "linux") skip(reported, "there is no epoll");
-  else {
-    test(reported, async () => {
-      using cleanup = new Cleanup();
-      const [here, there] = cleanup.pair();
-      const selector = cleanup.add(new EpollSelector());
-      const key = selector.register(here, EVENT_READ);
-      duplicate(cleanup, here.fileno(), 300);
-      here.close();
-      there.send(bytes("x"));
-      assertEquals(selector.select(), [[key, EVENT_READ]]);
-      assertEquals(await selector.selectAsync(), [[key, EVENT_READ]]);
-      const seen = [];
-      for await (const [key] of selector.events({ timeout: 5 })) if (seen.push(key) === 2) break;
-      assertEquals(seen, [key, key]);
-    });
-  }
+  test("every wait reports a socket that was closed while a duplicate lives", { needs: [EPOLL] }, async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const selector = cleanup.add(new EpollSelector());
+    const key = selector.register(here, EVENT_READ);
+    duplicate(cleanup, here.fileno(), 300);
+    here.close();
+    there.send(bytes("x"));
+    assertEquals(selector.select(), [[key, EVENT_READ]]);
+    assertEquals(await selector.selectAsync(), [[key, EVENT_READ]]);
+    const seen = [];
+    for await (const [key] of selector.events({ timeout: 5 })) if (seen.push(key) === 2) break;
+    assertEquals(seen, [key, key]);
+  });
 
-  if (os !== "linux") skip("purge() keeps every registration if one cannot be checked", "there is no epoll");
-  else {
-    test("purge() keeps every registration if one cannot be checked", () => {
-      using cleanup = new Cleanup();
-      const [here, there] = cleanup.pair();
-      const instance = new EpollPoller();
-      cleanup.defer(() => instance.close());
-      // EPOLL_CTL_MOD fails with EINVAL for what was added with EPOLLEXCLUSIVE.
-      assertEquals(instance.ctl(EPOLL_CTL_ADD, here.fileno(), EPOLLIN | EPOLLEXCLUSIVE, 7), 0);
-      assertEquals(instance.purge([[here.fileno(), EVENT_READ, 7]], 1), false);
-      there.send(bytes("x"));
-      assertEquals(instance.wait(0), 1);
-      assertEquals([instance.fdAt(0), instance.serialAt(0)], [here.fileno(), 7]);
-    });
-  }
+  test("purge() keeps every registration if one cannot be checked", { needs: [EPOLL] }, () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const instance = new EpollPoller();
+    cleanup.defer(() => instance.close());
+    // EPOLL_CTL_MOD fails with EINVAL for what was added with EPOLLEXCLUSIVE.
+    assertEquals(instance.ctl(EPOLL_CTL_ADD, here.fileno(), EPOLLIN | EPOLLEXCLUSIVE, 7), 0);
+    assertEquals(instance.purge([[here.fileno(), EVENT_READ, 7]], 1), false);
+    there.send(bytes("x"));
+    assertEquals(instance.wait(0), 1);
+    assertEquals([instance.fdAt(0), instance.serialAt(0)], [here.fileno(), 7]);
+  });
 });
