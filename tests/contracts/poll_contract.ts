@@ -1,6 +1,5 @@
 /**
- * What `Poll` and `Devpoll` have in common, as tests over either: CPython's `test_poll` and `test_devpoll`, where they say
- * the same.
+ * The behavior that `Poll` and `Devpoll` share, after CPython's `test_poll` and `test_devpoll`.
  *
  * @module
  */
@@ -34,7 +33,7 @@ import {
   withOptions,
 } from "../support/util.ts";
 
-/** What both have. */
+/** The methods of both. */
 interface Pollable {
   register(fileobj: FileObject, eventmask?: number): void;
   modify(fileobj: FileObject, eventmask: number): void;
@@ -46,7 +45,7 @@ interface Pollable {
 export interface PollContract {
   /** Name of the class. */
   name: string;
-  /** Makes an instance, which `cleanup` closes if need be. */
+  /** Creates an instance, and registers it with `cleanup` if it has to be closed. */
   create(cleanup: Cleanup): Pollable;
   /** Declares a test. */
   test: typeof declare;
@@ -152,7 +151,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
           assertThrows(() => poll.modify(here, mask as never), TypeError, "events");
         }
         assertEquals(poll.poll(), [[here.fileno(), POLLOUT]]);
-        poll.modify(here, 0xffff); // what is no flag is passed over, as by the kernel
+        poll.modify(here, 0xffff); // unknown flags are ignored, as in the kernel
         assertEquals(poll.poll().length, 1);
       },
     );
@@ -194,7 +193,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     }, (cleanup, poll) => {
       const [here] = cleanup.pair();
       const fd = duplicate(cleanup, here.fileno(), 1500);
-      poll.register(fd, 0); // nobody asks for it
+      poll.register(fd, 0); // with an empty mask
       poll.register(here, POLLOUT);
       close(fd);
       for (let round = 0; round < 2; round++) {

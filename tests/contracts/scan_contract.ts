@@ -1,5 +1,5 @@
 /**
- * What `PollSelector` and `SelectSelector` have in common, since both hand the kernel a list each time.
+ * The behavior that `PollSelector` and `SelectSelector` share, because both pass the kernel a list at each wait.
  *
  * @module
  */

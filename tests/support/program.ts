@@ -1,5 +1,5 @@
 /**
- * What the tests of the examples share: programs that run beside a test, and what can be told of them from outside.
+ * Helpers of the tests of the examples: programs that run beside a test, their output, memory and descriptors.
  *
  * @module
  */
@@ -9,19 +9,19 @@ import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { bytes, isEmulated, skip, text } from "./util.ts";
 
-/** Where the repository is. */
+/** Directory of the repository. */
 export const ROOT = join(import.meta.dirname!, "..", "..");
 
-/** Where the examples are. */
+/** Directory of the examples. */
 export const EXAMPLES = join(ROOT, "examples");
 
-/** Declares the tests of a program, except under an emulator of another processor: the echo server's have to do there. */
+/** Declares the tests of a program, unless an emulator runs Deno: there, only echo_server is tested. */
 export function describeProgram(name: string, body: () => void): void {
   if (!isEmulated) return describe(name, body);
   describe(name, () => skip("its tests", "under the emulator it takes ten seconds to start each program"));
 }
 
-/** A program that runs beside the test, and whose output is read line by line. */
+/** A program that runs beside the test; its output is read line by line. */
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
@@ -44,7 +44,7 @@ export class Program implements AsyncDisposable {
     return new Program(Deno.execPath(), ["run", "--no-prompt", "--allow-ffi", join(EXAMPLES, name), ...args]);
   }
 
-  /** Types something into its standard input. */
+  /** Writes a line to its standard input. */
   async type(line: string): Promise<void> {
     await this.#input!.write(bytes(line));
   }
@@ -59,7 +59,7 @@ export class Program implements AsyncDisposable {
     this.#child.kill(signal);
   }
 
-  /** How it ends; what it prints until then, and has not been read, is not kept. */
+  /** Waits for its end, and discards the rest of its output. */
   async ended(): Promise<{ code: number; signal: Deno.Signal | null }> {
     const patience = setTimeout(() => this.#child.kill("SIGKILL"), 30_000);
     const { code, signal } = await this.#child.status;
@@ -67,14 +67,14 @@ export class Program implements AsyncDisposable {
     return { code, signal };
   }
 
-  /** Number of the process. */
+  /** ID of the process. */
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** Reads on until a line matches, and gives its groups. */
+  /** Reads lines until one matches, and returns its groups. */
   async line(pattern: RegExp): Promise<string[]> {
-    // A program that never prints it is ended, which ends its output.
+    // Killing a program that never prints the line ends its output.
     const patience = setTimeout(() => this.#child.kill("SIGKILL"), 30_000);
     try {
       return await this.#line(pattern);
@@ -101,15 +101,15 @@ export class Program implements AsyncDisposable {
     try {
       this.#child.kill("SIGKILL");
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended by itself
+      if (!(error instanceof TypeError)) throw error; // it has ended already
     }
     await this.#lines.cancel();
-    await this.#input?.close().catch(() => {}); // it is closed, or nobody reads it any more
+    await this.#input?.close().catch(() => {}); // it is closed, or the program has ended
     await this.#child.status;
   }
 }
 
-/** Runs a program to its end, and gives what it has printed, with `\n` at the end of each line. */
+/** Runs a program to its end, and returns its output, with `\n` at the end of each line. */
 export async function run(command: string, ...args: string[]): Promise<{ code: number; out: string; error: string }> {
   const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null", env: { NO_COLOR: "1" } })
     .output();
@@ -117,7 +117,7 @@ export async function run(command: string, ...args: string[]): Promise<{ code: n
   return { code, out: out!, error: error! };
 }
 
-/** Tells whether a program is there that ends well when it is called so. */
+/** Returns whether a program exists and succeeds with these arguments. */
 export async function isThere(command: string, ...args: string[]): Promise<boolean> {
   return await run(command, ...args).then(({ code }) => code === 0, () => false);
 }
@@ -127,7 +127,7 @@ export function deno(example: string, ...args: string[]): ReturnType<typeof run>
   return run(Deno.execPath(), "run", "--no-prompt", "--allow-ffi", join(EXAMPLES, example), ...args);
 }
 
-/** Sends bytes over a connection of Deno's, and reads as many back. */
+/** Sends a message over a Deno connection, and returns as many bytes of the answer. */
 export async function echoed(connection: Deno.Conn, message: string): Promise<string> {
   const data = bytes(message);
   for (let sent = 0; sent < data.length;) sent += await connection.write(data.subarray(sent));
@@ -142,25 +142,25 @@ export async function echoed(connection: Deno.Conn, message: string): Promise<st
  */
 export const OF_WAITING = 4;
 
-/** Presses Ctrl-C, at which a program has to say that it shuts down, and to end well. */
+/** Sends SIGINT, and checks that the program announces its shutdown and succeeds. */
 export async function interrupt(program: Program): Promise<void> {
   program.kill("SIGINT");
   await program.line(/^Server shutting down$/);
   assertEquals(await program.ended(), { code: 0, signal: null });
 }
 
-/** Memory of a process that is its own, in bytes. */
+/** Returns the private memory of a process, in bytes. */
 export function memoryOf(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return 1024 * (Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]));
 }
 
-/** How many descriptors a process has open. */
+/** Returns how many descriptors a process has open. */
 export function descriptorsOf(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
-/** Waits until something holds, in a test that cannot be told when. */
+/** Waits until a condition holds that has no event. */
 export async function until(condition: () => boolean): Promise<void> {
   for (let tries = 0; !condition(); tries++) {
     assertLess(tries, 1500, `Still not so: ${condition}`);

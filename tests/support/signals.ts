@@ -1,8 +1,8 @@
 /**
- * Interrupts the system calls of the thread that imports it, when asked.
+ * Interrupts the system calls of the importing thread with signals.
  *
- * The Worker that does it is started once, by the import, and stays: Deno keeps some of a Worker's descriptors open after
- * its end, which would look like a test's.
+ * The import starts the Worker that sends them, which is never ended: Deno keeps some descriptors of a Worker open after its
+ * end, and a test would seem to have opened them.
  *
  * @module
  */
@@ -10,15 +10,15 @@
 import { os } from "../../ffi/os/systems.ts";
 import { LIBC, libc } from "./util.ts";
 
-/** A signal that does nothing without a listener, and interrupts calls with one: on macOS and the BSDs, and on Linux. */
+/** SIGURG, which is ignored without a listener: its number on macOS and the BSDs, and on Linux. */
 const SIGURG = os === "darwin" || os === "freebsd" || os === "netbsd" ? 16 : 23;
 
-/** Parts of the memory that is shared with the Worker. */
+/** Indices in the memory that the Worker shares. */
 const RUN = 0;
 const COUNT = 1;
 const state = new Int32Array(new SharedArrayBuffer(8));
 
-/** Whether the system has signals that interrupt calls. */
+/** True if the system has signals that interrupt calls. */
 export const hasSignals: boolean = libc !== null;
 
 if (libc !== null) {
@@ -29,7 +29,7 @@ if (libc !== null) {
   await started;
 }
 
-/** Calls a function while this thread is interrupted every millisecond; gives how often it was. */
+/** Calls a function while signals interrupt this thread every millisecond; returns the number of signals. */
 export async function interrupted(body: () => void | Promise<void>): Promise<number> {
   Atomics.store(state, COUNT, 0);
   Atomics.store(state, RUN, 1);

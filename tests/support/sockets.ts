@@ -36,13 +36,13 @@ function hasInet6(): boolean {
   }
 }
 
-/** Where other programs import the module from. */
+/** URL of the module, as a JavaScript string, for programs that import it. */
 export const SOCKET = JSON.stringify(new URL("../../ffi/socket/mod.ts", import.meta.url).href);
 
-/** Address of this machine on which a new socket may be bound, for each family. */
+/** Loopback address of each family. */
 export const LOOPBACK: Readonly<Record<number, string>> = { [AF_INET]: "127.0.0.1", [AF_INET6]: "::1" };
 
-/** A socket that listens on the loopback address. */
+/** Returns a socket that listens on the loopback address. */
 export function listener(cleanup: Cleanup, family: number = AF_INET, backlog?: number): Socket {
   const socket = cleanup.add(new Socket(family));
   socket.bind({ hostname: LOOPBACK[family]!, port: 0 });
@@ -50,14 +50,14 @@ export function listener(cleanup: Cleanup, family: number = AF_INET, backlog?: n
   return socket;
 }
 
-/** A datagram socket that is bound to the loopback address. */
+/** Returns a datagram socket that is bound to the loopback address. */
 export function udp(cleanup: Cleanup, family: number = AF_INET): Socket {
   const socket = cleanup.add(new Socket(family, SOCK_DGRAM));
   socket.bind({ hostname: LOOPBACK[family]!, port: 0 });
   return socket;
 }
 
-/** A folder for the paths of sockets, with a short name. */
+/** Creates a directory for the paths of sockets. */
 export function folder(cleanup: Cleanup): string {
   const path = Deno.makeTempDirSync();
   cleanup.defer(() => Deno.removeSync(path, { recursive: true }));
@@ -90,7 +90,7 @@ export function detached(): Uint8Array {
   return array;
 }
 
-/** A socket whose send() takes few bytes at a time: a blocking one does so only if it is interrupted. */
+/** A socket whose send() accepts few bytes at a time, as a blocking socket does only if a signal interrupts it. */
 export class InParts extends Socket {
   override send(data: Uint8Array, flags?: number): number {
     return super.send(new Uint8Array(data).subarray(0, 3), flags);

@@ -1,5 +1,5 @@
 /**
- * What the tests share: a test that leaves the descriptors as it found them, real descriptors, and what a selector said.
+ * Helpers of all tests: `test()`, which checks for open descriptors, `Cleanup`, and facts about this system.
  *
  * @module
  */
@@ -23,21 +23,21 @@ export const isWindows: boolean = os === "windows";
 export const isLinux: boolean = os === "linux" || os === "android";
 const isDarwin = os === "darwin";
 
-/** File name of the C library, with the whole of `--allow-ffi`. */
+/** File name of the C library, for programs that have `--allow-ffi` without a path. */
 export const LIBC: string = isDarwin ? "libSystem.B.dylib" : "libc.so.6";
 
-/** Directory in which the kernel lists this process's descriptors; none where there is no such list. */
+/** Directory in which the kernel lists the descriptors of this process, or null if the system has none. */
 const DESCRIPTORS = os === "linux" ? "/proc/self/fd" : null;
 
-/** Windows lists no handles. It is asked of each number whether it is a socket: multiples of 4, the lowest first. */
+/** Numbers to try on Windows, which does not list handles: multiples of 4, the lowest first. */
 const HANDLES = isWindows ? Array.from({ length: 1024 }, (_, index) => 4 * index) : [];
 
-// Deno opens descriptors of its own the first time that it does certain things.
+// Deno opens descriptors of its own at the first call of some functions.
 openDescriptors();
 new Socket().close();
-lendWaker().giveBack(); // is kept open
+lendWaker().giveBack(); // stays open
 
-/** The descriptors that are open, and what they stand for. */
+/** Returns the open descriptors, each with the file that it refers to. */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
   for (const handle of HANDLES) if (isSocket(handle)) found.set(handle, "socket");
@@ -46,19 +46,19 @@ export function openDescriptors(): Map<number, string> {
     try {
       found.set(Number(name), Deno.readLinkSync(`${DESCRIPTORS}/${name}`));
     } catch (error) {
-      // The descriptor of the listing itself is closed by now.
+      // The descriptor of the listing itself is closed already.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
   return found;
 }
 
-/** Something that a test needs: null if this system has it, or the reason why it has not. */
+/** Something that a test needs: null if this system has it, or the reason why it does not. */
 export type Need = string | null;
 
 /** Options of a test. */
 export interface TestOptions {
-  /** If this system lacks one of them, the test is skipped with that reason. */
+  /** Skips the test if this system lacks one of them, and prints the first reason. */
   needs?: readonly Need[];
 }
 
@@ -66,9 +66,9 @@ export interface TestOptions {
 export type TestArguments<Body> = [body: Body] | [options: TestOptions, body: Body];
 
 /**
- * Declares a test that fails if other descriptors are open after it than before.
+ * Declares a test that fails if it leaves a descriptor open, or closes one that it did not open.
  *
- * The check is in the test's own function, and not in an `afterEach`, since a failure there is not always reported.
+ * The check is in the function of the test, because a failure in an `afterEach` is not always reported.
  */
 export function test(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
   const [{ needs = [] }, body] = withOptions(args);
@@ -90,41 +90,41 @@ export function withOptions<Body>(args: TestArguments<Body>): [options: TestOpti
   return args.length === 1 ? [{}, args[0]] : args;
 }
 
-/** Calls what a test does, and fails if other descriptors are open after it than before. */
+/** Calls a function, and fails if it leaves a descriptor open, or closes one that it did not open. */
 export async function leavingDescriptors(body: () => void | Promise<void>): Promise<void> {
   const before = openDescriptors();
   await body();
-  // Deno closes the pipes of a child in its own time.
+  // Deno closes the pipes of a child later.
   for (let tries = 0; tries < 100 && !sameKeys(openDescriptors(), before); tries++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  // Under an emulator a descriptor of before was once gone after a test that closes none of others: Deno's own, as it
-  // seems, closed late. One that is new, or stands for something else, fails there too.
+  // Under an emulator, Deno once closed a descriptor of its own late, during a test. A new or changed descriptor still
+  // fails there.
   const after = openDescriptors();
   if (isEmulated) { for (const fd of before.keys()) if (!after.has(fd)) before.delete(fd); }
   assertEquals(after, before, "The test left other descriptors open than it found");
 }
 
-/** Declares a test that cannot run here, and says why. */
+/** Declares a test that cannot run on this system, and prints the reason. */
 export function skip(name: string, reason: string): void {
-  it.skip(`${name} (skipped: ${reason})`, () => {}); // the one way to skip: each caller gives the reason, to be printed
+  it.skip(`${name} (skipped: ${reason})`, () => {}); // the only way to skip, so that every reason is printed
 }
 
 function sameKeys(one: Map<number, string>, other: Map<number, string>): boolean {
   return one.size === other.size && [...one].every(([fd, target]) => other.get(fd) === target);
 }
 
-/** Things to close at the end of a test: `using cleanup = new Cleanup()`. */
+/** Closes what a test has opened, at its end: `using cleanup = new Cleanup()`. */
 export class Cleanup implements Disposable {
   readonly #stack = new DisposableStack();
 
-  /** Two connected sockets. */
+  /** Opens two connected sockets. */
   pair(family: number = PAIR_FAMILY, type?: number): [Socket, Socket] {
     const [here, there] = family === PAIR_FAMILY ? socketpair(family, type) : tcpPair(family);
     return [this.add(here), this.add(there)];
   }
 
-  /** The two ends of a pipe, on Windows of a pair of sockets, each closed at the end unless the test has closed it. */
+  /** Opens a pipe, or a pair of sockets on Windows. Each end that the test does not close is closed at the end. */
   pipe(): [reader: number, writer: number] {
     const [reader, writer] = isWindows ? socketpair().map((socket) => socket.detach()) as [number, number] : pipe();
     for (const fd of [reader, writer]) this.#stack.defer(() => this.#open.delete(fd) && close(fd));
@@ -140,7 +140,7 @@ export class Cleanup implements Disposable {
 
   readonly #open = new Set<number>();
 
-  /** Disposes of something at the end, the last first. */
+  /** Disposes of an object at the end, in reverse order. */
   add<T extends Disposable>(thing: T): T {
     return this.#stack.use(thing);
   }
@@ -155,7 +155,7 @@ export class Cleanup implements Disposable {
   }
 }
 
-/** Two connected TCP sockets. */
+/** Returns two connected TCP sockets. */
 export function tcpPair(family: number = AF_INET): [client: Socket, server: Socket] {
   using listener = new Socket(family);
   listener.bind({ hostname: family === AF_INET ? "127.0.0.1" : "::1", port: 0 });
@@ -176,17 +176,17 @@ export function nextTurns(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-/** Bytes of a string. */
+/** Returns the bytes of a string. */
 export function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** String of bytes. */
+/** Returns the string of bytes. */
 export function text(data: Uint8Array): string {
   return new TextDecoder().decode(data);
 }
 
-/** What a selector says is ready: descriptors, in order, and events. */
+/** Returns the ready descriptors of a selector in their order, with their events. */
 export function readyFds<D, F extends FileObject>(
   selector: BaseSelector<D, F>,
   timeout?: number | null,
@@ -199,7 +199,7 @@ export function sorted(found: [fd: number, mask: number][]): [fd: number, mask: 
   return found.sort(([one], [other]) => one - other);
 }
 
-/** A selector that counts how often it asks the system. */
+/** A selector that counts its system calls. */
 export class CountingSelector extends BaseSelector {
   readonly #poller: CountingPoller;
 
@@ -209,13 +209,13 @@ export class CountingSelector extends BaseSelector {
     this.#poller = counting;
   }
 
-  /** Calls of the system so far. */
+  /** Number of waits so far. */
   get waits(): number {
     return this.#poller.waits;
   }
 }
 
-/** A poller that passes everything on, and counts calls of wait(). */
+/** A poller that passes every call on, and counts the calls of wait(). */
 class CountingPoller implements Poller {
   readonly #poller: Poller;
   waits = 0;
@@ -270,19 +270,19 @@ class CountingPoller implements Poller {
   }
 }
 
-/** Returns the descriptors that the last wait of a set, which returned `count`, found ready, with their sets. */
+/** Returns the ready descriptors of the last wait of a set, with their sets; the wait returned `count`. */
 export function gathered(set: SelectSet, count: number): [fd: number, where: number][] {
   return Array.from({ length: set.gather(count) }, (_, index) => [set.fdAt(index), set.whereAt(index)]);
 }
 
-/** Milliseconds that a function takes. */
+/** Returns the milliseconds that a function takes. */
 export function elapsedMs(body: () => unknown): number {
   const start = performance.now();
   body();
   return performance.now() - start;
 }
 
-/** C functions for what the library has no need of: duplicates, special files, signals. */
+/** C functions that only tests need: duplicates, special files, signals. */
 export const libc = isWindows ? null : Deno.dlopen(LIBC, {
   dup: { parameters: ["i32"], result: "i32" },
   dup2: { parameters: ["i32", "i32"], result: "i32" },
@@ -298,10 +298,10 @@ export const libc = isWindows ? null : Deno.dlopen(LIBC, {
 /** True if `ppoll()` waits for less than a millisecond; macOS has `poll()` alone. */
 export const hasPpoll: boolean = !isDarwin && !isWindows;
 
-/** Codes that a connect() which cannot be made gives: at once, or later through SO_ERROR. */
+/** Codes of a refused connect(): at once, or later through SO_ERROR. */
 export const REFUSED_CODES: readonly string[] = ["EINPROGRESS", "ECONNREFUSED"];
 
-/** Whether another processor is emulated; a kernel before 6.1 does not say which one it runs on. */
+/** True if an emulator runs Deno for another processor. A kernel before 6.1 does not tell its own processor. */
 export const isEmulated: boolean = os === "linux" && kernelArch() !== arch;
 
 function kernelArch(): string {
@@ -313,21 +313,21 @@ function kernelArch(): string {
   }
 }
 
-/** What those codes are that a Unix calls EPIPE: Windows does not know the one who left from the one who broke off. */
+/** Codes of a write to a closed peer: Windows has several for EPIPE. */
 export const BROKEN_CODES: readonly string[] = isWindows ? ["ECONNRESET", "ECONNABORTED", "ESHUTDOWN"] : ["EPIPE"];
 
-/** The option SO_LINGER for "reset the connection when it is closed": a struct of two integers. */
+/** A value of SO_LINGER that makes close() reset the connection: a struct of two integers. */
 export const RESET_ON_CLOSE: Uint8Array<ArrayBuffer> = new Uint8Array(
   (isWindows ? new Int16Array([1, 0]) : new Int32Array([1, 0])).buffer,
 );
 
-/** Resource of getrlimit(): the number of descriptors. Linux has a number of its own, macOS and the BSDs share one. */
+/** Resource of getrlimit() for the number of descriptors, on Linux, and on macOS and the BSDs. */
 const RLIMIT_NOFILE = isLinux ? 7 : 8;
 
-/** OPEN_MAX of macOS, above which poll() fails with EINVAL, whatever the limit of the process is. */
+/** OPEN_MAX of macOS: poll() fails with EINVAL above it, regardless of the limit of the process. */
 const OPEN_MAX = 10_240;
 
-/** How many descriptors this process may have open; of Windows, which has no bound, how many a test has time for. */
+/** Returns how many descriptors this process may open. Windows has no limit, so the number suits the time of a test. */
 export function descriptorLimit(): number {
   if (isWindows) return 1_256;
   const limits = new BigUint64Array(2);
@@ -335,7 +335,7 @@ export function descriptorLimit(): number {
   return isDarwin ? Math.min(Number(limits[0]), OPEN_MAX) : Number(limits[0]);
 }
 
-/** Whether the kernel has epoll_pwait2; it says EBADF of a descriptor that is none, and not ENOSYS. */
+/** Returns whether the kernel has epoll_pwait2(). */
 export function hasEpollPwait2(): boolean {
   if (libc?.epoll_pwait2 == null) return false;
   const set = new EpollPoller();
@@ -346,15 +346,15 @@ export function hasEpollPwait2(): boolean {
   }
 }
 
-/** The address of a module with this source, in JavaScript. */
+/** Returns the URL of a JavaScript module with this source. */
 export function moduleOf(source: string): string {
   return `data:application/javascript,${encodeURIComponent(source)}`;
 }
 
 /**
- * Gives what a module prints that another Deno runs, in JSON.
+ * Runs a module in another Deno, and returns the JSON value that it prints.
  *
- * Workers are made there, since Deno keeps descriptors of a worker open after its end.
+ * Tests create Workers there, because Deno keeps descriptors of a Worker open after its end.
  */
 export async function printedBy(source: string): Promise<unknown> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -375,7 +375,7 @@ export function isOpen(fd: number): boolean {
   return libc!.fcntl(fd, F_GETFD) !== -1;
 }
 
-/** Gives a descriptor one more number, which is closed at the end unless the test has closed it. */
+/** Duplicates a descriptor to a number, which is closed at the end unless the test has closed it. */
 export function duplicate(cleanup: Cleanup, fd: number, number: number): number {
   assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
   cleanup.defer(() => {
@@ -384,7 +384,7 @@ export function duplicate(cleanup: Cleanup, fd: number, number: number): number 
   return number;
 }
 
-/** A FIFO, which another process can open by its path, and a descriptor of it. */
+/** Creates a FIFO, and returns its path and a descriptor of it. */
 export function fifo(cleanup: Cleanup, flags: number): [path: string, fd: number] {
   const directory = Deno.makeTempDirSync();
   cleanup.defer(() => Deno.removeSync(directory, { recursive: true }));
@@ -395,7 +395,7 @@ export function fifo(cleanup: Cleanup, flags: number): [path: string, fd: number
   return [path, fd];
 }
 
-/** Starts a shell script; the arguments are its `$0` and so on. */
+/** Starts a shell script, whose `$0` is the first argument. */
 export function shell(script: string, ...args: string[]): Deno.ChildProcess {
   return new Deno.Command("sh", { args: ["-c", script, ...args], stdin: "null", stdout: "null" }).spawn();
 }

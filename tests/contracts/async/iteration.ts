@@ -86,7 +86,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
           assertStrictEquals(selector.getKey(key.fd), key);
           given.set(key.fd, events);
           if (given.size === sockets.length) break;
-          // Each time anew: nobody is kept from their turn by it.
+          // At each step; every descriptor still gets its turn.
           for (const socket of sockets) selector.modify(socket, EVENT_READ, {});
         }
         assertEquals([...given.values()].sort(), [EVENT_READ, EVENT_READ, EVENT_READ, BOTH]);

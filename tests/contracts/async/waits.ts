@@ -91,7 +91,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const waits = [selector.selectAsync(), selector.selectAsync(100)];
-      selector.close(); // before anything is blocked
+      selector.close(); // before any wait is parked
       assertEquals(await Promise.all(waits), [[], []]);
       const other = cleanup.add(create());
       const wait = other.selectAsync();

@@ -81,7 +81,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       const handle = selector.wakeHandle;
       selector.close();
       wake(handle);
-      // The system gives the lowest free number first. A datagram would end a connection of SOCK_SEQPACKET.
+      // The system assigns the lowest free number first. A datagram would end a SOCK_SEQPACKET connection.
       const types = os === "windows" ? [SOCK_STREAM] : [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
       const pairs = types.flatMap((type) => Array.from({ length: 4 }, () => cleanup.pair(undefined, type)));
       wake(handle);
@@ -106,7 +106,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       wake(stale);
       assertEquals(await wait, []);
       assertGreaterOrEqual(performance.now() - start, 40);
-      // A queue full of stale calls keeps no call of the present handle out.
+      // A queue full of stale calls does not block a call with the current handle.
       for (let count = 0; count < 10_000; count++) wake(stale);
       wake(later.wakeHandle);
       assertEquals(later.select(), []);

@@ -66,7 +66,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       const [here, there] = cleanup.pair();
-      write(writer, bytes("x")); // ready, and for good
+      write(writer, bytes("x")); // stays ready
       selector.register(reader, EVENT_READ);
       selector.register(here, EVENT_READ);
       const duplicate = libc!.dup(reader);
@@ -86,11 +86,11 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
         const selector = make(cleanup);
         const [reader, writer] = cleanup.pipe();
         const [here, there] = cleanup.pair();
-        write(writer, bytes("x")); // ready, and for good
+        write(writer, bytes("x")); // stays ready
         selector.register(reader, EVENT_READ);
         const duplicate = libc!.dup(reader);
         cleanup.defer(() => close(duplicate));
-        libc!.dup2(here.fileno(), reader); // closes the pipe's number, and uses it again
+        libc!.dup2(here.fileno(), reader); // closes the pipe, and reuses its number
         selector.unregister(reader);
         const key = selector.register(reader, EVENT_READ, "new");
         assertEquals(await select(selector, 0), []);

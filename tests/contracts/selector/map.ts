@@ -53,7 +53,7 @@ export function mapContract({ name, test, make }: Subject): void {
       selector.register(d, EVENT_READ, "again"); // now the last
       selector.modify(b, EVENT_WRITE, "modified"); // stays the first
       const order = () => [...map.values()].map(({ fileobj }) => fileobj);
-      assertEquals(order(), [b, c, d]); // the first walk
+      assertEquals(order(), [b, c, d]); // the first iteration
       selector.unregister(b);
       selector.modify(c, EVENT_WRITE, "modified");
       selector.register(b, EVENT_READ, "again");

@@ -41,7 +41,7 @@ export function modelContract({ name, test, make, select }: Subject): void {
             } else if (step.act === "drain" && pending.delete(step.at)) {
               here.recv(1_000);
             } else if (step.act === "reopen") {
-              // Closed before it is unregistered; its number is free for whoever comes next.
+              // Closes before it unregisters; the next descriptor gets the number.
               here.close();
               there.close();
               if (events.delete(step.at)) selector.unregister(here);

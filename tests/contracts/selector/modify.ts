@@ -39,7 +39,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       const selector = make(cleanup);
       const [reader] = cleanup.pipe();
       selector.register(reader, EVENT_READ, "old");
-      cleanup.close(reader); // which the system would refuse
+      cleanup.close(reader); // the system would reject it
       assertEquals(selector.modify(reader, EVENT_READ, "new").data, "new");
       assertEquals(selector.getKey(reader).data, "new");
     });

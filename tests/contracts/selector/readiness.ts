@@ -25,7 +25,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
         assertEquals(await select(selector), [[key, EVENT_WRITE]]);
         there.send(bytes("x"));
         assertEquals((await select(selector)).length, 1);
-        // Over TCP it may take a moment until the byte is there.
+        // Over TCP, the byte may arrive a moment later.
         while ((await select(selector))[0]![1] !== BOTH);
         assertEquals(await select(selector), [[key, BOTH]]);
         selector.unregister(here);
@@ -81,7 +81,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       selector.register(writer, EVENT_WRITE);
       assertEquals(await readyFds(selector, 0), []);
       cleanup.close(reader);
-      // Wine's select() sleeps through that, one time in eight, and reports it when the time is over.
+      // Wine's select() misses this event one time in eight, and reports it at its timeout.
       assertEquals(await readyFds(selector, 1), [[writer, EVENT_WRITE]]);
       assert(BROKEN_CODES.includes(assertThrows(() => write(writer, block), OSError).code));
     });
@@ -107,7 +107,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       while (here.getsockopt(SOL_SOCKET, SO_ERROR) === 0 && (await select(selector)).length === 1) {
         if (resetSeen(here)) break;
       }
-      assertEquals((await select(selector)).length, 1); // the end, from here on
+      assertEquals((await select(selector)).length, 1); // the end of the stream
     });
 
     test("select() reports a listener with a pending connection as readable", async (cleanup) => {
@@ -199,7 +199,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
   });
 }
 
-/** Reads once; tells whether the connection was reset. */
+/** Reads once; returns whether the connection was reset. */
 function resetSeen(socket: Socket): boolean {
   try {
     socket.recv(4);

@@ -100,7 +100,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
         assertThrows(() => selector.getKey(fd), KeyError);
       }
       if (libc === null) return;
-      // Under the same number, something that is ready: it must not be watched already.
+      // A ready descriptor with the same number must not be watched already.
       assertEquals(libc.dup2(reader, writer), writer);
       cleanup.defer(() => close(writer));
       assertEquals(await select(selector, 0), []);

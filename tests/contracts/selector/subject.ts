@@ -70,7 +70,7 @@ export interface Subject {
 }
 
 /** Waits by `select()`. */
-// deno-lint-ignore require-await -- so that what select() throws is a rejection, as of selectAsync()
+// deno-lint-ignore require-await -- so that an exception of select() is a rejection, as in selectAsync()
 export async function synchronously<D, F extends FileObject>(
   selector: BaseSelector<D, F>,
   timeout?: Timeout,
@@ -86,14 +86,14 @@ export function asynchronously<D, F extends FileObject>(
   return selector.selectAsync(timeout);
 }
 
-/** What this system lacks, whatever the class. */
+/** Abilities that this system lacks for every class. */
 const SYSTEM: Lacks = {
   dup2: DUP2,
   signals: SIGNALS,
   shortTimeouts: lackedBy({ windows: "the clocks of Windows are coarser" }),
 };
 
-/** What this system lacks if a wait is asynchronous, so that another thread has to be woken. */
+/** Abilities that this system lacks for asynchronous waits, which wake another thread. */
 const ASYNCHRONOUS: Lacks = {
   shortTimeouts: lackedBy({ emulated: "the emulator takes longer to wake a thread" }),
   manyDescriptors: lackedBy({ emulated: "the synchronous one is tested, and slow there" }),
