@@ -1,5 +1,5 @@
 /**
- * Asynchronous waits as a part of a process: what else goes on meanwhile, what they hold, and what they leave.
+ * Asynchronous waits within a process: other work beside them, their resources, and their cleanup.
  *
  * @module
  */
@@ -188,11 +188,11 @@ describe("asynchronous waits", () => {
   });
 });
 
-/** After so many waits, however they ended, everything is as it was; fewer where they take an emulator's time. */
+/** Number of waits after which every resource is as before; an emulator has time for fewer. */
 const CYCLES = isEmulated ? 200 : isWindows ? 1_000 : 10_000;
 const HEAP_GROWTH = (CYCLES === 10_000 ? 2 : 16) * 1024 ** 2;
 
-/** Gives what parks time to be blocked: one go later the call is made. */
+/** Waits until parked calls are blocked, which takes one more turn of the event loop. */
 async function blocked(): Promise<void> {
   await null;
   await null;
@@ -266,7 +266,7 @@ for (const [name, Selector] of Object.entries({ DefaultSelector, ...unixSelector
           };
           await repeat(CYCLES / 10);
           const threads = threadCount();
-          // What is garbage comes and goes; the least that is seen does not.
+          // Garbage varies; the minimum does not.
           const heap = await repeat(CYCLES / 2);
           assertLess(await repeat(CYCLES / 2) - heap, HEAP_GROWTH);
           assertLess(threadCount() - threads, 8);

@@ -1,4 +1,4 @@
-/** Which selector is the best one on which system, and what the others say where they do not exist. */
+/** The default selector of each system, and the errors of selectors that the system does not have. */
 
 import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";

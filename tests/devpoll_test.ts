@@ -38,7 +38,7 @@ const ENOMEM = 12;
 const EACCES = 13;
 const EMFILE = 24;
 const ENOTTY = 25;
-const ENOSYS = 38; // what an emulator says of an ioctl() that it does not know
+const ENOSYS = 38; // the errno of an emulator for an unknown ioctl()
 
 const isLinux = os === "linux";
 const { failures, functions, log, maskOf, openDevices, patience } = isLinux
@@ -344,7 +344,7 @@ describe("SYMBOLS", () => {
     const [here] = cleanup.pair();
     const { symbols } = Deno.dlopen("libc.so.6", ffi.SYMBOLS);
     const [reader, writer] = cleanup.pipe();
-    // A pipe takes what the device would take, and has an error of its own for a request that it does not know.
+    // A pipe accepts the same writes as the device, and has its own error for an unknown request.
     const open = (path: Uint8Array<ArrayBuffer>, flags: number) => {
       assertEquals(symbols.open(path, flags), -1); // there is no /dev/poll here
       return libc!.dup(writer);

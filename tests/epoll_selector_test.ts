@@ -243,7 +243,7 @@ describe("EpollSelector", () => {
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new EpollSelector();
     selector.register(idle, EVENT_WRITE);
-    // What the number stands for is ready now, but was never registered.
+    // The new descriptor is ready now, but was never registered.
     selector.register(duplicate(cleanup, idle.fileno(), 1600), EVENT_READ);
     duplicate(cleanup, here.fileno(), 1600);
     leaveStale(cleanup, selector, here, 1500);

@@ -267,7 +267,7 @@ describe("Epoll", () => {
     assertEquals(sorted(found), both(EPOLLIN | EPOLLOUT));
     assertEquals(epoll.poll(0), []);
 
-    // What is left after a part was read is no edge; new data is.
+    // The rest of partly read data is no edge; new data is.
     server.recv(3);
     assertEquals(epoll.poll(0), []);
     client.sendAll(bytes("again"));
@@ -290,7 +290,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(0), []);
     assertEquals(assertThrows(() => epoll.register(here, EPOLLIN), OSError).code, "EEXIST");
     epoll.modify(here, EPOLLIN | EPOLLONESHOT | EPOLLET);
-    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN]]); // what is left over counts as an edge
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN]]); // the rest counts as an edge
     assertEquals(epoll.poll(0), []);
   });
 

@@ -15,7 +15,7 @@ const UNIX_ERRORS = lackedBy({ windows: "it is told by the errors of Unix" });
 /** Error numbers of Linux. */
 const LINUX_ERRORS = lackedBy({ notLinux: `the numbers are those of Linux, and this is ${os}` });
 
-/** How often a call is made that costs a round trip to another process under Wine. */
+/** Number of calls; each is a round trip to another process under Wine. */
 const MANY = isWindows ? 50_000 : 2_000_000;
 
 describe("OSError", () => {

@@ -19,7 +19,7 @@ async function chatServer(): Promise<ChatServer> {
   return Object.assign(program, { port: Number(port) });
 }
 
-/** Someone in the chat, who reads line by line; reading blocks this process, and not the server. */
+/** A guest of the chat, who reads line by line; reading blocks this process, and not the server. */
 class Guest implements Disposable {
   readonly socket = new Socket();
   #rest = "";
@@ -60,7 +60,7 @@ class Guest implements Disposable {
   }
 }
 
-/** How many there are; under an emulator, as many as there is time for. */
+/** Number of guests; an emulator has time for fewer. */
 const CROWD = isWindows || isEmulated ? 50 : 1000;
 
 describeProgram("chat_server", () => {

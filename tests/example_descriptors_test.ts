@@ -20,7 +20,7 @@ const [hasSocat, hasPython, hasActivate] = await Promise.all([
 
 const ONLY_SOCKETS = isWindows ? "on Windows only sockets can be waited for" : null;
 
-/** What starts an example, with the permissions that it is given. */
+/** Returns the arguments of Deno that start an example with these permissions. */
 function command(example: string, flags: string[], ...args: string[]): string[] {
   return ["run", "--no-prompt", ...flags, join(EXAMPLES, example), ...args];
 }

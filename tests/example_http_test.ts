@@ -1,5 +1,5 @@
 /**
- * The HTTP server, asked by Deno's `fetch`, by `curl` where there is one, and byte by byte.
+ * The HTTP server, with Deno's `fetch`, with `curl` if it is installed, and byte by byte.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { CTRL_C, PROC } from "./support/needs.ts";
 import { describeProgram, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
 import { bytes, test, text } from "./support/util.ts";
 
-/** Where bytes end is none of a server's business: requests are cut here. */
+/** Lengths of the pieces that requests are sent in. */
 const CUTS = [1, 7, 1000] as const;
 
 const CURL = await isThere("curl", "--version") ? null : "there is no curl";
@@ -21,7 +21,7 @@ async function httpServer(): Promise<Program & { port: number; url: string }> {
   return Object.assign(program, { port: Number(port), url: `http://127.0.0.1:${port}` });
 }
 
-/** Sends requests as they stand, in pieces, and gives all that comes back, without the dates. */
+/** Sends requests unchanged, in pieces, and returns the whole answer without the dates. */
 function answersTo(port: number, requests: string, piece = requests.length): string {
   using socket = new Socket();
   socket.connect({ hostname: "127.0.0.1", port });

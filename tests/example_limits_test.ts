@@ -49,7 +49,7 @@ async function limit(program: Program, descriptors: number): Promise<void> {
   assert(code === 0, error);
 }
 
-/** The least number that is no descriptor of a program: where that is the limit, it can open nothing. */
+/** Returns the least unused descriptor of a program, which can open nothing if that is its limit. */
 function leastFree(program: Program): number {
   const fds = new Set([...Deno.readDirSync(`/proc/${program.pid}/fd`)].map(({ name }) => Number(name)));
   let free = 0;
@@ -57,7 +57,7 @@ function leastFree(program: Program): number {
   return free;
 }
 
-/** Takes every descriptor from a server, and gives them back once it has tried to accept twice. */
+/** Lowers the descriptor limit of a server, and restores it after the server has tried to accept twice. */
 async function exhaust(server: string): Promise<void> {
   using target = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const answering = (async () => {
@@ -65,7 +65,7 @@ async function exhaust(server: string): Promise<void> {
   })();
   await using program = start(server, target.addr.port);
   const [port] = await program.line(/.*(?:port|127\.0\.0\.1) (\d+)/);
-  const first = await ask(Number(port)); // what the program needs beside connections, it has from then on
+  const first = await ask(Number(port)); // from here on, the program has every descriptor that it needs beside connections
   const idle = descriptorsOf(program.pid) - (server === "tcp_proxy" ? 2 : 1);
   first.close();
   await until(() => descriptorsOf(program.pid) === idle);

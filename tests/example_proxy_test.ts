@@ -29,13 +29,13 @@ async function proxyTo(target: { port: number }): Promise<Program & { port: numb
   return Object.assign(program, { port: Number(port) });
 }
 
-/** Connects through a proxy, and gives both ends. */
+/** Connects through a proxy, and returns both ends. */
 async function pair(proxy: { port: number }, target: Deno.TcpListener): Promise<[client: Conn, server: Conn]> {
   const client = await Deno.connect({ hostname: "127.0.0.1", port: proxy.port });
   return [client, await target.accept()];
 }
 
-/** The bytes of a block of a stream, which tell where in the stream it is. */
+/** Returns the bytes of a block of a stream, which encode its position in the stream. */
 function block(seed: number, index: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(16 * 1024);
   for (let word = 0; word < words.length; word++) {
@@ -53,7 +53,7 @@ async function sendBlocks(connection: Deno.TcpConn, seed: number, count: number)
   await connection.closeWrite();
 }
 
-/** Reads blocks until the end, and fails where they are not the ones that were sent. */
+/** Reads blocks until the end, and compares them with the sent ones. */
 async function checkBlocks(connection: Deno.Conn, seed: number, count: number): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
   for (let index = 0; index < count; index++) {
@@ -72,7 +72,7 @@ function listen(port = 0): Deno.TcpListener {
   return Deno.listen({ hostname: "127.0.0.1", port });
 }
 
-/** Reads what is there, as a string; null at the end. */
+/** Reads the available bytes as a string, or null at the end. */
 async function received(connection: Conn): Promise<string | null> {
   const buffer = new Uint8Array(1024);
   const count = await connection.read(buffer);

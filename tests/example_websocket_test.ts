@@ -1,5 +1,5 @@
 /**
- * The WebSocket server, talked to by Deno's `WebSocket`, by Chromium's where there is one, and byte by byte.
+ * The WebSocket server, with Deno's `WebSocket`, with Chromium's if it is installed, and byte by byte.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { bytes, test, text } from "./support/util.ts";
 const HANDSHAKE = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/** The answer to it that the RFC 6455 gives in its section 1.3. */
+/** The answer to it in RFC 6455, section 1.3. */
 const ACCEPTED = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
@@ -59,7 +59,7 @@ function answersTo(port: number, request: string, piece = request.length): strin
   return answers;
 }
 
-/** Opens a WebSocket, sends messages, and gives what came back and how it was closed. */
+/** Opens a WebSocket, sends messages, and returns the answers and the close event. */
 async function talk(address: string, messages: (string | Uint8Array<ArrayBuffer>)[]): Promise<unknown[]> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown[]>();
   const heard: unknown[] = [];

@@ -135,7 +135,7 @@ describe("echo_server and echo_client", () => {
       using selector = new DefaultSelector();
       selector.register(client, EVENT_WRITE);
       const block = new Uint8Array(1 << 20).map((_, index) => index * 31 + (index >> 8));
-      // A gigabyte is on offer; it ends where nobody takes more.
+      // It offers a gigabyte, and stops when the server reads no more.
       let sent = 0;
       while (sent < 1 << 30 && selector.select(0.5).length > 0) {
         sent += client.trySend(block.subarray(sent % block.length)) ?? 0;
@@ -143,7 +143,7 @@ describe("echo_server and echo_client", () => {
       assertLess(sent, 1 << 28);
       assertEquals(await echoed(witness, "still here"), "still here");
       assertLess(memoryOf(server.pid) - before, 32 << 20);
-      // What it sent comes back once it reads, all of it and in order.
+      // The echo arrives once the client reads, complete and in order.
       selector.modify(client, EVENT_READ);
       const buffer = new Uint8Array(1 << 20);
       for (let received = 0; received < sent;) {

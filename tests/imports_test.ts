@@ -1,5 +1,5 @@
 /**
- * The arrows between the files: which may import which, and what may be read where.
+ * The imports between the files that the architecture allows.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { test } from "./support/util.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 
-/** The library's files, by path from the root, and what each imports, by the same. */
+/** The library's files, and the files that each imports, by their paths from the root. */
 const imports = new Map<string, string[]>();
 const sources = new Map<string, string>();
 for (const path of ["mod.ts", ...filesOf("ffi"), ...filesOf("selectors"), ...filesOf("examples")]) {

@@ -59,7 +59,7 @@ function unfurled(path: string, content: Uint8Array<ArrayBuffer>): Uint8Array<Ar
   );
 }
 
-/** What comes first. */
+/** The first element. */
 async function received(connection: Deno.Conn): Promise<string> {
   const buffer = new Uint8Array(1000);
   return text(buffer.subarray(0, (await connection.read(buffer))!));
@@ -71,7 +71,7 @@ const TYPES: Readonly<Record<string, string>> = {
   md: "text/markdown",
 };
 
-/** A server for one package, and a cache that has nothing; and what was asked for. */
+/** A server for one package, an empty cache, and a log of the requests. */
 class Registry implements AsyncDisposable {
   readonly directory: string = Deno.makeTempDirSync();
   readonly asked: string[] = [];
@@ -106,7 +106,7 @@ class Registry implements AsyncDisposable {
     return new Registry(files, manifest);
   }
 
-  /** What a command needs in its environment to have the package from here. */
+  /** Environment of a command that gets the package from this server. */
   get environment(): Record<string, string> {
     return { JSR_URL: `http://${this.host}/`, DENO_DIR: join(this.directory, "cache"), NO_COLOR: "1" };
   }

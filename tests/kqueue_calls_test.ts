@@ -15,7 +15,7 @@ import type { StandInSystem } from "./standins/kqueue_standin.ts";
 import { FILTERS, NO_STAND_IN, SYSTEMS, test } from "./support/kqueue.ts";
 import { BOTH, readyFds, skip } from "./support/util.ts";
 
-/** What kevent() was called with: lists as the hexadecimal digits of each entry, and null for NULL. */
+/** Arguments of a kevent() call: lists as the hexadecimal digits of each entry, and null for NULL. */
 interface KeventCall {
   kq: number;
   changelist: string[] | null;
@@ -61,10 +61,10 @@ function change(
 // EV_ADD, EV_DELETE and EV_ENABLE, each with EV_RECEIPT.
 const [ADD, DELETE, ENABLE] = ["4100", "4200", "4400"];
 
-/** What an answer to a change has in its flags: EV_ERROR. */
+/** Flags of an answer to a change: EV_ERROR. */
 const RECEIPT = "0040";
 
-/** Functions that note what they are given, byte for byte, and answer what a test says: there is no queue behind them. */
+/** Returns functions that record their arguments byte for byte, and return the answers of a test, without a queue. */
 function recorder(system: StandInSystem): { calls: KeventCall[]; answers: string[][]; others: unknown[][] } {
   const SIZES: Record<StandInSystem, number> = { darwin: 32, freebsd: 64, netbsd: 40, linux: 32 };
   const size = SIZES[system];
@@ -241,7 +241,7 @@ function callTests(system: StandInSystem): void {
 
   test("KqueueSelector makes exactly these calls", (cleanup) => {
     const { calls, answers, others } = recorder(system);
-    const [here, there] = [0x21, 0x0143]; // numbers only: there is no kernel to ask what they are
+    const [here, there] = [0x21, 0x0143]; // numbers only, which no kernel checks
     const selector = cleanup.add(new KqueueSelector());
     assertEquals(others.splice(0), [["kqueue"], ["ioctl", 0x77, FIOCLEX]]);
     const first = (filter: "READ" | "WRITE", flags: string) => change(system, "21000000", filter, flags, "01000000");

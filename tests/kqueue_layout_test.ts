@@ -23,7 +23,7 @@ import type { StandInSystem } from "./standins/kqueue_standin.ts";
 import { FILTERS, NO_STAND_IN, SYSTEMS, test } from "./support/kqueue.ts";
 import { skip } from "./support/util.ts";
 
-/** Layout and filters in the order of the test, or null if there is nobody to ask. */
+/** Returns layout and filters in the order of the test, or null without a compiler or the header. */
 function askCompiler(header: string): number[] | null {
   const directory = Deno.makeTempDirSync();
   try {

@@ -113,7 +113,7 @@ function peculiarities(system: StandInSystem): void {
 
   test("modify() throws EBADF for a closed number and ENOENT for a reused one, as on epoll", (cleanup) => {
     for (const [before, after] of [[BOTH, EVENT_READ], [EVENT_READ, BOTH], [EVENT_WRITE, EVENT_READ]] as const) {
-      // libkqueue cannot be asked whether a filter is still there: what is added to another file is added.
+      // libkqueue cannot tell whether a filter still exists, so that EV_ADD for another file succeeds.
       if (system === "linux" && after === BOTH) continue;
       const [selector, kernel] = make(cleanup);
       const [reader, writer] = cleanup.pipe();
@@ -158,7 +158,7 @@ function peculiarities(system: StandInSystem): void {
     kernel.inject.push(...order, event(d, WRITE), event(e, READ));
     const ready = selector.select().map(([key, events]) => [key.fd, events]);
     assertEquals(ready, [[c, BOTH], [a, BOTH], [b, EVENT_WRITE], [e, EVENT_READ], [d, EVENT_WRITE]]);
-    // What is remembered of the places does not disturb the next time.
+    // The remembered positions do not affect the next call.
     kernel.inject.push(event(a, WRITE), event(c, READ), event(a, READ));
     assertEquals(selector.select().map(([key, events]) => [key.fd, events]), [[a, BOTH], [c, EVENT_READ]]);
     kernel.inject.push(event(b, READ));
@@ -353,7 +353,7 @@ if (os === "linux") {
       create: <D>() => selectorOn<D>(system)[0],
       lacks: { manyDescriptors: system === "freebsd" && !isEmulated ? null : slow },
     };
-    // First what ends in any case: a test of the contracts may wait forever if no event wakes it.
+    // First the tests that always end: a test of the contracts may wait forever if no event wakes it.
     describe(`KqueueSelector as on ${system}: its own behavior`, () => peculiarities(system));
     selectorContract(contract);
     if (system === "freebsd" || system === "linux") {

@@ -41,7 +41,7 @@ function rawTests(system: StandInSystem): void {
     return [cleanup.add(new Kqueue()), kernel];
   }
 
-  /** What matters of events: descriptor, filter and flags. */
+  /** Returns descriptor, filter and flags of events. */
   function brief(kevents: Kevent[]): unknown[] {
     return kevents.map(({ ident, filter, flags }) => [ident, filter, flags & ~KQ_EV_ADD & ~KQ_EV_CLEAR]);
   }

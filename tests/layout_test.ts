@@ -61,7 +61,7 @@ const shutConstants: [string, number][] = [["SHUT_RD", SHUT_RD], ["SHUT_WR", SHU
 const errnos = Array.from({ length: 4096 }, (_, errno): [string, number] => [errnoCode(errno), errno])
   .filter(([code, errno]) => code !== `E${errno}`);
 
-/** Codes of getaddrinfo(), each with a question that is answered by it, whatever network there is. */
+/** Codes of getaddrinfo(), each with arguments that cause it on any network. */
 const EAI_QUESTIONS: [code: string, ask: () => unknown][] = [
   ["EAI_NONAME", () => getaddrinfo("not.numeric", 80, { flags: constants.AI_NUMERICHOST })],
   ["EAI_FAMILY", () => getaddrinfo("127.0.0.1", 80, { family: 12345 })],
@@ -179,7 +179,7 @@ function program(): string {
   `;
 }
 
-/** Compiles and runs the program; null where there is no compiler. */
+/** Compiles and runs the program; returns null without a compiler. */
 function askCompiler(): Map<string, string> | null {
   if (os === "windows") return null;
   const directory = Deno.makeTempDirSync();
@@ -210,12 +210,12 @@ const CC = answers === null ? "there is no C compiler `cc` for this processor" :
 
 const test = testNeeding(CC);
 
-/** What C says of a number. */
+/** Returns a number of C. */
 function c(name: string): number {
   return Number(cBytes(name));
 }
 
-/** What C says of bytes, in hexadecimal. */
+/** Returns bytes of C, in hexadecimal digits. */
 function cBytes(name: string): string {
   const answer = answers!.get(name);
   assert(answer !== undefined, `The program does not say ${name}`);
@@ -299,7 +299,7 @@ describe("layouts", () => {
     assertEquals(fields(1000), [1, 0]);
     assertEquals(fields(100_000_000_000 - 1), [99_999_999, 999_000_000]);
     assertEquals(fields(Number.MAX_VALUE), [100_000_000, 0]);
-    assertEquals(fields(2.5), [0, 2_500_000]); // nothing is left of what was there
+    assertEquals(fields(2.5), [0, 2_500_000]); // nothing remains of the previous value
   });
 
   test("types have the sizes in the declarations of the functions", () => {

@@ -33,7 +33,7 @@ function whyNot(): unknown {
   }
 }
 
-/** libkqueue gives its descriptors back a moment after a queue was closed, in a thread of its own. */
+/** Waits until a thread of libkqueue has closed the descriptors of a closed queue. */
 function settled(close: () => void, before: number = openDescriptors().size): void {
   close();
   const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -69,7 +69,7 @@ function lacks(): Lacks {
   };
 }
 
-// What the library opens for itself when it is first used stays open.
+// The library keeps descriptors of its own open after its first use.
 const obstacle = whyNot();
 
 if (obstacle !== null) {

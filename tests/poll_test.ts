@@ -1,5 +1,5 @@
 /**
- * `Poll`, after CPython's test_poll.py, and what is peculiar to PollSelector.
+ * `Poll`, after CPython's test_poll.py, and the behavior of PollSelector alone.
  *
  * Of CPython's tests these differ here. test_threaded_poll: a Worker cannot be given an object, so that nothing can wait
  * twice with one Poll, or change it while it waits. test_poll3 and test_poll_c_limits: a timeout that C cannot say is not

@@ -1,5 +1,5 @@
 /**
- * `select()`, after CPython's test_select.py, and what is peculiar to SelectSelector.
+ * `select()`, after CPython's test_select.py, and the behavior of SelectSelector alone.
  *
  * Of CPython's tests these differ here. test_select_mutated: lists are copied before any `fileno()` is called, so that a
  * list that shrinks meanwhile is waited for as a whole. test_disallow_instantiation: `new Poll()` is how a Poll is made.

@@ -167,7 +167,7 @@ describe("Socket: names", () => {
       socket.bind({ hostname: `${address}%${name}`, port: 0 });
       const bound = socket.getsockname();
       assertEquals(bound, { hostname: `${address}%${scopeid}`, port: portOf(socket) });
-      // What is given can be taken, and a datagram to one's own address never leaves the machine.
+      // A returned address is accepted again, and a datagram to the own address never leaves the machine.
       socket.sendTo(bytes("x"), bound);
       assertEquals(socket.recvFrom(10), [bytes("x"), bound]);
       assertEquals(getaddrinfo(`${address}%${name}`, 7)[0]?.address, { hostname: `${address}%${scopeid}`, port: 7 });

@@ -29,13 +29,13 @@ import { LINUX } from "./support/needs.ts";
 import { assertCode, folder, UNIX_SOCKETS } from "./support/sockets.ts";
 import { bytes, Cleanup, isLinux, isWindows, test } from "./support/util.ts";
 
-/** Values that no C `int` can carry, and what is thrown for them. */
+/** Values that are not a C `int`, by the error that they cause. */
 const NOT_INTEGERS: readonly [error: typeof RangeError | typeof TypeError, values: unknown[]][] = [
   [RangeError, [NaN, 1.5, 2 ** 32 + 2, 2 ** 31, Infinity]],
   [TypeError, ["2", null, true, 2n, {}]],
 ];
 
-/** What takes an address. */
+/** Calls with an address. */
 const ADDRESS_CALLS: readonly [name: string, call: (socket: Socket, address: Address) => unknown][] = [
   ["bind()", (socket, address) => socket.bind(address)],
   ["connect()", (socket, address) => socket.connect(address)],
@@ -161,7 +161,7 @@ describe("Socket: arguments", () => {
         [[0xff], "\udcff"],
         [[0x61, 0xc3, 0xa9, 0xc3, 0x62], "aé\udcc3b"], // a character, and the first half of one
         [[0xe2, 0x82, 0xf0, 0x9f, 0x98, 0x80, 0x80], "\udce2\udc82\u{1f600}\udc80"],
-        [[0xed, 0xa0, 0x80], "\udced\udca0\udc80"], // what encodes a surrogate is not UTF-8
+        [[0xed, 0xa0, 0x80], "\udced\udca0\udc80"], // an encoded surrogate is not UTF-8
       ];
       for (const [index, [ending, shown]] of cases.entries()) {
         for (const prefix of [`${directory}/${index}`, `\0${directory}/${index}`]) {

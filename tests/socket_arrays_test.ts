@@ -30,7 +30,7 @@ function hasRoom(): boolean {
   }
 }
 
-/** What takes bytes, each on a socket of a connected pair of datagram sockets. */
+/** Calls with bytes, each on a socket of a connected pair of datagram sockets. */
 const BYTE_CALLS: readonly [name: string, call: (socket: Socket, data: Uint8Array) => unknown][] = [
   ["recvInto()", (socket, data) => socket.recvInto(data)],
   ["tryRecvInto()", (socket, data) => socket.tryRecvInto(data)],
@@ -157,7 +157,7 @@ describe("Socket: arrays", () => {
         (array: Uint8Array) => read(reader, array),
       ];
       for (const call of calls) {
-        const memory = new ArrayBuffer(1000); // holds what would else overwrite memory of others
+        const memory = new ArrayBuffer(1000); // catches writes past the end of an array
         assertEquals(call(make(memory)), 100);
         assertEquals(new Uint8Array(memory), new Uint8Array(1000).fill(1, 50, 150));
       }

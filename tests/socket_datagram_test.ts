@@ -1,5 +1,5 @@
 /**
- * Datagram sockets: senders, receivers, and what is lost.
+ * Datagram sockets: senders, receivers, and lost data.
  *
  * @module
  */

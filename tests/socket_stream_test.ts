@@ -38,7 +38,7 @@ import {
 } from "./support/sockets.ts";
 import { bytes, Cleanup, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
-/** An address at which nobody listens, since the socket that has it does not. */
+/** Returns the address of a bound socket that does not listen. */
 function deadAddress(cleanup: Cleanup): Address {
   const socket = cleanup.add(new Socket());
   socket.bind({ hostname: "127.0.0.1", port: 0 });

@@ -90,7 +90,7 @@ describe("the clock of a wait", () => {
       for await (const _ of selector) if (ticks >= 20 || performance.now() - start > 5_000) break;
       selector.unregister(here);
 
-      // What a library of fake timers does: nothing of the kind runs any more.
+      // As a library of fake timers does: no timer runs any more.
       const now = performance.now.bind(performance);
       performance.now = () => 0;
       for (const name of ["setTimeout", "setImmediate", "setInterval"]) globalThis[name] = () => 0;
@@ -121,7 +121,7 @@ describe("waits without an end", () => {
         dup2(reader, description);
         close(reader);
         selector.unregister(reader);
-        await selector.selectAsync(0); // makes what waits need
+        await selector.selectAsync(0); // opens the descriptors that waits need
         write(writer, new Uint8Array(1));
         exhaust();`,
     },
@@ -222,7 +222,7 @@ describe("epoll", () => {
     const [here, there] = cleanup.pair();
     const instance = new EpollPoller();
     cleanup.defer(() => instance.close());
-    // EPOLL_CTL_MOD fails with EINVAL for what was added with EPOLLEXCLUSIVE.
+    // EPOLL_CTL_MOD fails with EINVAL for an EPOLLEXCLUSIVE registration.
     assertEquals(instance.ctl(EPOLL_CTL_ADD, here.fileno(), EPOLLIN | EPOLLEXCLUSIVE, 7), 0);
     assertEquals(instance.purge([[here.fileno(), EVENT_READ, 7]], 1), false);
     there.send(bytes("x"));

@@ -12,19 +12,19 @@ import { Cleanup, testNeeding } from "./support/util.ts";
 
 const test = testNeeding(WINSOCK);
 
-/** Winsock as a test wants it: what it was asked, and what it answers next, by the names of its functions. */
+/** A fake of Winsock: its calls, and its next answers by the names of the functions. */
 interface FakeWinsock {
   /** The calls but for WSAGetLastError(): name and arguments, arrays as the hexadecimal digits of their bytes. */
   calls: unknown[][];
-  /** Results; of a call that has none left, 0. A negative one is -1 and the error that WSAGetLastError() gives then. */
+  /** Results, or 0 if none is left. A negative one stands for -1 and the error that WSAGetLastError() returns then. */
   results: Record<string, number[]>;
-  /** What getsockname(), getpeername() and getsockopt() write, by their names and the socket, in hexadecimal digits. */
+  /** Bytes that getsockname(), getpeername() and getsockopt() write, by name and socket, in hexadecimal digits. */
   writes: Record<string, string>;
   /** `winsock.ts`, once more and by itself, over these functions. */
   module: typeof winsock;
 }
 
-/** What a fake of Winsock says: one for all tests, since a library is opened once. */
+/** State of the fake: one for all tests, because a library is opened once. */
 const fake: Omit<FakeWinsock, "module"> = { calls: [], results: {}, writes: {} };
 
 async function fakeWinsock(cleanup: Cleanup): Promise<FakeWinsock> {
@@ -51,7 +51,7 @@ function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
-// First, since where the numbers are wrong a real socket may wait for ever, in a call that nobody can end.
+// A real socket with wrong numbers may wait forever in a call that cannot be interrupted.
 describe("winsock: calls", () => {
   const NO_NAME = "00".repeat(16);
   /** The address of a port of 127.0.0.1, whose number has four hexadecimal digits. */

@@ -50,10 +50,10 @@ function toSolaris(mask: number): number {
   return FLAGS.reduce((flags, [solaris, linux]) => flags | ((mask & linux) !== 0 ? solaris : 0), 0);
 }
 
-/** What the driver keeps of a descriptor. */
+/** The driver's state of a descriptor. */
 interface Polldat {
   events: number;
-  /** Whether it was open when it was written. Only then is it in the set; what was ORed into `events` stays anyway. */
+  /** True if it was open when it was written, and so is in the set; bits that were ORed into `events` stay anyway. */
   cached: boolean;
 }
 
@@ -62,13 +62,13 @@ interface Device {
   polldats: Map<number, Polldat>;
   /** The descriptor at which the next wait begins to look. */
   start: number;
-  /** How many milliseconds it may still sleep. */
+  /** Milliseconds that it may still sleep. */
   patienceMs: number;
-  /** How many calls it may still take and descriptors look at. */
+  /** Calls that it may still accept, and descriptors that it may still look at. */
   looks: number;
 }
 
-/** What was asked of the stand-in, to be looked at by tests. */
+/** The calls of the stand-in, for tests to check. */
 export const log = {
   /** The writes: of each the `pollfd`s, as descriptor and events. */
   writes: [] as [fd: number, events: number][][],
@@ -81,7 +81,7 @@ export const log = {
   },
 };
 
-/** Results that the next calls give, in place of doing what they should: -1 with an errno, or a number of bytes. */
+/** Results that the next calls return instead of doing their work: -1 with an errno, or a number of bytes. */
 export const failures = {
   open: [] as [result: number, errno: number][],
   write: [] as [result: number, errno: number][],
@@ -95,9 +95,9 @@ const lengths = new Map<bigint, number>();
 
 /** When a device that was told the wrong thing, and is waited on or asked for ever, throws in place of going on. */
 export const patience = {
-  /** How many milliseconds it sleeps at most, in all of its waits; no test lets it sleep half as long. */
+  /** Milliseconds that it sleeps at most, in all of its waits; every test needs less than half of them. */
   ms: 1_000,
-  /** How many calls it takes and descriptors it looks at; the greatest set has 65,536, and is looked at a few times. */
+  /** Calls that it accepts, and descriptors that it looks at; the greatest set has 65,536, and is scanned a few times. */
   looks: 1_000_000,
 };
 
@@ -112,7 +112,7 @@ export function maskOf(device: number, fd: number): number | undefined {
   return polldat?.cached === true ? polldat.events : undefined;
 }
 
-/** How many devices are open. */
+/** Returns the number of open devices. */
 export function openDevices(): number {
   return devices.size;
 }
@@ -163,7 +163,7 @@ function close(fd: number): number {
   return libc.close(fd);
 }
 
-/** Moves nothing, and gives the address of an array. */
+/** Moves nothing, and returns the address of an array. */
 function memmove(to: ArrayBufferView<ArrayBuffer>, from: ArrayBufferView<ArrayBuffer>, size: bigint): bigint {
   assertEquals(size, 0n);
   const address = libc.memmove(to, from, size);
@@ -189,7 +189,7 @@ function write(device: number, buffer: ArrayBufferView, nbyte: number | bigint):
   for (const [fd, events] of entries) {
     if (fd < 0 || fd >= limit()) continue;
     const polldat = polldats.get(fd);
-    // Removal is a mask of this flag and no other. It passes over what was closed when it was written.
+    // Removal is a mask of this flag and no other. It ignores a descriptor that was closed when it was written.
     if (events === 0x0800) {
       if (polldat?.cached) polldats.delete(fd);
       continue;
@@ -208,7 +208,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   const state = devices.get(device);
   if (state === undefined) return fail(EBADF);
   if (request !== ((0xd0 << 8) | 1)) return fail(EINVAL);
-  // The driver reads 24 bytes, whatever follows.
+  // The driver reads 24 bytes, and ignores the rest.
   const view = viewOf(buffer);
   const address = view.getBigUint64(0, true);
   const nfds = Number(view.getBigUint64(8, true));
@@ -231,7 +231,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   const began = performance.now();
   const ready = libc.poll(pollfds, BigInt(fds.length), boundMs);
   const number = errno[0]!;
-  // What a busy machine adds does not count.
+  // The delay of a busy machine does not count.
   if (ready <= 0) state.patienceMs -= Math.min(Math.floor(performance.now() - began), boundMs);
   if (ready < 0) return fail(number);
   assert(ready > 0 || boundMs === wantedMs, "The device waits for what does not come");
@@ -241,7 +241,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
     const revents = toSolaris(pollfds.getUint16(8 * index + 6, true));
     if (revents !== 0) found.set(fd, revents);
   }
-  // The driver looks around in a circle of descriptors, from where it was when the buffer was full, to starve none.
+  // The driver scans descriptors in a circle, from its position when the buffer was full, to starve none.
   const circle = [...found.keys()].sort((a, b) => a - b);
   const first = circle.findIndex((fd) => fd >= state.start);
   const reported = [...circle.slice(Math.max(first, 0)), ...circle.slice(0, Math.max(first, 0))].slice(0, nfds);
@@ -250,7 +250,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   for (const [index, fd] of reported.entries()) {
     const revents = found.get(fd)!;
     out.setInt32(8 * index, fd, true);
-    // For a closed descriptor the driver leaves in `events` what was there.
+    // For a closed descriptor, the driver leaves `events` unchanged.
     out.setUint16(8 * index + 4, revents === 0x20 ? 0xdead : state.polldats.get(fd)!.events, true);
     out.setUint16(8 * index + 6, revents, true);
   }

@@ -135,14 +135,14 @@ interface Event {
   udata: bigint;
 }
 
-/** What the kernel keeps of an event that was added. */
+/** The kernel's state of an event. */
 interface Note extends Event {
   disabled: boolean;
-  /** What the descriptor stood for when the event was added: device and inode. */
+  /** The file of the descriptor when the event was added: device and inode. */
   identity: string;
   isSocket: boolean;
   isPipe: boolean;
-  /** EV_CLEAR: what was last reported, or null if that has ceased to hold. */
+  /** EV_CLEAR: the last report, or null if it no longer holds. */
   reported: bigint | null;
   /** EVFILT_USER: triggered. EVFILT_TIMER: when it expires next. */
   triggered: boolean;
@@ -167,19 +167,19 @@ function intFrom(call: (cell: Int32Array<ArrayBuffer>) => number): number {
   return call(cell) === 0 ? cell[0]! : 0;
 }
 
-/** What a test can look at, and break. */
+/** The parts of the stand-in that a test can inspect and break. */
 export interface KqueueStandIn {
-  /** How many kevent() calls there were, and with how many changes each. */
+  /** Number of changes of each kevent() call. */
   calls: number[];
   /** Fails the changes of a filter with an errno, as a kernel would that does not like them. */
   refuse: Map<number, number>;
-  /** Events that are put before the others that kevent() gives next. */
+  /** Events that the next kevent() returns before its own. */
   inject: { fd: number; filter: number; flags?: number; udata: bigint }[];
   /** Whether EV_RECEIPT is known. */
   knowsReceipts: boolean;
-  /** How many milliseconds it sleeps at most, in all of its waits; no test lets it sleep half as long. */
+  /** Milliseconds that it sleeps at most, in all of its waits; every test needs less than half of them. */
   patienceMs: number;
-  /** How many calls it takes and descriptors it looks at; the greatest set has 65,536, and is looked at a few times. */
+  /** Calls that it accepts, and descriptors that it looks at; the greatest set has 65,536, and is scanned a few times. */
   looks: number;
   /** Errors of whole kevent() calls to come. */
   fail: number[];
@@ -229,7 +229,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
 
   function write(view: DataView, index: number, event: Event): void {
     const at = index * dialect.size;
-    // What lies between the fields and behind them is anything.
+    // The padding between the fields and behind them is arbitrary.
     for (let byte = 0; byte < dialect.size; byte++) view.setUint8(at + byte, 0xa5);
     view.setBigUint64(at, event.ident, true);
     if (dialect.filterBytes === 2) {
@@ -244,7 +244,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     view.setBigUint64(at + dialect.udata, event.udata, true);
   }
 
-  /** Makes a change; gives 0 or an errno. */
+  /** Makes a change; returns 0 or an errno. */
   function change(notes: Map<string, Note>, event: Event): number {
     const known = [dialect.read, dialect.write, dialect.timer, dialect.user];
     if (!known.includes(event.filter)) return EINVAL;
@@ -253,10 +253,10 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const name = `${event.filter}:${event.ident}`;
     if (file === null) {
       notes.delete(name); // gone since the descriptor was closed
-      return system === "linux" ? EFAULT : EBADF; // up to 2.7.0, libkqueue has no other errno for what it cannot add
+      return system === "linux" ? EFAULT : EBADF; // libkqueue up to 2.7.0 has no other errno for a failed EV_ADD
     }
     let note = notes.get(name);
-    // The kernel removes what was registered for a descriptor when it is closed.
+    // The kernel removes the events of a descriptor when it is closed.
     if (note !== undefined && file !== undefined && note.identity !== file.identity) {
       notes.delete(name);
       note = undefined;
@@ -316,7 +316,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     else if (c.epoll_ctl(kq, EPOLL_CTL_MOD, fd, event) !== 0) c.epoll_ctl(kq, EPOLL_CTL_ADD, fd, event);
   }
 
-  /** What a file's event says now, or null if there is none. */
+  /** Returns the current event of a file, or null. */
   function stateOf(note: Note, revents: number): { data: bigint; flags: number } | null {
     const fd = Number(note.ident);
     if (note.filter === dialect.read) {
@@ -336,13 +336,13 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     return { data: BigInt(Math.max(size - used, 1)), flags };
   }
 
-  /** Takes note of a call of kevent(), or of how many descriptors one has to look at. */
+  /** Records a call of kevent(), or the number of descriptors that it looks at. */
   function look(count: number): void {
     control.looks -= count;
     assert(control.looks > 0, "kevent() is called over and over, or looks at all descriptors with each change");
   }
 
-  /** Calls ppoll(), which may be the last that the stand-in has patience for; gives what it gave, or `-errno`. */
+  /** Calls ppoll() within the patience of the stand-in; returns its result, or `-errno`. */
   function poll(pollfds: DataView<ArrayBuffer>, count: number, waitMs: number): number {
     look(20 + count); // the call itself takes as long as twenty
     const boundMs = Math.min(waitMs, control.patienceMs);
@@ -353,13 +353,13 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const start = performance.now();
     const ready = c.ppoll(new Uint8Array(pollfds.buffer), BigInt(count), time, null);
     const outcome = ready < 0 ? -errno[0]! : ready;
-    // What a busy machine adds does not count.
+    // The delay of a busy machine does not count.
     if (outcome <= 0) control.patienceMs -= Math.min(performance.now() - start, boundMs);
     assert(outcome !== 0 || boundMs === waitMs, "kevent() waits for what does not come");
     return outcome;
   }
 
-  /** Looks at, or waits for, what is there; gives the events, or the errno of the wait. */
+  /** Looks for events or waits for them; returns the events, or the errno of the wait. */
   function scan(notes: Map<string, Note>, room: number, timeoutMs: number): Event[] | number {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -375,7 +375,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         pollfds.setInt32(8 * index, Number(note.ident), true);
         const isWrite = note.filter === dialect.write;
         pollfds.setInt16(8 * index + 4, isWrite ? POLLOUT : POLLIN | POLLRDHUP, true);
-        // What was reported and has not changed would end each wait at once.
+        // An event that was reported and has not changed would end each wait at once.
         if (note.reported !== null) waitMs = 0;
       }
       for (const note of notes.values()) {
@@ -472,7 +472,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       const wantsReceipt = control.knowsReceipts && (event.flags & EV.RECEIPT) !== 0;
       if (error === 0 && !wantsReceipt) continue;
       if (filled === room) return error === 0 ? 0 : fails(error);
-      // FreeBSD says EV_ERROR and nothing else; macOS adds it; a newer macOS leaves it out where there is no error.
+      // FreeBSD sets EV_ERROR alone; macOS adds it; a newer macOS omits it without an error.
       const flags = system === "darwin" ? event.flags | (error === 0 ? 0 : EV.ERROR) : EV.ERROR;
       write(events!, filled++, { ...event, flags, data: BigInt(error) });
     }

@@ -1,5 +1,5 @@
 /**
- * Stand-ins of kqueue for the tests, and what their systems differ in.
+ * Stand-ins of kqueue for the tests, and the numbers of their systems.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * What tests need and not every system has, each null or the reason why it is missing: `{ needs: [DUP2] }`.
+ * The needs of tests that not every system meets, each null or the reason why it is missing: `{ needs: [DUP2] }`.
  *
  * @module
  */
@@ -32,7 +32,7 @@ export const WINSOCK: Need = isWindows ? null : "only Windows has Winsock";
 /** epoll. */
 export const EPOLL: Need = lackedBy({ notLinux: `${os} has no epoll` });
 
-/** `dup()` and `dup2()`, by which a test gives a descriptor another number, or uses a number again. */
+/** `dup()` and `dup2()`, which give a descriptor another number, or reuse a number. */
 export const DUP2: Need = lackedBy({ windows: "Windows cannot give a socket another number" });
 
 /** Signals that interrupt a system call. */

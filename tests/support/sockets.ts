@@ -1,5 +1,5 @@
 /**
- * Sockets for the tests of `ffi/socket/mod.ts`, and what these tests need.
+ * Sockets for the tests of `ffi/socket/mod.ts`, and the needs of these tests.
  *
  * @module
  */

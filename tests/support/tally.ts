@@ -1,5 +1,5 @@
 /**
- * Counts the tests in what `deno test` has printed.
+ * Counts the tests in the output of `deno test`.
  *
  * ```sh
  * deno run --allow-read tests/support/tally.ts LOG
