@@ -69,7 +69,12 @@ if (isLinux) {
     lacks: { shortTimeouts: "/dev/poll knows whole milliseconds only" },
   };
   selectorContract(contract);
-  selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
+  // An asynchronous wait is not one of the device, and lacks nothing.
+  selectorContract({
+    name: `${contract.name}, waiting asynchronously`,
+    create: contract.create,
+    select: asynchronously,
+  });
   asyncContract(contract);
 }
 
