@@ -133,7 +133,7 @@ describe("asynchronous waits", () => {
   });
 
   test(
-    "waits go on when there is no descriptor left, if one was begun before",
+    "selectAsync() continues without a free descriptor after a first wait",
     { needs: [DESCRIPTOR_LIMIT] },
     async () => {
       const script = moduleOf(`
@@ -282,7 +282,7 @@ function threadCount(): number {
 describe("onSignal", () => {
   for (const [name, Selector] of Object.entries(unixSelectors)) {
     test(
-      `${name}.select() returns nothing when a signal interrupts it, if it was told to`,
+      `${name}.select() with onSignal "return" returns nothing when a signal interrupts it`,
       { needs: [SIGNALS] },
       async () => {
         using selector = new Selector({ onSignal: "return" });

@@ -288,7 +288,7 @@ describeProgram("an example server in a system without room", () => {
     });
   }
 
-  testOnLinux("handover goes on if node:net cannot take over a connection", async () => {
+  testOnLinux("handover continues if node:net cannot adopt a connection", async () => {
     await using started = await Started.start({ example: "handover" });
     started.fail("lose");
     using lost = await started.connect();

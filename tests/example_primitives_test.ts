@@ -36,7 +36,7 @@ for (const [example, whyNot] of SERVERS) {
     test(`${example} ${name}`, { needs: [reason] }, body);
 
   describeProgram(example, () => {
-    testHere("gives many connections their bytes back, at once", async () => {
+    testHere("echoes many connections at once", async () => {
       await using server = await started(Program.example(`${example}.ts`, "0"));
       const connections = await Promise.all(Array.from({ length: 100 }, () => connect(server)));
       for (let round = 0; round < 5; round++) {
@@ -64,7 +64,7 @@ for (const [example, whyNot] of SERVERS) {
       assertEquals(received.every((byte, index) => byte === data[index]), true);
     });
 
-    testHere("goes on after a reset", async () => {
+    testHere("continues after a reset", async () => {
       await using server = await started(Program.example(`${example}.ts`, "0"));
       using witness = await connect(server);
       for (let round = 0; round < 10; round++) {
@@ -77,7 +77,7 @@ for (const [example, whyNot] of SERVERS) {
       }
     });
 
-    testHere("goes on without a free descriptor, and accepts again when there is one", async () => {
+    testHere("continues without a free descriptor, and accepts again when it has one", async () => {
       const command = `ulimit -n 64; exec "$0" run --no-prompt --allow-ffi "$1" 0`;
       const path = join(EXAMPLES, `${example}.ts`);
       await using server = await started(new Program("sh", ["-c", command, Deno.execPath(), path]));

@@ -18,13 +18,14 @@ import {
   echoed,
   EXAMPLES,
   interrupt,
+  isThere,
   memoryOf,
   OF_WAITING,
   Program,
   run,
   until,
 } from "./support/program.ts";
-import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, skip, test, text } from "./support/util.ts";
+import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
 /** A processor that is not emulated. */
 const NATIVE_SPEED = lackedBy({ emulated: "under an emulator it would measure the emulator" });
@@ -57,7 +58,7 @@ async function echoServer(host: string, ...options: string[]): Promise<EchoServe
   };
 }
 
-const python = await run("python3", "--version").catch(() => null);
+const PYTHON = await isThere("python3", "--version") ? null : "there is no python3";
 
 describe("echo_server and echo_client", () => {
   for (const host of HOSTS) {
@@ -253,15 +254,7 @@ describe("echo_server and echo_client", () => {
 
   for (const host of HOSTS) {
     const family = host === "::1" ? AF_INET6 : AF_INET;
-    const titles = [
-      `CPython's echo client gets back from ${host} what it sent`,
-      `the client gets back from CPython's echo server at ${host} what it sent`,
-    ] as const;
-    if (python === null) {
-      for (const title of titles) skip(title, "there is no python3");
-      continue;
-    }
-    test(titles[0], async () => {
+    test(`CPython's echo client gets its bytes back from ${host}`, { needs: [PYTHON] }, async () => {
       await using server = await echoServer(host);
       const script = join(import.meta.dirname!, "python", "echo_client.py");
       const { code, out, error } = await run("python3", script, host, String(server.port));
@@ -269,7 +262,7 @@ describe("echo_server and echo_client", () => {
       assertMatch(out, /received 42 bytes\n$/);
     });
 
-    test(titles[1], async () => {
+    test(`echo_client gets its bytes back from CPython's echo server at ${host}`, { needs: [PYTHON] }, async () => {
       await using program = new Program("python3", [
         "-u",
         join(import.meta.dirname!, "python", "echo_server.py"),

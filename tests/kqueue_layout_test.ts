@@ -148,18 +148,15 @@ if (os === "linux") {
     });
 
     const HEADER = "/usr/include/kqueue/sys/event.h";
-
     const layoutOfHeader = askCompiler(HEADER);
+    const needs = [
+      layoutOfHeader === null ? `there is no ${HEADER} (package libkqueue-dev), or no C compiler \`cc\`` : null,
+    ];
 
-    const title = "struct kevent and its numbers are those of libkqueue's header";
-
-    if (layoutOfHeader === null) skip(title, `there is no ${HEADER} (package libkqueue-dev), or no C compiler \`cc\``);
-    else {
-      test(title, () => {
-        const { READ, WRITE, VNODE, PROC, SIGNAL, TIMER, USER } = KQUEUE_SYSTEMS.linux.filters;
-        assertEquals(layoutOfHeader, [...layouts.linux, READ, WRITE, VNODE, PROC, SIGNAL, TIMER, USER]);
-      });
-    }
+    test("struct kevent and its numbers are those of libkqueue's header", { needs }, () => {
+      const { READ, WRITE, VNODE, PROC, SIGNAL, TIMER, USER } = KQUEUE_SYSTEMS.linux.filters;
+      assertEquals(layoutOfHeader, [...layouts.linux, READ, WRITE, VNODE, PROC, SIGNAL, TIMER, USER]);
+    });
   });
 } else {
   skip("kqueue layouts and constants", NO_STAND_IN);

@@ -28,7 +28,7 @@ import {
 } from "../ffi/socket/mod.ts";
 import { lackedBy, LINUX } from "./support/needs.ts";
 import { assertCode, IPV6, listener, portOf, udp, UNIX_SOCKETS } from "./support/sockets.ts";
-import { bytes, Cleanup, isWindows, skip, test } from "./support/util.ts";
+import { bytes, Cleanup, isWindows, test } from "./support/util.ts";
 
 /** The name of a socket that is not bound. */
 const UNBOUND_NAMES = lackedBy({ windows: "Winsock says EINVAL of it" });
@@ -40,6 +40,7 @@ const INTERFACE_NAMES = lackedBy({ windows: "Windows knows interfaces by their n
 const linkLocal = Deno.networkInterfaces().find(({ family, address }) =>
   family === "IPv6" && address.startsWith("fe80:")
 );
+const LINK_LOCAL = linkLocal === undefined ? "this machine has no link-local IPv6 address" : null;
 
 describe("Socket: names", () => {
   test("getsockname() returns zeros for an unbound socket", { needs: [UNBOUND_NAMES] }, () => {
@@ -154,25 +155,22 @@ describe("Socket: names", () => {
     assertEquals((socket.getsockname() as InetAddress).hostname, "127.0.0.1");
   });
 
-  const scoped = "bind(), sendTo() and getsockname() keep the interface of a link-local address";
-  if (linkLocal === undefined) {
-    skip(scoped, "this machine has no link-local IPv6 address");
-  } else {
-    test(scoped, { needs: [INTERFACE_NAMES] }, () => {
-      using cleanup = new Cleanup();
-      const { address, name, scopeid } = linkLocal;
-      const socket = cleanup.add(new Socket(AF_INET6, SOCK_DGRAM));
-      const refused = os === "darwin" ? "EADDRNOTAVAIL" : "EINVAL";
-      assertCode(() => socket.bind({ hostname: address, port: 0 }), refused, "bind");
-      socket.bind({ hostname: `${address}%${name}`, port: 0 });
-      const bound = socket.getsockname();
-      assertEquals(bound, { hostname: `${address}%${scopeid}`, port: portOf(socket) });
-      // A returned address is accepted again, and a datagram to the own address never leaves the machine.
-      socket.sendTo(bytes("x"), bound);
-      assertEquals(socket.recvFrom(10), [bytes("x"), bound]);
-      assertEquals(getaddrinfo(`${address}%${name}`, 7)[0]?.address, { hostname: `${address}%${scopeid}`, port: 7 });
-    });
-  }
+  test("bind(), sendTo() and getsockname() keep the interface of a link-local address", {
+    needs: [LINK_LOCAL, INTERFACE_NAMES],
+  }, () => {
+    using cleanup = new Cleanup();
+    const { address, name, scopeid } = linkLocal!;
+    const socket = cleanup.add(new Socket(AF_INET6, SOCK_DGRAM));
+    const refused = os === "darwin" ? "EADDRNOTAVAIL" : "EINVAL";
+    assertCode(() => socket.bind({ hostname: address, port: 0 }), refused, "bind");
+    socket.bind({ hostname: `${address}%${name}`, port: 0 });
+    const bound = socket.getsockname();
+    assertEquals(bound, { hostname: `${address}%${scopeid}`, port: portOf(socket) });
+    // A returned address is accepted again, and a datagram to the own address never leaves the machine.
+    socket.sendTo(bytes("x"), bound);
+    assertEquals(socket.recvFrom(10), [bytes("x"), bound]);
+    assertEquals(getaddrinfo(`${address}%${name}`, 7)[0]?.address, { hostname: `${address}%${scopeid}`, port: 7 });
+  });
 });
 
 describe("getaddrinfo", () => {

@@ -174,7 +174,7 @@ describe("waits without an end", () => {
     });
   }
 
-  test("the thread of a terminated Worker that waited for ever ends", { needs: [THREADS] }, async () => {
+  test("the thread of a terminated Worker ends, even if its wait had no timeout", { needs: [THREADS] }, async () => {
     const seen = await printedBy(`
         const threads = () => [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
           try {

@@ -5,7 +5,7 @@
  */
 
 import type { StandInSystem } from "../standins/kqueue_standin.ts";
-import { Cleanup, test as declare } from "./util.ts";
+import { Cleanup, test as declare, type TestArguments, withOptions } from "./util.ts";
 
 /** Errors as Linux numbers them. */
 export const [ENOENT, EINTR, EBADF, ENOMEM, EFAULT, EINVAL] = [2, 4, 9, 12, 14, 22];
@@ -22,8 +22,9 @@ export const FILTERS: Record<StandInSystem, [read: number, write: number, timer:
 };
 
 /** Declares a test with a `Cleanup` that is disposed of at its end. */
-export function test(name: string, body: (cleanup: Cleanup) => void | Promise<void>): void {
-  declare(name, async () => {
+export function test(name: string, ...args: TestArguments<(cleanup: Cleanup) => void | Promise<void>>): void {
+  const [options, body] = withOptions(args);
+  declare(name, options, async () => {
     using cleanup = new Cleanup();
     await body(cleanup);
   });
