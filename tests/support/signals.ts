@@ -18,9 +18,6 @@ const RUN = 0;
 const COUNT = 1;
 const state = new Int32Array(new SharedArrayBuffer(8));
 
-/** True if the system has signals that interrupt calls. */
-export const hasSignals: boolean = libc !== null;
-
 if (libc !== null) {
   Deno.addSignalListener("SIGURG", () => {});
   const worker = new Worker(import.meta.resolve("./signals_worker.ts"), { type: "module" });

@@ -71,7 +71,7 @@ export interface Subject {
 
 /** Waits by `select()`. */
 // deno-lint-ignore require-await -- so that an exception of select() is a rejection, as in selectAsync()
-export async function synchronously<D, F extends FileObject>(
+async function synchronously<D, F extends FileObject>(
   selector: BaseSelector<D, F>,
   timeout?: Timeout,
 ): Promise<Ready<D, F>[]> {
