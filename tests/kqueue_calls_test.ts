@@ -210,7 +210,7 @@ function callTests(system: StandInSystem): void {
       ]);
       assertEquals(instance.wait(Infinity), 2);
       assertEquals(calls.splice(0), [waiting(BigInt(room), null)]);
-      const found = [0, 1].map((index) => [instance.fdAt(index), instance.isReadAt(index), instance.tagAt(index)]);
+      const found = [0, 1].map((index) => [instance.fdAt(index), instance.isReadAt(index), instance.serialAt(index)]);
       assertEquals(found, [[3, true, 0x0102_0304], [0x7123_4567, false, -2]]);
       // As many entries as it told the kernel.
       assertEquals([instance.fdAt(room - 1), instance.fdAt(room)], [0, undefined as unknown as number]);

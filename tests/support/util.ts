@@ -275,6 +275,18 @@ export function gathered(set: SelectSet, count: number): [fd: number, where: num
   return Array.from({ length: set.gather(count) }, (_, index) => [set.fdAt(index), set.whereAt(index)]);
 }
 
+/** Receives exactly `size` bytes; Wine does not wait for all of them with MSG_WAITALL. */
+export function received(socket: Socket, size: number): Uint8Array {
+  const data = new Uint8Array(size);
+  for (let count = 0; count < size;) {
+    const more = socket.recv(size - count);
+    assert(more.length > 0, `The connection ended after ${count} of ${size} bytes`);
+    data.set(more, count);
+    count += more.length;
+  }
+  return data;
+}
+
 /** Returns the milliseconds that a function takes. */
 export function elapsedMs(body: () => unknown): number {
   const start = performance.now();
