@@ -2,8 +2,8 @@
  * Python's `selectors` for Deno: wait for many sockets, pipes and other file descriptors at once.
  *
  * Register each file object once, with the events to wait for. Each wait then returns the file objects that are ready.
- * A selector works on any descriptor of the operating system: those of `@selectors/selectors/socket`, those that
- * `node:fs` opens, and inherited ones.
+ * A selector works on any descriptor of the operating system: a socket of `@selectors/selectors/socket`, a descriptor
+ * that `node:fs` opens, or an inherited descriptor.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -22,52 +22,52 @@
  * there.close();
  * ```
  *
- * The package needs only the permission `--allow-ffi`, and not before a selector is constructed.
+ * The package needs only the permission `--allow-ffi`, and not until you construct a selector or a socket.
  *
  * ## Which wait
  *
- * - `select()` is synchronous. It is the fastest, and stops Deno's event loop while it waits, with its timers, `fetch`
- *   and signal listeners. Use it if the program, or a Worker, _is_ a selector loop.
+ * - `select()` is synchronous. It is the fastest wait, but stops Deno's event loop, with its timers, `fetch` and signal
+ *   listeners. Use it if the program, or a Worker, _is_ a selector loop.
  * - `selectAsync()`, and `for await (const [key, events] of selector)`, run beside the event loop. Use them if the
- *   program does other things too. An entry that is ready already costs little more than with `select()`; a wait takes
- *   a thread of Deno's pool, and some tens of microseconds to come back from it.
+ *   program does other things too. An entry that is already ready costs little more than with `select()`. A wait uses a
+ *   thread of Deno's pool, and needs some tens of microseconds to return from that thread.
  * - `select(0)` does not wait. Use it in a program that has its own loop, such as a game.
  *
- * No timeout depends on the wall clock or on fake timers, and none ends early, even one of more than 24.8 days.
+ * Timeouts do not depend on the wall clock or on fake timers. They never end early, and may exceed 24.8 days.
  *
- * To end a wait: call `wakeup()`, {@linkcode wake} in another Worker, or `close()`. An `AbortSignal` ends an
- * asynchronous wait, and with `new DefaultSelector({ onSignal: "return" })` a signal of the system ends a synchronous
- * one.
+ * To end a wait, call `wakeup()`, {@linkcode wake} in another Worker, or `close()`. An `AbortSignal` ends an
+ * asynchronous wait. With `new DefaultSelector({ onSignal: "return" })`, a signal such as SIGINT ends a synchronous
+ * wait.
  *
  * ## Which mode
  *
- * A selector is level-triggered: it reports a file object as long as it is ready, so that nothing is lost if you read
- * only a part. Wait for `EVENT_WRITE` only when you have data to send, because a socket is almost always writable. A
- * server calls `trySend` first, and waits for `EVENT_WRITE` only while some of the data is left over.
+ * A selector is level-triggered: it reports a file object as long as it is ready, so nothing is lost if you read only
+ * part of the data. Wait for `EVENT_WRITE` only when you have data to send, because a socket is almost always
+ * writable. A server calls `trySend` first, and waits for `EVENT_WRITE` only while unsent data is left.
  *
  * The edge-triggered mode (`EPOLLET` of `Epoll`, `KQ_EV_CLEAR` of `Kqueue`, both in `@selectors/selectors/select`)
  * reports a change of readiness once, and you have to read or write until the call would block. It saves system calls
- * if each connection is read and written in turn, because the event mask never changes; see
+ * if a program alternately reads from and writes to each connection, because the event mask never changes; see
  * `examples/epoll_edge_server.ts`.
  *
  * ## Which backend
  *
- * {@linkcode DefaultSelector}, with these exceptions:
+ * Use {@linkcode DefaultSelector}, with these exceptions:
  *
  * - Regular files, and on macOS FIFOs and terminals: {@linkcode SelectSelector}. `epoll` and `kqueue` reject them.
- * - A few descriptors, and a new selector for each wait: {@linkcode PollSelector}. It has no descriptor of its own to
- *   open and close.
+ * - A few descriptors, and a new selector for each wait: {@linkcode PollSelector}, which opens no descriptor of its
+ *   own.
  * - Events other than readable and writable, such as urgent data, timers or processes: `Epoll`, `Kqueue` and `Poll` of
  *   `@selectors/selectors/select`.
  *
  * ## What goes wrong
  *
  * **A closed descriptor.** Unregister before you close. The system gives the number of a closed descriptor to the next
- * file, and events of the old file may then reach the new one.
+ * file, and the selector may then report the events of one file for the other.
  *
  * **A stale event.** The result of `select` describes one moment. If the handler of one entry closes another
- * connection, the array still has the entry of that connection, so check that it is still registered. (`for await`
- * does.)
+ * connection, the array still has the entry of that connection. Check that the connection is still registered, as
+ * `for await` does.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -95,19 +95,19 @@
  * **A slow handler.** One slow handler delays all other entries; even `console.log` to a slow terminal counts. Do long
  * work in a Worker. Never block on a slow reader; queue its data.
  *
- * **A permission.** `NotCapable` at the first selector or socket asks for `--allow-ffi`. To open a device, such as
- * `/dev/ttyUSB0`, Deno requires `--allow-all`.
+ * **A permission.** `NotCapable` at the first selector or socket means that `--allow-ffi` is missing. To open a device,
+ * such as `/dev/ttyUSB0`, Deno requires `--allow-all`.
  *
  * **Too many descriptors.** `EMFILE` from `accept` means that this process has reached its limit. The connection stays
- * in the queue and the listener stays ready, so that a simple loop spins. Unregister the listener for a second, as the
- * examples do; do not wait for a connection to close, because none may be open. `ulimit -n` shows the limit and raises
- * it, up to what `ulimit -Hn` shows, for a shell and the programs that it starts. Beyond that, use `LimitNOFILE=` in a
- * systemd unit, `--ulimit nofile=` of `docker run`, or `/etc/security/limits.conf` for a login. `ENFILE` is the limit
- * of the whole system: `sysctl fs.file-max`. `ENOSPC` or `ENOMEM` from `register` is a limit of epoll:
- * `sysctl fs.epoll.max_user_watches`.
+ * in the queue and the listener stays ready, so a simple loop spins. Unregister the listener for a second, as the
+ * examples do; do not wait for a connection to close, because none may be open. `ulimit -n` shows or raises the limit
+ * of a shell and the programs that it starts, up to the hard limit that `ulimit -Hn` shows. Beyond that, use
+ * `LimitNOFILE=` in a systemd unit, `--ulimit nofile=` of `docker run`, or `/etc/security/limits.conf` for a login.
+ * `ENFILE` is the limit of the whole system: `sysctl fs.file-max`. `ENOSPC` or `ENOMEM` from `register` is a limit of
+ * epoll: `sysctl fs.epoll.max_user_watches`.
  *
- * **A terminated Worker.** `terminate()` during an asynchronous wait frees the thread within two seconds, but the
- * descriptors only when the process ends. Call {@linkcode wake} instead, and let the Worker close its selectors.
+ * **A terminated Worker.** After `terminate()` during an asynchronous wait, the thread ends within two seconds, but the
+ * descriptors stay open until the process ends. Call {@linkcode wake} instead, and let the Worker close its selectors.
  *
  * **A silent peer.** A peer that loses power sends nothing. Set `SO_KEEPALIVE`, or a timeout of your own.
  *
@@ -127,7 +127,7 @@
  * | `KeyError`, `OSError`, `ValueError`, `TypeError`                     | {@linkcode KeyError}, {@linkcode OSError}, `RangeError`, `TypeError` |
  * | `asyncio` over a selector                                            | `selectAsync`, `for await`, `wakeup`                         |
  *
- * The README lists the differences in behaviour, with their reasons.
+ * The README lists the differences in behavior, with their reasons.
  *
  * @module
  */

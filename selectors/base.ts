@@ -21,10 +21,10 @@ export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 /** Options of a selector. */
 export interface SelectorOptions {
   /**
-   * Selects how a synchronous `select` reacts to a signal: `"retry"`, the default, waits for the rest of the time as in
-   * Python's PEP 475, and `"return"` returns an empty array.
+   * Selects how a synchronous `select` reacts to a signal: `"retry"`, the default, waits for the remaining time, as in
+   * Python's PEP 475; `"return"` returns an empty array.
    *
-   * Deno runs signal listeners in its event loop, so not during a `select`. A program with a signal listener needs
+   * Deno runs signal listeners in its event loop, which a `select` stops. A program with a signal listener needs
    * `"return"`, and has to let the event loop run after each `select`: see {@linkcode BaseSelector.select}.
    */
   onSignal?: "retry" | "return";
@@ -38,14 +38,14 @@ export interface WaitOptions {
 
 /** Options of an iteration over events. */
 export interface IterationOptions extends WaitOptions {
-  /** Ends the iteration if nothing is ready for this time, in seconds or as a duration. */
+  /** Seconds or a duration; the iteration ends if nothing is ready for this time. */
   timeout?: Timeout;
 }
 
 /**
  * Waits until file objects are ready to be read or written.
  *
- * Each subclass uses one mechanism of the operating system; this documentation holds for all of them.
+ * Each subclass uses one mechanism of the operating system; this documentation applies to all of them.
  *
  * Selectors are level-triggered: they report a file object as long as it is ready.
  *
@@ -53,8 +53,8 @@ export interface IterationOptions extends WaitOptions {
  * the others, and can still be unregistered. There are two exceptions: epoll keeps reporting a closed descriptor while
  * a duplicate of it is open, and poll and select watch the next file that gets its number.
  *
- * Every wait reports a registration by the descriptor that `fileno()` returned to `register()`, even if it returns
- * another number now, as after `detach()`.
+ * Every wait uses the descriptor that `fileno()` returned during `register()`, even if `fileno()` returns another
+ * number later, for example after `detach()`.
  *
  * @typeParam D Data of each registration, for example the function to call
  * @typeParam F File objects that can be registered
@@ -92,7 +92,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @returns The key, as `select` will return it
    * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above 2^31-1
    * @throws {TypeError} if `fileobj` is not a file object
-   * @throws {KeyError} if it is already registered
+   * @throws {KeyError} if its descriptor is already registered
    * @throws {OSError} EBADF if the descriptor is closed, EPERM if this selector cannot wait for this kind of file,
    * ENOSPC or ENOMEM if the kernel has no room; in each case nothing is registered
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -115,7 +115,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @param fileobj The file object, or its descriptor
    * @returns The key of the registration
    * @throws {KeyError} if it is not registered
-   * @throws {RangeError | TypeError} if it cannot be registered
+   * @throws {RangeError} if its descriptor is negative or above 2^31-1
+   * @throws {TypeError} if it is not a file object
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   unregister(fileobj: F | number): SelectorKey<D, F> {
@@ -151,11 +152,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners. {@linkcode selectAsync}
    * does not. A signal does not end the wait (Python's PEP 475), unless the selector was created with
-   * `onSignal: "return"`. The wait takes its time even if nothing is registered.
+   * `onSignal: "return"`. The wait lasts until its timeout even if nothing is registered.
    *
-   * @param timeout Seconds or a duration. Null or undefined waits for ever; 0 or less does not wait. It is rounded up
-   * to the resolution of the kernel, never ends early, and does not depend on the wall clock
-   * @returns Pairs of a key and its ready events; an empty array if the timeout ended
+   * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less does not wait. The timeout is
+   * rounded up to the resolution of the kernel, never ends early, and does not depend on the wall clock
+   * @returns Pairs of a key and its ready events; an empty array if the wait ended before anything was ready
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -195,12 +196,14 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Waits as {@linkcode select} does, but beside Deno's event loop.
    *
    * Entries that are ready now are returned at once. Otherwise the wait keeps the process alive, as a listening server
-   * does, and uses one thread of Deno's pool, which all waits of an isolate share. Changes of the registrations take
-   * effect during the wait. A selector can have any number of waits, and `close()` ends them with an empty array.
+   * does, and uses one thread of Deno's pool, which all waits of a program, or of a Worker, share. Changes to the
+   * registrations take effect during the wait. A selector can have any number of waits; after `close()`, they return an
+   * empty array.
    *
    * A loop that always finds something ready lets Deno's event loop run about once per millisecond.
    *
-   * The first wait of an isolate opens two descriptors, which are closed with the last selector that used them.
+   * The first wait of a program, or of a Worker, opens two descriptors. They are closed with the last selector that has
+   * waited.
    *
    * A Worker that is terminated during a wait runs no more code: its thread ends within two seconds, but its
    * descriptors stay open until the process ends. Call {@linkcode wake} instead, and let the Worker close its
@@ -210,7 +213,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * program alive, end it with an `AbortSignal`.
    *
    * @param timeout As for {@linkcode select}
-   * @param options A signal that ends the wait
+   * @param options A signal that rejects the wait
    * @returns As for {@linkcode select}
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
@@ -250,9 +253,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * An entry is skipped if the handler of an earlier entry has unregistered or closed its file object, registered it
    * again, or removed these events with {@linkcode modify}. After any other `modify`, the entry has the new key.
-   * Otherwise the iteration equals {@linkcode selectAsync} in a loop.
+   * Otherwise the iteration equals {@linkcode selectAsync} in a loop, so {@linkcode wakeup} does not end it.
    *
-   * @param options A signal and a timeout that end the iteration
+   * @param options A timeout that ends the iteration, and a signal that makes it throw
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -291,9 +294,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Ends the current wait at once, with the entries that are ready; without a current wait, ends the next one.
+   * Ends the current waits at once, with the entries that are ready; without a current wait, ends the next wait.
    *
-   * Several calls before that count as one, and a call adds no entry to the result. Other Workers use
+   * Several calls before a wait ends count as one, and a call adds no entry to the result. Other Workers use
    * {@linkcode wakeHandle}.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -306,8 +309,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /**
    * Opaque number that lets any Worker do what {@linkcode wakeup} does: `wake(handle)`.
    *
-   * The first read opens a socket pair. When the selector is closed, the pair is kept for the next selector, so that a
-   * late `wake()` with this handle reaches no other file and has no effect.
+   * The first read opens a socket pair. When the selector is closed, the pair is kept for the next selector, so a late
+   * `wake()` with this handle has no effect and writes to no other file.
    *
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -329,7 +332,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param fileobj The file object, or its descriptor
    * @throws {KeyError} if it is not registered
-   * @throws {RangeError | TypeError} if it cannot be registered
+   * @throws {RangeError} if its descriptor is negative or above 2^31-1
+   * @throws {TypeError} if it is not a file object
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   getKey(fileobj: F | number): SelectorKey<D, F> {

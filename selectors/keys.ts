@@ -91,7 +91,7 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
   /**
    * Iterates over `fileobj`, `fd`, `events` and `data`, in this order, for `const [fileobj, fd, events, data] = key`.
    *
-   * TypeScript has only one type for all variables of such a pattern, hence `any`. The properties have precise types.
+   * TypeScript gives all variables of such a pattern the same type, hence `any`. The properties have precise types.
    */
   // deno-lint-ignore no-explicit-any -- a union would make every one of the four variables useless
   [Symbol.iterator](): ArrayIterator<any> {
@@ -123,10 +123,10 @@ export const RegisteredKey = SelectorKey as unknown as new <D, F extends FileObj
   serial: number,
 ) => SelectorKey<D, F>;
 
-/** All keys of a selector, by descriptor and in the order of registration. */
+/** All keys of a selector, accessible by descriptor and in the order of registration. */
 export class KeyTable<D, F extends FileObject> {
   // An array costs less than a Map, because descriptors are small numbers and the lowest free number is used first. A
-  // Map also keeps deleted entries in its chains until it is full, which slows down a number that comes and goes.
+  // Map also keeps deleted entries in its chains until it is full, which slows down a number that is reused often.
   readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
   // Serial number of the registration of each descriptor, beside the keys, where select() reads it fastest.
   #serials = new Int32Array(64);
@@ -170,7 +170,7 @@ export class KeyTable<D, F extends FileObject> {
     return this.#byFd[fd];
   }
 
-  /** Finds a key by descriptor or file object; a closed object is found by identity, because it has no descriptor. */
+  /** Finds a key by descriptor or file object; finds a closed object by identity, because it has no descriptor. */
   find(fileobj: F | number): SelectorKey<D, F> | undefined {
     const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)];
     if (key !== undefined) return key === this.#hidden ? undefined : key;
@@ -240,7 +240,7 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   /**
    * Creates a map of a selector's keys; {@linkcode BaseSelector.getMap} returns it.
    *
-   * @param keys The keys in order, their number, and a function that finds a key
+   * @param keys The keys in order, their count, and a function that finds a key
    */
   constructor(
     keys: {
