@@ -2,8 +2,8 @@
  * Python's `select` module: the system calls that the selectors use.
  *
  * {@linkcode select} works on every system, {@linkcode Poll} on every Unix, {@linkcode Epoll} on Linux and Android,
- * {@linkcode Kqueue} on macOS and the BSDs, {@linkcode Devpoll} on Solaris and illumos. They have all flags of the kernel,
- * while a selector has readable and writable only.
+ * {@linkcode Kqueue} on macOS and the BSDs, {@linkcode Devpoll} on Solaris and illumos. They accept all flags of the
+ * kernel, while a selector reports only readable and writable.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
@@ -27,12 +27,12 @@
  * | `kqueue()`: `control`, `close`, `closed`, `fileno`, `fromfd` | `new Kqueue()`, the same; seconds                         |
  * | `kevent(ident, filter, flags, fflags, data, udata)`         | `new Kevent(...)`, the same                                |
  * | `EPOLLIN` … , `POLLIN` … , `KQ_FILTER_READ` … , `KQ_EV_ADD` … , `KQ_NOTE_WRITE` … | the same names and values            |
- * | `EPOLL_CLOEXEC`                                             | the same, and always set                                   |
+ * | `EPOLL_CLOEXEC`                                             | the same; it is always set                               |
  * | `error`                                                     | {@linkcode OSError}                                        |
  * | `PIPE_BUF`                                                  | left out, since no API here needs it; it is 4096 on Linux, 512 on macOS and the BSDs |
  *
- * Python raises `TypeError` or `ValueError` for an invalid timeout, event mask, count or flags. Every function here throws a
- * `TypeError` for a value that is not a number, and a `RangeError` for a number that is not allowed.
+ * Python raises `TypeError` or `ValueError` for an invalid timeout, event mask, count or flags. Every function here
+ * throws a `TypeError` for a value of the wrong type, and a `RangeError` for a value that is not allowed.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Sockets, after Python's `socket` module: the part of it that programs with selectors need.
+ * Sockets: the part of Python's `socket` module that programs with selectors need.
  *
  * ```ts
  * import { Socket } from "@selectors/selectors/socket";
@@ -41,8 +41,8 @@
  * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is close-on-exec |
  * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: use `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` |
  *
- * {@linkcode pipe}, {@linkcode read}, {@linkcode write}, {@linkcode close} and {@linkcode setBlocking} (`set_blocking`) are
- * those of Python's `os`. They also work for descriptors that are not sockets.
+ * {@linkcode pipe}, {@linkcode read}, {@linkcode write}, {@linkcode close} and {@linkcode setBlocking} (`set_blocking`)
+ * are functions of Python's `os`. They also work for descriptors that are not sockets.
  *
  * @module
  */
@@ -145,7 +145,7 @@ const optionInt = new Int32Array(1);
 const optionBytes = new Uint8Array(optionInt.buffer);
 const optionLength = new Uint32Array(1);
 
-/** Shared receive buffer of `recv` and `recvFrom`, for sizes up to its own. */
+/** Receive buffer that `recv` and `recvFrom` share, for sizes up to its length. */
 const scratch = new Uint8Array(64 * 1024);
 
 /**
@@ -153,8 +153,8 @@ const scratch = new Uint8Array(64 * 1024);
  *
  * On a non-blocking socket that is not ready, the `try` methods return null and the others throw an OSError `EAGAIN`.
  *
- * Close every socket, with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket that
- * is garbage-collected, and warns. Here its descriptor stays open until the process ends, without a warning.
+ * Close every socket with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket
+ * that is garbage-collected, and warns. Here, its descriptor stays open until the process ends, without a warning.
  *
  * @see {@link https://docs.python.org/3/library/socket.html#socket-objects | Python's socket objects}
  *
@@ -323,8 +323,8 @@ export class Socket implements Disposable {
    *
    * @param size Maximum number of bytes
    * @param flags Any of the `MSG_*` flags
-   * @returns The bytes; an empty array if the peer has shut down
-   * @throws {OSError} EAGAIN if there are none and the socket is non-blocking, ECONNRESET and others
+   * @returns The bytes; an empty array at the end of the stream
+   * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET and others
    */
   recv(size: number, flags: number = 0): Uint8Array<ArrayBuffer> {
     const buffer = bufferFor(size, flags);
@@ -336,8 +336,8 @@ export class Socket implements Disposable {
    *
    * @param buffer Array to fill, from its beginning
    * @param flags Any of the `MSG_*` flags
-   * @returns Number of bytes received; 0 if the peer has shut down
-   * @throws {OSError} EAGAIN if there are none and the socket is non-blocking, ECONNRESET and others
+   * @returns Number of bytes received; 0 at the end of the stream
+   * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET and others
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
   recvInto(buffer: Uint8Array, flags: number = 0): number {
@@ -345,11 +345,11 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Receives bytes into an array, or returns null if there are none and the socket is non-blocking.
+   * Receives bytes into an array, or returns null if there are no bytes and the socket is non-blocking.
    *
    * @param buffer Array to fill, from its beginning
    * @param flags Any of the `MSG_*` flags
-   * @returns Number of bytes received; 0 if the peer has shut down
+   * @returns Number of bytes received; 0 at the end of the stream
    * @throws {OSError} ECONNRESET and others
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
@@ -454,7 +454,7 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Shuts down one or both halves of the connection; the peer then reads the end of the stream.
+   * Shuts down one or both halves of the connection; after SHUT_WR or SHUT_RDWR, the peer reads the end of the stream.
    *
    * @param how SHUT_RD, SHUT_WR or SHUT_RDWR
    * @throws {OSError} ENOTCONN if the socket is not connected
@@ -463,7 +463,7 @@ export class Socket implements Disposable {
     check(sys.shutdown(this.#fd, checkInt(how, "half")), "shutdown", this.#fd);
   }
 
-  /** Closes the socket; a second call does nothing. Unregister the socket from selectors first. */
+  /** Closes the socket; a second call has no effect. Unregister the socket from selectors first. */
   close(): void {
     const fd = this.detach();
     if (fd === -1) return;
@@ -515,7 +515,7 @@ export class Socket implements Disposable {
   }
 
   /**
-   * Returns the value of an option that is a number.
+   * Returns the value of an integer option.
    *
    * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
    * @param option Option, for example SO_ERROR
@@ -523,7 +523,7 @@ export class Socket implements Disposable {
    */
   getsockopt(level: number, option: number): number;
   /**
-   * Returns the bytes of an option of another type.
+   * Returns the value of an option of another type, as bytes.
    *
    * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
    * @param option Option, for example SO_LINGER
@@ -571,7 +571,7 @@ export class Socket implements Disposable {
 }
 
 /**
- * Option that lets a server restart at once, while its former connections are in TIME_WAIT.
+ * Option that lets a server restart at once, while its old connections are in TIME_WAIT.
  *
  * Windows allows the restart in any case. There SO_REUSEADDR would let another program take the port, and
  * SO_EXCLUSIVEADDRUSE prevents that.
@@ -589,7 +589,7 @@ export interface ServerOptions {
 /**
  * Creates a socket that listens on an address, as Python's `socket.create_server` does.
  *
- * A server can bind its port again as soon as it has ended. No other program can share the port.
+ * A server that restarts can bind the same port at once. No other program can share the port.
  *
  * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
  * @param options Address family and backlog
@@ -621,9 +621,9 @@ export function createServer(address: Address, options: ServerOptions = {}): Soc
 /**
  * Creates two sockets that are connected to each other.
  *
- * On Windows they are TCP sockets of the loopback address.
+ * On Windows, they are TCP sockets on the loopback address.
  *
- * @param family AF_UNIX (the default); on Windows AF_INET (the default there)
+ * @param family AF_UNIX, the default; on Windows AF_INET, the default there
  * @param type SOCK_STREAM (the default); on Unix also SOCK_DGRAM or SOCK_SEQPACKET
  * @param protocol Protocol, or 0 for the default protocol
  * @throws {OSError} EMFILE if too many descriptors are open
@@ -689,8 +689,8 @@ export function pipe(): [reader: number, writer: number] {
  *
  * @param fd File descriptor
  * @param buffer Array to fill, from its beginning
- * @returns Number of bytes read; 0 at the end
- * @throws {OSError} EAGAIN if there are none and the descriptor is non-blocking, EBADF if it is closed
+ * @returns Number of bytes read; 0 at the end of the stream or file
+ * @throws {OSError} EAGAIN if there are no bytes and the descriptor is non-blocking, EBADF if it is closed
  * @throws {TypeError} if the buffer is detached or not a Uint8Array
  */
 export function read(fd: number, buffer: Uint8Array): number {
@@ -742,7 +742,7 @@ export function setBlocking(fd: number, isBlocking: boolean): void {
   check(sys.setBlocking(filenoOf(fd), isBlocking), "fcntl", fd);
 }
 
-/** Creates a Socket for a descriptor, by the constructor's internal last parameter; callers use `fromFd`. */
+/** Creates a Socket for a descriptor through the constructor's internal last parameter; callers use `fromFd`. */
 function adopt(fd: number, family: number, type: number, protocol: number): Socket {
   return Reflect.construct(Socket, [family, type, protocol, fd]);
 }
@@ -753,7 +753,7 @@ function nameOf(call: typeof sys.getsockname, syscall: string, fd: number): Addr
   return decodeAddress(sockaddr, sockaddrLength[0]!);
 }
 
-/** Reads an option of type int into `optionInt`. Returns the outcome only, since the option itself can be negative. */
+/** Reads an option of type int into `optionInt`. Returns only the outcome, since the option itself can be negative. */
 function readOption(fd: number, level: number, option: number): number {
   optionInt[0] = 0;
   optionLength[0] = optionInt.byteLength;
@@ -769,7 +769,7 @@ function raiseAgain(syscall: string, fd: number): never {
   throw new OSError(syscall, EAGAIN, `fd ${fd}`);
 }
 
-/** Returns a buffer of `size` bytes. With flags it is not the shared one: MSG_TRUNC counts bytes that were not written. */
+/** Returns a buffer of `size` bytes; not the shared one with flags: MSG_TRUNC counts bytes that were not written. */
 function bufferFor(size: number, flags: number): Uint8Array<ArrayBuffer> {
   return checkSize(size) <= scratch.length && flags === 0 ? scratch.subarray(0, size) : new Uint8Array(size);
 }
