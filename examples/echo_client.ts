@@ -1,5 +1,5 @@
 /**
- * Sends messages to the echo server while it receives the echo, and ends when all bytes have come back.
+ * Sends messages to the echo server and receives the echo at the same time; ends when all bytes have come back.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/echo-client "a message" "another message"

@@ -1,5 +1,5 @@
 /**
- * Echoes what any number of clients send, in one thread, after the server in Python's documentation of `selectors`.
+ * Echoes the data of any number of clients in one thread, as the server in Python's documentation of `selectors` does.
  *
  * The `data` of each registration is the function to call: `accept` for the listener, `echo` for a connection. Ctrl-C
  * shuts the server down.

@@ -1,8 +1,8 @@
 /**
- * Echoes on edge-triggered `Epoll` (Linux): the kernel reports each change of readiness once.
+ * Echoes with edge-triggered `Epoll` (Linux): the kernel reports each change of readiness once.
  *
- * The server therefore accepts, reads and writes until the call would block, and remembers each socket that it leaves
- * earlier out of fairness. In return, a registration never changes.
+ * The server therefore accepts, reads and writes until the call would block. If it stops earlier, to be fair to other
+ * sockets, it remembers the socket. In return, a registration never changes.
  *
  * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
  *

@@ -1,7 +1,7 @@
 /**
  * Accepts connections with a selector, and hands their descriptors to a server of `node:http`.
  *
- * A program can thus choose the server of a connection before it reads a byte. The wait is asynchronous, because the
+ * A program can thus choose a server for each connection before it reads a byte. The wait is asynchronous, because the
  * HTTP server needs Deno's event loop. Ctrl-C ends the program after all requests are answered.
  *
  * ```sh

@@ -1,9 +1,9 @@
 /**
  * Serves HTTP/1.1 on bare sockets, in one thread: persistent connections, pipelined requests, chunked bodies.
  *
- * `http-parser-js` parses the requests, leniently. The server does not read from a client that does not take its
- * answers. There are no timeouts: on the open network, run it behind a server that has timeouts and that writes each
- * request anew.
+ * `http-parser-js` parses the requests, leniently. The server stops reading from a client that does not read its
+ * responses. There are no timeouts: on the open network, run the server behind a proxy that has timeouts and rewrites
+ * each request.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/http-server 8080

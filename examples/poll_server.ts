@@ -1,5 +1,5 @@
 /**
- * Echoes on `Poll`, which works with descriptors, event bits such as POLLIN and POLLOUT, and milliseconds.
+ * Echoes with `Poll`, which uses descriptors, event bits such as POLLIN and POLLOUT, and milliseconds.
  *
  * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
  *

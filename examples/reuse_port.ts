@@ -1,9 +1,9 @@
 /**
- * Serves on all processors: each of several Workers runs a selector loop and listens on the same port by SO_REUSEPORT,
- * and the kernel distributes the connections (Linux, FreeBSD).
+ * Serves on all processors: several Workers run a selector loop each and listen on the same port with SO_REUSEPORT.
  *
- * Each client is told which Worker serves it, and then gets its bytes echoed. Ctrl-C ends the Workers. A local copy of
- * this file also needs `--allow-read`, because the Workers load it again.
+ * The kernel distributes the connections (Linux, FreeBSD). The server sends each client the name of its Worker, and
+ * then echoes its bytes. Ctrl-C ends the Workers. A local copy of this file also needs `--allow-read`, because the
+ * Workers load it again.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/reuse-port 8006 4

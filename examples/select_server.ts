@@ -1,5 +1,5 @@
 /**
- * Echoes on plain `select()`, which takes lists of sockets to watch and returns lists of ready sockets.
+ * Echoes with plain `select()`, which takes lists of sockets to watch and returns lists of ready sockets.
  *
  * A connection is in one list at a time: the list for writing while it has unsent bytes, otherwise the list for
  * reading.

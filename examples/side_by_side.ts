@@ -2,7 +2,7 @@
  * Runs a selector, a timer, an HTTP server with its `fetch`, and standard input side by side in one program.
  *
  * The selector waits for connections with `for await`, beside Deno's event loop. The program answers each line of
- * standard input. The end of the input, or Ctrl-C, ends it.
+ * standard input, and ends at the end of the input or on Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 jsr:@selectors/selectors/examples/side-by-side

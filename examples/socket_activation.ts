@@ -1,9 +1,9 @@
 /**
  * Serves on listening sockets that its parent process opened, as systemd does.
  *
- * The first connection can thus start the server, and the server can use a port without the privilege for it. The
- * sockets are descriptors 3 and up; LISTEN_FDS is their number, and LISTEN_PID the process that may use them. The
- * server sends the time to each connection. Ctrl-C ends it.
+ * The first connection can thus start the server, and the server can use a privileged port without the privilege. The
+ * sockets are descriptors 3 and up; LISTEN_FDS is their count, and LISTEN_PID is the ID of the process that may use
+ * them. The server sends the time to each connection. Ctrl-C ends the server.
  *
  * ```sh
  * systemd-socket-activate -l 8004 \

@@ -1,5 +1,5 @@
 /**
- * Asks for a name, and gives up after five seconds. No read stays pending that would swallow later input.
+ * Asks for a name, and gives up after five seconds. It leaves no pending read that would swallow later input.
  *
  * `select()` can wait for any standard input: a terminal, a pipe or a file. (On Windows, it can wait for sockets only.)
  *

@@ -1,5 +1,5 @@
 /**
- * Prints every line that is written into named pipes, while writers come and go.
+ * Prints every line that is written to named pipes, while writers come and go.
  *
  * ```sh
  * mkfifo /tmp/one /tmp/two

@@ -2,9 +2,9 @@
  * Runs coroutines that wait for descriptors and for time, in one thread: asyncio in miniature.
  *
  * A coroutine is a generator. It yields a wait, and the loop runs other tasks until the wait is over. A wait that
- * cannot begin throws in the coroutine. Cancelling a task ends it where it waits, so that its `finally` blocks run;
- * asyncio throws there instead. The program is an echo server that ends a connection after ten seconds without
- * progress, and cancels all tasks at Ctrl-C.
+ * cannot begin throws in the coroutine. Canceling a task ends it at its wait and runs its `finally` blocks; asyncio
+ * throws there instead. The program is an echo server that ends a connection after ten seconds without progress, and
+ * cancels all tasks on Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tasks 8003 10

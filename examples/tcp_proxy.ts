@@ -1,10 +1,10 @@
 /**
  * Forwards TCP connections: connects to the target for each client, and copies bytes both ways.
  *
- * At most one buffer waits in each direction: the proxy does not read from one side until the other has taken its
- * bytes. It passes on the end of one direction while the other goes on, and a reset at the next read from that side or
- * write to it. If the connection to the target fails, or at Ctrl-C, it resets the client, because an ordinary end would
- * make the data look complete.
+ * At most one buffer waits in each direction: the proxy does not read from one side until the other side has taken the
+ * earlier bytes. It passes on the end of one direction while the other direction stays open. It passes on a reset when
+ * it next reads from or writes to that side. If the connection to the target fails, or on Ctrl-C, it resets the client,
+ * because an ordinary end would make the data look complete.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tcp-proxy 8000 example.com 80

@@ -1,10 +1,10 @@
 /**
  * Echoes WebSocket messages on bare sockets, in one thread, and serves a page to try it in a browser.
  *
- * `websocket-driver` converts between bytes and messages, and answers pings; this program moves the bytes. It does not
- * read from a client that does not take its messages, so that they do not pile up. There are no timeouts, and the
- * driver limits the size of a message but not the number of its frames: on the open network, run it behind a server
- * that does both.
+ * `websocket-driver` converts between bytes and messages, and answers pings; this program moves the bytes. It stops
+ * reading from a client that does not read its messages, so that they do not pile up. There are no timeouts, and the
+ * driver limits the size of a message but not the number of its frames: on the open network, run the server behind a
+ * proxy that has timeouts and limits frames.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/websocket-server 8002
