@@ -25,8 +25,8 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   readonly poller: Poller;
   readonly #returnsOnSignal: boolean;
   isClosed = false;
-  /** True until the first close() or wakeup(); lets select() take its fast path. */
-  isPlain = true;
+  /** True until close(), wakeup() or a wake handle; lets select() take its fast path. */
+  isPlain: boolean;
   /** Number of parked asynchronous waits. */
   parked = 0;
   /** Number of calls of {@linkcode wake} and of the waker so far. */
@@ -34,19 +34,20 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   // True if the selector was woken since the last wait.
   #isWoken = false;
   #waker: Waker | null = null;
-  // The result of the last wait that a signal ended, to recognize it in select().
+  // The empty result of the last wait that a signal ended; select() tells it from a timeout by identity.
   #interruption: Ready<D, F>[] | null = null;
 
   /** Creates a core without registrations. */
   constructor(poller: Poller, returnsOnSignal: boolean) {
     this.poller = poller;
     this.#returnsOnSignal = returnsOnSignal;
+    this.isPlain = !returnsOnSignal;
   }
 
   /** Registers an unregistered descriptor; throws an OSError if the poller cannot wait for it. */
   add(fileobj: F, fd: number, events: number, data: D): SelectorKey<D, F> {
     const serial = this.keys.nextSerial();
-    this.#check(this.poller.add(fd, events, serial), fd);
+    this.#check(this.poller.add(fd, events, serial | 0), fd);
     const key = this.keys.add(new RegisteredKey(fileobj, fd, events, data, this, serial));
     this.#changed();
     return key;
@@ -55,11 +56,11 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /** Changes a registration; drops it and throws an OSError if the poller can no longer wait for it. */
   modify(key: SelectorKey<D, F>, events: number, data: D): SelectorKey<D, F> {
     if (events !== key.events) {
-      const outcome = this.poller.modify(key.fd, events, serialOf(key));
+      const outcome = this.poller.modify(key.fd, events, serialOf(key) | 0);
       if (outcome < 0) this.drop(key);
       this.#check(outcome, key.fd);
       this.#changed();
-    } else if (data === key.data) {
+    } else if (Object.is(data, key.data)) {
       return key;
     }
     return this.keys.replace(new RegisteredKey(key.fileobj, key.fd, events, data, this, serialOf(key)));
@@ -95,8 +96,9 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
       const ready = this.wait(leftMs);
       if (ready === null) continue;
       if (this.#waker !== null) this.#takeOutWaker(ready);
+      const isWoken = this.takeWakeup();
       // The result may be empty only because the longest timeout of the system call ended before the caller's.
-      const isOver = ready.length > 0 || this.takeWakeup() || leftMs === 0 || monotonicMs() >= deadlineMs;
+      const isOver = ready.length > 0 || isWoken || leftMs === 0 || monotonicMs() >= deadlineMs;
       if (isOver || ready === this.#interruption) return ready;
     }
   }
@@ -140,7 +142,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /** Removes stale registrations from the kernel; returns true if the wait has to be repeated. */
   #purge(count: number): boolean {
     if (this.poller.purge === undefined) return false;
-    const registrations = this.keys.all().map((key): Registration => [key.fd, key.events, serialOf(key)]);
+    const registrations = this.keys.all().map((key): Registration => [key.fd, key.events, serialOf(key) | 0]);
     if (!this.poller.purge(registrations, count)) return false;
     if (this.parked > 0) parking.interrupt(); // because parked waits watch the old kernel set
     return true;
@@ -149,9 +151,9 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /** Ends the current wait, or the next one if there is none. */
   wake(): void {
     this.isPlain = false;
-    this.#isWoken = true;
     this.wakeups++;
     if (this.parked > 0) parking.interrupt();
+    else this.#isWoken = true;
   }
 
   /** Returns true if the selector was woken since the last call. */
@@ -168,11 +170,11 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   }
 
   #makeWaker(): Waker {
-    const waker = lendWaker();
+    const waker = this.#lendWaker();
     const { fd } = waker;
     const serial = this.keys.nextSerial();
     try {
-      this.#check(this.poller.add(fd, EVENT_READ, serial), fd);
+      this.#check(this.poller.add(fd, EVENT_READ, serial | 0), fd);
     } catch (error) {
       waker.giveBack();
       throw error;
@@ -184,6 +186,20 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return waker;
   }
 
+  /** Returns a waker whose descriptor has no key: that of a registered descriptor which was closed may be reused. */
+  #lendWaker(): Waker {
+    const taken: Waker[] = [];
+    try {
+      for (;;) {
+        const waker = lendWaker();
+        if (this.keys.get(waker.fd) === undefined) return waker;
+        taken.push(waker);
+      }
+    } finally {
+      for (const waker of taken) waker.giveBack();
+    }
+  }
+
   /** Removes the waker's entry from a result, and records a wakeup if another Worker made one. */
   #takeOutWaker(ready: Ready<D, F>[]): void {
     const { hidden } = this.keys;
@@ -193,6 +209,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     if (!this.#waker!.drain()) return;
     this.#isWoken = true;
     this.wakeups++;
+    if (this.parked > 0) parking.interrupt(); // the datagram was for parked waits too
   }
 
   /** Closes the poller, once. */

@@ -293,6 +293,7 @@ describe("onSignal", () => {
           const start = performance.now();
           assertEquals(selector.select(60), []);
           assertEquals(selector.select(), []);
+          assertEquals(selector.select(null), []);
           assertLess(performance.now() - start, 30_000);
           assertEquals(other.select(0.05), []);
           assertGreaterOrEqual(performance.now() - start, 50);

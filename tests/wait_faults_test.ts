@@ -9,10 +9,12 @@
 
 import { assertEquals, assertGreaterOrEqual, assertLess, assertLessOrEqual } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { BaseSelector, EpollSelector, EVENT_READ } from "../mod.ts";
+import { BaseSelector, EpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, EpollPoller } from "../ffi/os/epoll.ts";
 import { os } from "../ffi/os/systems.ts";
 import { PollPoller } from "../ffi/os/poll.ts";
+import { SelectPoller } from "../ffi/os/select.ts";
+import { SelectorCore } from "../selectors/core.ts";
 import { EPOLLEXCLUSIVE } from "../ffi/select/mod.ts";
 import { retryUntil } from "../ffi/os/timeout.ts";
 import { EPOLL, lackedBy } from "./support/needs.ts";
@@ -198,6 +200,37 @@ describe("waits without an end", () => {
         Deno.exit();
       `);
     assertEquals(seen, [4, 0]);
+  });
+});
+
+describe("numbers that meet", () => {
+  test("select() reports registrations whose serial numbers exceed 32 bits", () => {
+    using cleanup = new Cleanup();
+    const core = new SelectorCore<undefined, number>(new SelectPoller(), false);
+    cleanup.defer(() => core.close());
+    let serial = 2 ** 31 - 2;
+    core.keys.nextSerial = () => serial++;
+    const fds = Array.from({ length: 4 }, () => cleanup.pair()[0].fileno());
+    for (const fd of fds) core.add(fd, fd, EVENT_WRITE, undefined);
+    assertEquals(core.select(0).map(([{ fd }]) => fd).sort((a, b) => a - b), fds);
+  });
+
+  test("wakeHandle takes the number of no registered descriptor that was closed", async () => {
+    const seen = await printedBy(`
+      import { DefaultSelector, EVENT_READ, wake } from ${MOD};
+      import { socketpair } from ${SOCKET};
+      const [here, there] = socketpair();
+      const fd = here.fileno();
+      const selector = new DefaultSelector();
+      const key = selector.register(here, EVENT_READ);
+      here.close(); // the system gives the lowest free number first
+      there.close();
+      wake(selector.wakeHandle);
+      const kept = selector.getMap().get(fd) === key;
+      const woken = selector.select().length;
+      console.log(JSON.stringify([kept, woken, selector.unregister(fd) === key]));
+    `);
+    assertEquals(seen, [true, 0, true]);
   });
 });
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { EBADF } from "./errno.ts";
+import { EAGAIN, EBADF } from "./errno.ts";
 import { EVENT_READ, EVENT_WRITE } from "./events.ts";
 import { isOpen } from "./sys.ts";
 import { system } from "./systems.ts";
@@ -63,17 +63,22 @@ export class SelectPoller implements Poller {
 
   wait(timeoutMs: number): number {
     const count = this.#set.wait(timeoutMs);
-    if (count === -EBADF) this.#removeClosed();
-    return count === -EBADF ? 0 : count < 0 ? count : this.#set.gather(count);
+    if (count === -EBADF) return this.#removeClosed() ? -EAGAIN : 0;
+    return count < 0 ? count : this.#set.gather(count);
   }
 
-  /** Removes closed descriptors from the sets: one of them fails the whole call, which does not report the descriptor. */
-  #removeClosed(): void {
+  /**
+   * Removes closed descriptors from the sets, and returns true if there were any. One of them fails the whole call, which
+   * does not report the descriptor.
+   */
+  #removeClosed(): boolean {
+    const before = this.closed.size;
     this.#serials.forEach((serial, fd) => {
       if (serial === undefined || isOpen(fd)) return;
       this.#set.set(fd, 0);
       this.closed.add(fd);
     });
+    return this.closed.size > before;
   }
 
   fdAt(index: number): number {

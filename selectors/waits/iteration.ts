@@ -26,8 +26,8 @@ export class Iteration<D, F extends FileObject>
   readonly #isLeft = (): boolean => this.#hasEnded;
   #batch: Ready<D, F>[] = [];
   #place = 0;
-  // Keys whose entry was skipped once because their file object no longer returned their descriptor.
-  readonly #disowned = new WeakSet<SelectorKey<D, F>>();
+  // Serials by descriptor of the registrations that were skipped once because fileno() returned another number.
+  readonly #disowned = new Map<number, number>();
   #hasEnded = false;
 
   /** Prepares an iteration that ends if nothing is ready for `timeoutMs` milliseconds. */
@@ -99,6 +99,7 @@ export class Iteration<D, F extends FileObject>
   }
 
   #takeFromNextBatch(): Ready<D, F> | undefined {
+    if (this.#core.isClosed) return undefined; // fileno() may do anything
     this.#refill(this.#waits.look());
     this.#core.takeWakeup(); // a wakeup adds no entry
     return this.#takeFromBatch();
@@ -121,11 +122,13 @@ export class Iteration<D, F extends FileObject>
   #current(entry: Ready<D, F>): Ready<D, F> | undefined {
     const [key, events] = entry;
     const { keys } = this.#core;
-    const now = keys.get(key.fd);
-    if (now === undefined || this.#isDisowned(now)) return undefined;
+    const before = keys.get(key.fd);
+    if (before === undefined || this.#isDisowned(before)) return undefined;
+    const now = keys.get(key.fd); // again: fileno() may do anything
+    if (now === undefined) return undefined;
     if (now === key) return entry;
-    // The key was modified, unless its descriptor was registered again. Events in both masks are still reported:
-    // otherwise a handler that modifies another key every time would keep its events back for ever.
+    // With the same serial, the key was modified, and the events in both masks are reported: otherwise a handler that
+    // modifies another key every time would keep its events back forever.
     const wanted = serialOf(now) === serialOf(key) ? events & now.events : 0;
     return wanted === 0 ? undefined : [now, wanted];
   }
@@ -138,8 +141,9 @@ export class Iteration<D, F extends FileObject>
    */
   #isDisowned(key: SelectorKey<D, F>): boolean {
     if (typeof key.fileobj === "number" || filenoOrNone(key.fileobj) === key.fd) return false;
-    if (this.#disowned.has(key)) return false;
-    this.#disowned.add(key);
+    const serial = serialOf(key);
+    if (this.#disowned.get(key.fd) === serial) return false;
+    this.#disowned.set(key.fd, serial);
     return true;
   }
 }

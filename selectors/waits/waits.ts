@@ -31,20 +31,22 @@ export class Waits<D, F extends FileObject> {
 
   /** Lets the event loop run before it looks. */
   async #selectLater(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
+    const { wakeups } = this.#core;
     const deadlineMs = deadlineAfter(timeoutMs);
     await nextTurn();
     signal?.throwIfAborted();
     if (this.#core.isClosed) return [];
     const ready = this.look();
-    if (this.#core.takeWakeup() || ready.length > 0 || timeoutMs === 0) return ready;
+    const isWoken = this.#core.takeWakeup() || this.#core.wakeups !== wakeups;
+    if (isWoken || ready.length > 0 || timeoutMs === 0) return ready;
     return this.park(deadlineMs, signal);
   }
 
   /**
    * Returns the entries that are ready now.
    *
-   * The first call opens the descriptors for parking, because later none may be left. It opens them after looking, so
-   * that they do not get the number of a registered descriptor that was closed.
+   * The first call opens the descriptors for parking, because later none may be left. It looks first, so that the poller
+   * notices closed descriptors before their numbers are used again.
    */
   look(): Ready<D, F>[] {
     const ready = this.#core.look();
@@ -90,8 +92,8 @@ class Wait<D, F extends FileObject> implements ParkedWait {
     this.#wakeups = core.wakeups;
     this.#resolve = resolve;
     this.#reject = reject;
+    signal?.addEventListener("abort", this);
     core.parked++;
-    signal?.addEventListener("abort", interruptParking);
   }
 
   addTo(set: WatchedSet): void {
@@ -111,7 +113,7 @@ class Wait<D, F extends FileObject> implements ParkedWait {
       if (!isOver && ready.length === 0 && this.#wakeups === core.wakeups && monotonicMs() < this.deadlineMs) {
         return false;
       }
-      core.takeWakeup();
+      if (!isOver) core.takeWakeup();
       this.#end();
       this.#resolve(ready);
     } catch (error) {
@@ -127,10 +129,11 @@ class Wait<D, F extends FileObject> implements ParkedWait {
 
   #end(): void {
     this.#core.parked--;
-    this.#signal?.removeEventListener("abort", interruptParking);
+    this.#signal?.removeEventListener("abort", this);
   }
-}
 
-function interruptParking(): void {
-  parking.interrupt();
+  /** Ends the wait soon after its signal is aborted. */
+  handleEvent(): void {
+    parking.interrupt();
+  }
 }

@@ -1,13 +1,45 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertRejects, assertStrictEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { type BaseSelector, EVENT_READ, EVENT_WRITE, type SelectorKey, wake } from "../../../mod.ts";
-import type { Socket } from "../../../ffi/socket/mod.ts";
+import { close, type Socket } from "../../../ffi/socket/mod.ts";
 import type { AsyncSubject } from "./subject.ts";
 import { BOTH, bytes, nextTurns } from "../../support/util.ts";
 
 /** Declares the tests of `for await` and `events()`. */
 export function iterationContract({ name, test }: AsyncSubject): void {
   describe(`${name}: for await`, () => {
+    test("for await reports a detached object that another handler keeps modifying", async (selector, cleanup) => {
+      const [here, there] = cleanup.pair();
+      const [busy] = cleanup.pair();
+      const fd = here.fileno();
+      selector.register(busy, EVENT_WRITE);
+      selector.register(here, EVENT_READ);
+      there.send(bytes("x"));
+      here.detach();
+      cleanup.defer(() => close(fd));
+      let seen = false;
+      let count = 0;
+      for await (const [key] of selector.events({ timeout: 5 })) {
+        if (key.fd === fd) seen = true;
+        else selector.modify(fd, EVENT_READ, {});
+        if (seen || ++count === 100) break;
+      }
+      assert(seen);
+      selector.unregister(fd);
+    });
+
+    test("for await ends if fileno() of an entry closes the selector", async (selector, cleanup) => {
+      const sockets = [cleanup.pair(), cleanup.pair()].map(([here, there]) => (there.send(bytes("x")), here));
+      let isStarted = false;
+      for (const socket of sockets) {
+        const fd = socket.fileno();
+        selector.register({ fileno: () => (isStarted && selector.close(), isStarted ? -1 : fd) }, EVENT_READ);
+      }
+      const iteration = selector.events();
+      isStarted = true;
+      assertEquals(await iteration.next(), { value: undefined, done: true });
+    });
+
     test("for await yields one entry at a time, until the selector is closed", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const keys = [selector.register(here, EVENT_WRITE), selector.register(there, EVENT_WRITE)];

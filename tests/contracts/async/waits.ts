@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertLess, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { EVENT_READ, EVENT_WRITE } from "../../../mod.ts";
 import type { AsyncSubject } from "./subject.ts";
@@ -7,6 +7,31 @@ import { BOTH, bytes, nextTurns } from "../../support/util.ts";
 /** Declares the tests of what `selectAsync()` sees during a wait, and of what ends it. */
 export function waitsContract({ name, test, create }: AsyncSubject): void {
   describe(`${name}: changes during a wait`, () => {
+    test(
+      "an abort ends every wait with its signal, also after another of them has ended",
+      async (selector, cleanup) => {
+        const [here, there] = cleanup.pair();
+        const other = cleanup.add(create());
+        other.register(here, EVENT_READ);
+        // The blocked call ends after two seconds in any case: the least of a few tries is far below.
+        let leastMs = Infinity;
+        for (let tries = 0; tries < 5 && leastMs > 1_000; tries++) {
+          const controller = new AbortController();
+          const first = other.selectAsync(null, { signal: controller.signal });
+          const second = selector.selectAsync(null, { signal: controller.signal });
+          await nextTurns();
+          there.send(bytes("x"));
+          assertEquals((await first).length, 1);
+          here.recv(1);
+          const start = performance.now();
+          controller.abort();
+          await assertRejects(() => second, DOMException);
+          leastMs = Math.min(leastMs, performance.now() - start);
+        }
+        assertLess(leastMs, 1_000);
+      },
+    );
+
     test("selectAsync() resolves when a descriptor becomes ready", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);

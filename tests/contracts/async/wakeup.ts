@@ -35,6 +35,66 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertGreaterOrEqual(performance.now() - start, 20);
     });
 
+    test("wakeup() ends every wait that lets the event loop run first", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const start = performance.now();
+      while (performance.now() - start < 20) await selector.selectAsync(0); // until the turn is over
+      const waits = [1, 2, 3].map(() => selector.selectAsync());
+      selector.wakeup();
+      assertEquals(await Promise.all(waits), [[], [], []]);
+    });
+
+    test("wakeup() ends the pending waits, and not the wait that follows", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const pending = selector.selectAsync();
+      await nextTurns();
+      selector.wakeup();
+      const start = performance.now();
+      assertEquals(selector.select(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 20);
+      assertEquals(await pending, []);
+    });
+
+    test("wakeup() after an iteration was left ends the next wait", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const iteration = selector.events();
+      const next = iteration.next();
+      await nextTurns();
+      await iteration.return!();
+      await next;
+      selector.wakeup();
+      await nextTurns();
+      assertEquals(selector.select(), []);
+    });
+
+    test("wake() ends one wait that finds something ready, and no later one", (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      const key = selector.register(here, EVENT_WRITE);
+      wake(selector.wakeHandle);
+      assertEquals(selector.select(), [[key, EVENT_WRITE]]);
+      selector.modify(here, EVENT_READ);
+      const start = performance.now();
+      assertEquals(selector.select(0.02), []);
+      assertGreaterOrEqual(performance.now() - start, 20);
+      return Promise.resolve();
+    });
+
+    test("wake() ends a parked wait also if a look takes the datagram first", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const handle = selector.wakeHandle;
+      for (let round = 0; round < 20; round++) {
+        const wait = selector.selectAsync();
+        await nextTurns();
+        wake(handle);
+        selector.select(0);
+        assertEquals(await wait, []);
+      }
+    });
+
     test("wakeup() and wake() let a wait return the ready descriptors", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE);

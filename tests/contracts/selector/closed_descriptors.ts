@@ -18,6 +18,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       there.send(bytes("x"));
       cleanup.close(reader);
       cleanup.close(writer);
+      assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
       for (let round = 0; round < 3; round++) assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
       here.recv(10);
       const calls = await elapsedMs(async () => assertEquals(await select(selector, 0.05), []));

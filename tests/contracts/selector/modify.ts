@@ -1,4 +1,4 @@
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { EVENT_READ, EVENT_WRITE, type FileObject, KeyError, OSError } from "../../../mod.ts";
 import { close } from "../../../ffi/socket/mod.ts";
@@ -8,6 +8,13 @@ import { BOTH, bytes, libc } from "../../support/util.ts";
 /** Declares the tests of `modify()`. */
 export function modifyContract({ name, test, make, select, readyFds }: Subject): void {
   describe(`${name}: modify()`, () => {
+    test("modify() replaces 0 by -0, which are not the same data", (cleanup) => {
+      const selector = make(cleanup);
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ, 0);
+      assert(Object.is(selector.modify(here, EVENT_READ, -0).data, -0));
+    });
+
     test("modify() changes events and data, and returns the new key", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
