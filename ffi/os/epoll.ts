@@ -110,7 +110,7 @@ export class EpollPoller implements Poller {
   readonly waitCall = "epoll_wait";
   readonly fd: number;
   readonly nests = true;
-  readonly closed: ReadonlySet<number> = new Set(); // a closed descriptor falls silent by itself
+  readonly closed: ReadonlySet<number> = new Set(); // always empty: the kernel drops closed descriptors
   readonly #libc = epollLibc();
   readonly #event = new Int32Array(STRIDE);
   readonly #eventAddress = this.#addressOf(this.#event);

@@ -22,7 +22,7 @@ export interface ParkingSet {
   named(count: number): number[];
 }
 
-/** A nanosecond: with a timeout of 0, the C function could be another one. */
+/** A nanosecond: with a timeout of 0, {@linkcode PollSet} calls poll() instead of ppoll(). */
 const SHORTEST_MS = 1e-6;
 
 class PollParkingSet implements ParkingSet {

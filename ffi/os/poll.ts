@@ -43,7 +43,8 @@ const PPOLL = { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i
 
 const libc = lazyLibc({ poll: POLL, ppoll: { ...PPOLL, optional: true } });
 
-// The same on a thread of Deno's pool. ppoll is opened by itself: Deno would call a missing function that is nonblocking.
+// The same on a thread of Deno's pool. ppoll is opened by itself, and only called if its twin above is not null:
+// Deno does not say so of a missing function that is nonblocking.
 const aside = lazyLibc({ poll: { ...POLL, nonblocking: true } });
 const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 

@@ -121,8 +121,8 @@ function call(sender: number, serial: number): number {
     const outcome = sys.send(sender, sentBytes, 0);
     // A full queue already has calls that wake the selector.
     if (outcome >= 0 || outcome === -EAGAIN) return 0;
-    const isTransient = outcome === -EINTR || outcome === -ENOBUFS || outcome === -ENOMEM;
-    if (!isTransient || tries === MAX_TRIES) return outcome;
+    if (outcome === -EINTR) tries--;
+    else if ((outcome !== -ENOBUFS && outcome !== -ENOMEM) || tries === MAX_TRIES) return outcome;
   }
 }
 
@@ -130,7 +130,8 @@ function call(sender: number, serial: number): number {
  * Wakes the selector with a `wakeHandle`, from any Worker.
  *
  * The current wait, or else the next one, returns at once with the entries that are ready. Several calls before that count
- * as one. A call with the handle of a closed selector has no effect.
+ * as one. A call with the handle of a closed selector reaches no other file; several of them may end one
+ * wait of a later selector with an empty result.
  *
  * @param handle The `wakeHandle` of a selector, here or in another Worker
  * @throws {RangeError} if `handle` is not a wake handle

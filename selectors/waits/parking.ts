@@ -7,8 +7,8 @@
  *
  * ## Fruitless returns
  *
- * The call may report a descriptor that no selector finds ready: a stale epoll description that cannot be removed for
- * want of a descriptor, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. The call
+ * The call may report a descriptor that no selector finds ready: a stale epoll registration that cannot be removed
+ * because no descriptor is free, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. The call
  * would then return at once for ever. After a few fruitless returns, these descriptors are left out for 10 ms.
  *
  * @module

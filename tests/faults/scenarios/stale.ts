@@ -1,0 +1,169 @@
+/**
+ * Scenarios of registrations whose descriptor is no longer what it was: closed, closed while a duplicate lives, used again,
+ * or no longer given by its object.
+ *
+ * @module
+ */
+
+import { EVENT_READ, EVENT_WRITE } from "../../../mod.ts";
+import { real, shim } from "../shim.ts";
+import { iterate, select, selectAsync, Wait } from "../waits.ts";
+import { ofEach, type Scenario } from "./scenario.ts";
+
+/** Seconds that a wait lasts where nothing comes. */
+const BRIEF = 0.02;
+
+/** What an object gives that has lost its descriptor. */
+const LOST: Readonly<Record<string, (fd: number) => number>> = {
+  "-1": () => -1,
+  "another number": (fd) => fd + 500,
+  "an error": (fd) => {
+    throw new Error(`fd ${fd} is gone`);
+  },
+};
+
+/** Answers by which a selector tells which descriptors are stale: wrong ones would be no faults but lies. */
+const HONEST = { excluded: ["fcntl EBADF", "epoll_ctl EBADF", "epoll_ctl ENOENT"] };
+
+/** The scenarios. */
+export const stale: Scenario[] = [
+  ...ofEach("a descriptor closed behind the selector's back", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const [live, dead] = [lab.pair(), lab.pair()];
+    lab.register(selector, live, EVENT_READ);
+    lab.register(selector, dead, EVENT_READ);
+    dead.close();
+    await select(lab, selector, BRIEF);
+    await selectAsync(lab, selector, BRIEF);
+    await iterate(lab, selector, BRIEF);
+    await selectAsync(lab, selector, null, () => live.fill());
+    lab.unregister(selector, dead);
+    await select(lab, selector, null);
+  }, HONEST),
+
+  ...ofEach("a descriptor unregistered after it was closed, while a duplicate lives", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const [live, other, dead] = [lab.pair(), lab.pair(), lab.pair()];
+    for (const thing of [live, other, dead]) lab.register(selector, thing, EVENT_READ);
+    dead.duplicate();
+    dead.close();
+    lab.unregister(selector, dead);
+    dead.fill();
+    await select(lab, selector, BRIEF);
+    live.fill();
+    await select(lab, selector, null);
+  }, HONEST),
+
+  ...ofEach("the same in asynchronous waits", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const [live, other, dead] = [lab.pair(), lab.pair(), lab.pair()];
+    for (const thing of [live, other, dead]) lab.register(selector, thing, EVENT_READ);
+    dead.duplicate();
+    dead.close();
+    lab.unregister(selector, dead);
+    dead.fill();
+    await selectAsync(lab, selector, BRIEF);
+    await iterate(lab, selector, BRIEF);
+    await selectAsync(lab, selector, null, () => live.fill());
+  }, HONEST),
+
+  ...ofEach("the same during an asynchronous wait", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const [live, dead] = [lab.pair(), lab.pair()];
+    for (const thing of [live, dead]) lab.register(selector, thing, EVENT_READ);
+    const wait = new Wait(lab, selector.selectAsync());
+    await wait.underWay();
+    dead.duplicate();
+    dead.close();
+    lab.unregister(selector, dead);
+    dead.fill();
+    await wait.underWay();
+    live.fill();
+    await wait.end();
+  }, HONEST),
+
+  ...ofEach("a descriptor closed while a duplicate lives, and still registered", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const [live, dead] = [lab.pair(), lab.pair()];
+    dead.fileobj = { fileno: () => dead.isOpen ? dead.fd : -1 };
+    lab.register(selector, live, EVENT_READ);
+    lab.register(selector, dead, EVENT_READ);
+    dead.duplicate();
+    dead.close();
+    dead.isUncertain = true;
+    await iterate(lab, selector, BRIEF);
+    dead.fill();
+    live.fill();
+    await select(lab, selector, null);
+    await selectAsync(lab, selector, null);
+    await iterate(lab, selector, BRIEF);
+    live.drain();
+    await iterate(lab, selector, BRIEF);
+    lab.unregister(selector, dead);
+    dead.isUncertain = false;
+    await selectAsync(lab, selector, BRIEF);
+  }, HONEST),
+
+  ...ofEach("a number used again while a duplicate of its former descriptor lives", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const [live, dead] = [lab.pair(), lab.pair()];
+    for (const thing of [live, dead]) lab.register(selector, thing, EVENT_READ);
+    dead.duplicate();
+    dead.close();
+    lab.unregister(selector, dead);
+    const heir = lab.pair(dead.fd);
+    lab.register(selector, heir, EVENT_READ);
+    dead.fill();
+    await select(lab, selector, BRIEF);
+    await selectAsync(lab, selector, BRIEF);
+    await selectAsync(lab, selector, null, () => heir.fill());
+    lab.modify(selector, heir, EVENT_READ | EVENT_WRITE);
+    await select(lab, selector, null);
+  }, HONEST),
+
+  ...Object.entries(LOST).flatMap(([what, fileno]) =>
+    ofEach(`an object whose fileno() gives ${what} while its descriptor is open`, async (lab, Selector) => {
+      const selector = lab.selector(Selector);
+      const [live, lost] = [lab.pair(), lab.pair()];
+      let isLost = false;
+      lost.fileobj = { fileno: () => isLost ? fileno(lost.fd) : lost.fd };
+      lab.register(selector, live, EVENT_READ);
+      lab.register(selector, lost, EVENT_READ);
+      isLost = true;
+      await iterate(lab, selector, BRIEF);
+      lost.fill();
+      await select(lab, selector, null);
+      await selectAsync(lab, selector, null);
+      await iterate(lab, selector, BRIEF);
+    })
+  ),
+
+  ...ofEach("a pipe without a writer, waited for until it can be written to", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const [live, pipe] = [lab.pair(), lab.pipe()];
+    lab.register(selector, live, EVENT_READ);
+    lab.register(selector, pipe, EVENT_WRITE);
+    pipe.isUncertain = true; // epoll and poll() say that it hung up, select() says nothing
+    pipe.closePeer();
+    await select(lab, selector, BRIEF);
+    await selectAsync(lab, selector, BRIEF);
+    const wait = new Wait(lab, selector.selectAsync());
+    await wait.underWay();
+    live.fill();
+    await wait.end();
+  }),
+
+  ...ofEach("the sockets of the package closed by the program", async (lab, Selector) => {
+    const selector = lab.selector(Selector);
+    const live = lab.pair();
+    lab.register(selector, live, EVENT_READ);
+    await selectAsync(lab, selector, BRIEF);
+    for (const fd of shim.lastPair()) real.close(fd);
+    const wait = new Wait(lab, selector.selectAsync(0.3).catch(String));
+    await wait.underWay();
+    await wait.end();
+    live.fill();
+    await select(lab, selector, null);
+    await new Wait(lab, selector.selectAsync(0.3).catch(String)).end();
+  }, { isAlone: true }),
+];
