@@ -137,17 +137,20 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       return Promise.resolve();
     });
 
-    test("wake() with the handle of a closed selector reaches no other descriptor", (selector, cleanup) => {
-      const handle = selector.wakeHandle;
-      selector.close();
-      wake(handle);
-      // The system assigns the lowest free number first. A datagram would end a SOCK_SEQPACKET connection.
-      const types = os === "windows" ? [SOCK_STREAM] : [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET];
-      const pairs = types.flatMap((type) => Array.from({ length: 4 }, () => cleanup.pair(undefined, type)));
-      wake(handle);
-      for (const socket of pairs.flat()) {
-        socket.setBlocking(false);
-        assertEquals(socket.tryRecvInto(new Uint8Array(10)), null);
+    test("wake() with the handle of a closed selector reaches no other descriptor", (_, cleanup) => {
+      // A datagram of no bytes would end a SOCK_SEQPACKET connection.
+      for (const type of os === "windows" ? [SOCK_STREAM] : [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]) {
+        const selector = create();
+        const handle = selector.wakeHandle;
+        selector.close();
+        wake(handle);
+        // The system assigns the lowest free number first.
+        const sockets = Array.from({ length: 4 }, () => cleanup.pair(undefined, type)).flat();
+        wake(handle);
+        for (const socket of sockets) {
+          socket.setBlocking(false);
+          assertEquals(socket.tryRecvInto(new Uint8Array(10)), null);
+        }
       }
       return Promise.resolve();
     });
