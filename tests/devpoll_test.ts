@@ -1,9 +1,9 @@
 /**
  * `Devpoll`, after CPython's test_devpoll.py, and DevpollSelector, both over a stand-in of the device.
  *
- * Of CPython's tests these differ here. test_events_mask_overflow and its C limits: TypeScript has no OverflowError, so a
- * number that is not a mask is a RangeError. Operations on a closed Devpoll throw BadResource, as everything closed does in
- * Deno.
+ * These tests differ from CPython's. test_events_mask_overflow and its C limits: TypeScript has no OverflowError, so an
+ * invalid event mask throws a RangeError. Operations on a closed Devpoll throw BadResource, as operations on any closed
+ * resource do in Deno.
  */
 
 import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";

@@ -86,7 +86,7 @@ describeProgram("http_server", () => {
       ["POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n", /^HTTP\/1.1 400 /],
       ["POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],
       ["POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],
-      // Of a negative length, the parser would go back, and round for ever.
+      // The parser would move backward on a negative length and loop forever.
       ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nX", ""],
       [
         `POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n${"0".repeat(200_000)}`,

@@ -112,10 +112,10 @@ describeProgram("websocket_server", () => {
       ],
       ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1.1 200 OK\r\n.*<script>/s],
       ["POST / HTTP/1.1\r\n\r\n", /^$/],
-      // Of a negative length, the driver's parser would go back, and round for ever.
+      // The parser of the driver would move backward on a negative length and loop forever.
       ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nX", /^$/],
       ["GET / HTTP/1.1\r\nContent-Length: -40\r\n\r\nX", /^$/],
-      ["GET / HTTP/1.1\r\n\xe3ontent-Length: -40\r\n\r\nX", /^$/], // of each byte, the driver takes seven bits
+      ["GET / HTTP/1.1\r\n\xe3ontent-Length: -40\r\n\r\nX", /^$/], // the driver uses seven bits of each byte
       ["GET /".padEnd(100_000), /^$/],
     ];
     for (const [request, answers] of cases) {

@@ -1,6 +1,6 @@
 /**
- * A part of the matrix of faults: each scenario with a few faults, and under signals, a stepping clock and forced
- * collections. `deno task faults` runs all of it.
+ * Runs each fault injection scenario with a few faults, and without faults under signals, a stepping clock and forced
+ * garbage collections. `deno task faults` runs all faults.
  *
  * @module
  */
@@ -14,19 +14,19 @@ import { isEmulated, skip } from "./support/util.ts";
 
 const directory = await Deno.makeTempDir();
 const library = isEmulated
-  ? { reason: "the emulator takes too long for so many processes" }
+  ? { reason: "the emulator is too slow for this many processes" }
   : await buildShim(directory);
 
-describe("scenarios with system calls that fail", () => {
+describe("fault injection", () => {
   if ("reason" in library) skip("every scenario survives", library.reason);
   else {
     const { path } = library;
     for (
       const [title, conditions, choose] of [
-        ["every scenario survives system calls that fail", "calm", some],
+        ["every scenario survives failing system calls", "calm", some],
         ["every scenario survives signals at 1 kHz", "signals", none],
         ["every scenario survives a stepping wall clock and fake timers", "clocks", none],
-        ["every scenario of EpollSelector survives a collection between any two calls", "collections", none],
+        ["every scenario of EpollSelector survives a garbage collection before every call", "collections", none],
       ] as const
     ) {
       it(title, async () => {
@@ -36,5 +36,5 @@ describe("scenarios with system calls that fail", () => {
       });
     }
   }
-  it("the compiled library is removed", () => Deno.remove(directory, { recursive: true }));
+  it("the compiled library can be removed", () => Deno.remove(directory, { recursive: true }));
 });

@@ -28,7 +28,7 @@ const NPM = isWindows
   ? null
   : "npm does not answer";
 
-/** Which of the package's entry points need a package of npm's. */
+/** Entry points of the package that depend on an npm package. */
 const FROM_NPM = ["./examples/http-server", "./examples/websocket-server"];
 
 /** The files that are published, by their paths in the package, as they are published. */

@@ -1,9 +1,9 @@
 /**
  * `Poll`, after CPython's test_poll.py, and the behavior of PollSelector alone.
  *
- * Of CPython's tests these differ here. test_threaded_poll: a Worker cannot be given an object, so that nothing can wait
- * twice with one Poll, or change it while it waits. test_poll3 and test_poll_c_limits: a timeout that C cannot say is not
- * refused; it is as good as for ever. TypeScript has no OverflowError, so a number that is not a mask is a RangeError.
+ * These tests differ from CPython's. test_threaded_poll: Workers cannot share an object, so no second thread can use a Poll
+ * during its wait. test_poll3 and test_poll_c_limits: a timeout that overflows a C int is accepted and lasts practically
+ * forever. TypeScript has no OverflowError, so an invalid event mask throws a RangeError.
  */
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";

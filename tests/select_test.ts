@@ -1,8 +1,8 @@
 /**
  * `select()`, after CPython's test_select.py.
  *
- * Of CPython's tests these differ here. test_select_mutated: lists are copied before any `fileno()` is called, so that a
- * list that shrinks meanwhile is waited for as a whole. test_disallow_instantiation: `new Poll()` is how a Poll is made.
+ * These tests differ from CPython's. test_select_mutated: select() copies the lists before it calls any `fileno()`, so a
+ * list that shrinks during the call is still used as a whole. test_disallow_instantiation: `new Poll()` is valid here.
  */
 
 import {

@@ -1,6 +1,6 @@
 /**
- * What the types promise. Most of it is checked by the compiler, before any test runs: each `@ts-expect-error` is a
- * line that must not compile.
+ * Tests of the public types. The compiler checks most of them before any test runs: each `@ts-expect-error` marks a line
+ * that must not compile.
  *
  * @module
  */

@@ -45,7 +45,7 @@ import { bytes, Cleanup, elapsedMs, testNeeding, text } from "./support/util.ts"
 
 const test = testNeeding(WINSOCK);
 
-/** Whether child processes inherit a socket. */
+/** Returns true if child processes inherit a socket. */
 function isInherited(fd: number): boolean {
   const kernel32 = Deno.dlopen("kernel32.dll", {
     GetHandleInformation: { parameters: ["usize", "buffer"], result: "i32" },

@@ -1,35 +1,36 @@
 /**
- * The process that runs scenarios: it says which there are, and then takes an order a line, and answers each with a line.
+ * The process that runs scenarios. It prints a list of all scenarios, then reads one order per line from standard input and
+ * answers each order with one line.
  *
  * @module
  */
 
-import { clock, replaceClocks, shim, storm } from "./shim.ts"; // before the package
+import { clock, replaceClocks, shim, storm } from "./shim.ts"; // first, because it replaces Deno.dlopen() for the package
 import { openDescriptors } from "./descriptors.ts";
 import { Broken, Lab, Refused } from "./lab.ts";
 import { countOf, errnoOf, ERRORS, type Fault, type Recording } from "./matrix.ts";
 import { scenarios } from "./scenarios/all.ts";
 import { examine, PATIENCE } from "./waits.ts";
 
-/** What is to be run. */
+/** An order to run one scenario. */
 export interface Order {
   /** The name of the scenario. */
   scenario: string;
-  /** The fault, if there is one. */
+  /** The fault to inject, or null. */
   fault: Fault | null;
 }
 
-/** What came of it. */
+/** The result of a run. */
 export interface Report {
-  /** What did not hold; undefined if all did. */
+  /** The failed assertion; undefined if the run succeeded. */
   broken?: string;
-  /** Whether the fault came about. */
+  /** True if the fault was injected at least once. */
   isHit: boolean;
-  /** How often each function was called. */
+  /** Number of calls of each function. */
   recording: Recording;
 }
 
-/** How often the descriptors may grow by one and the same run: the first time, something may be kept to be used again. */
+/** Repetitions of a run that may leave more descriptors open: the package keeps some of them for reuse. */
 const MOST_GROWTHS = 2;
 
 const helper = new Worker(import.meta.resolve("./helper.ts"), { type: "module" });
@@ -82,7 +83,7 @@ async function runOnce(scenario: typeof scenarios[number], fault: Fault | null, 
   }
 }
 
-/** Returns the open descriptors once they are no more than so many, or after a while. */
+/** Returns the open descriptors once there are at most `size` of them, or after 200 ms. */
 async function settledDescriptors(size: number): Promise<Map<number, string>> {
   for (let tries = 0; tries < 20; tries++) {
     const found = openDescriptors();
@@ -96,7 +97,7 @@ function say(message: unknown): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(message)}\n`));
 }
 
-/** Returns the lines of the standard input, read without Deno's event loop, which would open a descriptor for it. */
+/** Yields the lines of standard input. Reads synchronously, because an asynchronous read would open a descriptor. */
 function* lines(): Generator<string> {
   const buffer = new Uint8Array(4096);
   let rest = "";
@@ -108,6 +109,6 @@ function* lines(): Generator<string> {
 }
 
 replaceClocks();
-say(scenarios); // of each all but the function
+say(scenarios); // JSON.stringify() omits the functions
 for (const line of lines()) say(await run(JSON.parse(line)));
 Deno.exit();

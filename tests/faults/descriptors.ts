@@ -1,19 +1,19 @@
 /**
- * The descriptors that this process has open.
+ * Lists the open file descriptors of this process.
  *
  * @module
  */
 
 const DIRECTORY = "/proc/self/fd";
 
-/** Returns the open descriptors, and what they stand for. */
+/** Returns the open file descriptors and the targets of their links in /proc. */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
   for (const { name } of Deno.readDirSync(DIRECTORY)) {
     try {
       found.set(Number(name), Deno.readLinkSync(`${DIRECTORY}/${name}`));
     } catch (error) {
-      // The descriptor of the listing itself is closed by now.
+      // The listing includes its own descriptor, which is closed by now.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }

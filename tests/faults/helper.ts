@@ -1,5 +1,5 @@
 /**
- * A Worker that acts while the main thread waits: it writes to a descriptor, or wakes a selector.
+ * A Worker that acts while the main thread waits: it writes to a file descriptor or wakes a selector.
  *
  * @module
  */
@@ -7,10 +7,10 @@
 import { wake } from "../../mod.ts";
 import { real, shim } from "./shim.ts";
 
-/** What the Worker is asked to do; it gives up when the shared integer is 0, and answers in any case. */
+/** A task for the Worker. The Worker gives up when the shared integer is 0, and always answers. */
 export type Order = { isWanted: Int32Array<SharedArrayBuffer> } & ({ write: number } | { wake: number });
 
-/** What came of it; an error is that of `wake()`, after which it was called again without a fault. */
+/** The result of a task. An error comes from `wake()`, which the Worker then repeated without a fault. */
 export type Answer = { isDone: boolean; error?: unknown };
 
 const scope = self as unknown as { onmessage: (event: MessageEvent<Order>) => void; postMessage(answer: Answer): void };
@@ -28,7 +28,7 @@ scope.onmessage = ({ data }) => {
     wake(data.wake);
     scope.postMessage({ isDone: true });
   } catch (error) {
-    // The main thread still waits, and nobody else can end that.
+    // The main thread still waits, and only this Worker can wake it.
     shim.clear();
     wake(data.wake);
     const { name, message, code } = error as { name: string; message: string; code?: string };

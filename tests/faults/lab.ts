@@ -1,6 +1,5 @@
 /**
- * The bench on which a scenario runs: selectors and things to register, and steps that may fail with the injected error
- * but with no other.
+ * The environment of a scenario: selectors, things to register, and steps that may fail only with the injected error.
  *
  * @module
  */
@@ -11,20 +10,20 @@ import { type Fault, shownCode } from "./matrix.ts";
 import { collect, shim } from "./shim.ts";
 import { Thing } from "./things.ts";
 
-/** A promise of the package's that did not hold. */
+/** Thrown if the package breaks one of its guarantees. */
 export class Broken extends Error {}
 
-/** Ends a scenario that cannot go on, since a step of it has failed with the injected error. */
+/** Thrown to end a scenario after the injected error has made a required step fail. */
 export class Refused extends Error {}
 
-/** The selectors of the scenarios. */
+/** A selector as the scenarios use it. */
 export type Selector = BaseSelector<unknown, Thing["fileobj"]>;
 
 /** One run of a scenario. */
 export class Lab {
   readonly things: Thing[] = [];
   readonly selectors: Selector[] = [];
-  /** Waits whose end was not seen yet; each has to end when its selector is closed. */
+  /** Pending waits; each must end when its selector is closed. */
   readonly waits = new Set<{ end(): Promise<unknown> }>();
   readonly #helper: Worker;
 
@@ -32,18 +31,18 @@ export class Lab {
     this.#helper = helper;
   }
 
-  /** Ends the fault: from now on nothing may fail. */
+  /** Ends the fault: no later step may fail. */
   repair(): void {
     shim.clear();
     this.fault = null;
   }
 
-  /** Fails the run if something does not hold. */
+  /** Throws {@linkcode Broken} if a condition is false. */
   assert(isSo: boolean, message: string): void {
     if (!isSo) throw new Broken(message);
   }
 
-  /** Does a step; gives undefined if it fails with the injected error. */
+  /** Runs a step. Returns undefined if the step fails with the injected error. */
   try<T>(step: () => T): T | undefined {
     collect();
     try {
@@ -54,7 +53,7 @@ export class Lab {
     }
   }
 
-  /** Does a step without which the scenario cannot go on. */
+  /** Runs a step that the rest of the scenario requires. */
   need<T>(step: () => T): T {
     let done: { value: T } | undefined;
     this.try(() => done = { value: step() });
@@ -62,7 +61,7 @@ export class Lab {
     return done.value;
   }
 
-  /** Accepts an error that says clearly what was injected, and no other. */
+  /** Accepts an error that names the injected fault; fails the run on any other error. */
   accept(error: unknown): void {
     if (error instanceof Broken || error instanceof Refused) throw error;
     if (error instanceof SuppressedError) {
@@ -74,19 +73,19 @@ export class Lab {
     this.assert(isInjected && name === "OSError" && message!.endsWith(`(${code})`), `throws ${name}: ${message}`);
   }
 
-  /** Makes a selector, which is examined and closed at the end. */
+  /** Creates a selector. The harness examines and closes it after the scenario. */
   selector(Class: SelectorConstructor): Selector {
     const selector = this.need(() => new Class<unknown, Thing["fileobj"]>());
     this.selectors.push(selector);
     return selector;
   }
 
-  /** Makes two connected sockets, the first under a chosen number if one is given. */
+  /** Creates two connected sockets. A given number becomes the file descriptor of the first socket. */
   pair(number?: number): Thing {
     return this.#keep(Thing.pair(number));
   }
 
-  /** Makes a pipe. */
+  /** Creates a pipe. */
   pipe(): Thing {
     return this.#keep(Thing.pipe());
   }
@@ -96,30 +95,30 @@ export class Lab {
     return thing;
   }
 
-  /** Registers a thing; if that fails, it is not registered. */
+  /** Registers a thing and asserts that the map contains it only on success. */
   register(selector: Selector, thing: Thing, events: number): void {
     const key = this.try(() => selector.register(thing.fileobj, events));
     this.assert(selector.getMap()!.has(thing.fd) === (key !== undefined), "register() and the map disagree");
     if (key === undefined) throw new Refused();
   }
 
-  /** Modifies a registration; if that fails, there is none any more. */
+  /** Modifies a registration and asserts that a failure removes it from the map. */
   modify(selector: Selector, thing: Thing, events: number): void {
     const key = this.try(() => selector.modify(thing.fd, events));
     this.assert(selector.getMap()!.has(thing.fd) === (key !== undefined), "modify() and the map disagree");
     if (key === undefined) throw new Refused();
   }
 
-  /** Unregisters a thing, which never fails. */
+  /** Unregisters a thing. This step must not fail. */
   unregister(selector: Selector, thing: Thing): void {
     collect();
     selector.unregister(thing.fd);
   }
 
   /**
-   * Has the helper act as soon as something waits.
+   * Tells the helper to act as soon as a wait begins.
    *
-   * @returns A function that calls it off, if it has not acted yet, and tells whether it has
+   * @returns A function that cancels a pending task and resolves to true if the helper has acted
    */
   help(task: { write: number } | { wake: number }): () => Promise<boolean> {
     const isWanted = new Int32Array(new SharedArrayBuffer(4)).fill(1);
@@ -134,7 +133,7 @@ export class Lab {
     };
   }
 
-  /** Closes all that the scenario has made, which ends every wait. */
+  /** Closes all selectors and things of the scenario. This must end every wait. */
   async close(): Promise<void> {
     for (const selector of this.selectors) selector.close();
     for (const wait of this.waits) await wait.end();

@@ -1,30 +1,30 @@
 /**
- * The faults: which errors a function may give, and from a recording of what a scenario calls, the runs to make of it.
+ * The faults: the errors that each function may return, and the faults to inject for a recording of a scenario's calls.
  *
  * @module
  */
 
 import { constants } from "node:os";
 
-/** Calls of a function that fail. */
+/** A fault: one function fails in some of its calls. */
 export interface Fault {
-  /** The function. */
+  /** The name of the function. */
   name: string;
-  /** The error, by name. */
+  /** The name of the error. */
   code: string;
   /** The first call that fails. */
   nth: number;
-  /** Whether all later ones fail too. */
+  /** True if the later calls fail too. */
   isLasting: boolean;
 }
 
-/** How often a scenario calls each function. */
+/** Number of calls of each function in a run of a scenario. */
 export type Recording = Record<string, number>;
 
 const NO_ROOM = ["EMFILE", "ENFILE", "ENOMEM"];
 const NO_MEMORY = ["ENOBUFS", "ENOMEM"];
 
-/** The errors that each function gives in the course of things, or where the kernel has no room. */
+/** The errors that each function can return in normal operation or when the kernel is out of resources. */
 export const ERRORS: Readonly<Record<string, readonly string[]>> = {
   accept4: ["EINTR", "EAGAIN", "ECONNABORTED", "EMFILE", "ENFILE", "ENOBUFS", "EPERM"],
   bind: ["EACCES", "EADDRINUSE", "EADDRNOTAVAIL"],
@@ -57,37 +57,37 @@ export const ERRORS: Readonly<Record<string, readonly string[]>> = {
   write: ["EINTR", "EAGAIN", "EPIPE", "EIO", "ENOSPC"],
 };
 
-/** Errors that pass: a call that is made again often enough succeeds. */
+/** Transient errors: a repeated call eventually succeeds. */
 const PASSING: readonly string[] = ["EINTR", "EAGAIN", "ECONNABORTED"];
 
-/** How often such an error comes in a row. */
+/** Number of consecutive calls that fail with a transient error. */
 const ROW = 100;
 
-/** Errors that say something untrue of what is registered: they come once, since a selector would have to believe more. */
+/** Errors that misreport a registration. They are injected only once, because a selector cannot detect a repeated lie. */
 const UNTRUE: readonly string[] = ["EBADF", "ENOENT"];
 
-/** How many calls of one function are made to fail, each by itself. */
+/** Maximum number of calls of one function that get a fault; each call gets its own run. */
 const MOST_CALLS = 12;
 
-/** Numbers of getaddrinfo()'s own errors, which it returns; EAI_SYSTEM shows as the error that is in errno. */
+/** Return values of getaddrinfo(). The package reports the value of errno for EAI_SYSTEM. */
 const EAI: Readonly<Record<string, number>> = { EAI_AGAIN: -3, EAI_MEMORY: -10, EAI_SYSTEM: -11 };
 
-/** Returns the number of an error. */
+/** Returns the number of an error name. */
 export function errnoOf(code: string): number {
   return EAI[code] ?? constants.errno[code as keyof typeof constants.errno];
 }
 
-/** Returns the code that an error shows. */
+/** Returns the `code` of the error that the package throws for an injected error. */
 export function shownCode(code: string): string {
   return code === "EAI_SYSTEM" ? "ENOMEM" : code;
 }
 
-/** Returns how many calls a fault concerns. */
+/** Returns the number of calls that a fault makes fail. */
 export function countOf({ code, isLasting }: Fault): number {
   return !isLasting ? 1 : PASSING.includes(code) ? ROW : 1_000_000_000;
 }
 
-/** Returns every fault of a recording that a scenario does not exclude. */
+/** Returns every fault for the calls of a recording, except those that the scenario excludes. */
 export function faultsOf(recording: Recording, excluded: readonly string[] = []): Fault[] {
   const faults: Fault[] = [];
   for (const [name, calls] of Object.entries(recording)) {
@@ -103,7 +103,7 @@ export function faultsOf(recording: Recording, excluded: readonly string[] = [])
   return faults;
 }
 
-/** Shows a fault as it stands in a report. */
+/** Formats a fault for the report. */
 export function show(fault: Fault | null): string {
   if (fault === null) return "no fault";
   const { name, code, nth, isLasting } = fault;

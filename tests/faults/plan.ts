@@ -1,5 +1,5 @@
 /**
- * Which runs are made of the scenarios, and in which processes.
+ * Plans the runs of the scenarios and assigns them to processes.
  *
  * @module
  */
@@ -10,31 +10,32 @@ import { Runner } from "./pool.ts";
 import type { Scenario } from "./scenarios/scenario.ts";
 import type { Conditions } from "./shim.ts";
 
-/** A run and what came of it. */
+/** A run and its result. */
 export interface Result extends Report {
   /** The name of the scenario. */
   scenario: string;
-  /** The conditions it ran under. */
+  /** The conditions of the run. */
   conditions: Conditions;
-  /** The fault, if there was one. */
+  /** The injected fault, or null. */
   fault: Fault | null;
 }
 
 /** Chooses some of a scenario's faults. */
 export type Choice = (faults: Fault[], scenario: Description) => Fault[];
 
-/** A scenario as the process that has it describes it. */
+/** A scenario without its function, as the child process reports it. */
 type Description = Omit<Scenario, "run">;
 
-/** As many processes at a time. */
+/** Number of processes that run at the same time. */
 const PROCESSES = 2;
 
-/** Answers that settle for a process that the kernel does not have a function. */
+/** Errors that make the package stop using a function for the rest of the process. */
 const SETTLING: readonly string[] = ["ENOSYS", "EPERM"];
 
-/** Runs the scenarios whose names have some parts, each without a fault, and with those that are chosen.
+/**
+ * Runs the scenarios whose names contain all of some strings, each without a fault and then with the chosen faults.
  *
- * @param tell Is told the results of each scenario, as soon as they are there
+ * @param tell Receives the results of each scenario as soon as they are available
  */
 export async function runAll(
   library: string,
@@ -67,7 +68,7 @@ class Performance {
 
   async all(choose: Choice): Promise<Result[]> {
     const { runner, scenario } = this;
-    // What a process makes once, the first run of it shows.
+    // Only the first run of a process shows the calls that the package makes once per process.
     if (scenario.isAlone || choose !== none) await runner.end();
     const cold = await this.run(null);
     if (scenario.isAlone) await runner.end();
@@ -94,7 +95,7 @@ class Performance {
   }
 }
 
-/** Returns the functions that only the first run in a process calls so often. */
+/** Returns the functions that the first run of a process calls more often than later runs do. */
 function onlyCold(cold: Recording, warm: Recording): Recording {
   return Object.fromEntries(Object.entries(cold).filter(([name, calls]) => calls > warm[name]!));
 }
@@ -105,10 +106,10 @@ export const every: Choice = (faults) => faults;
 /** Chooses no fault, so that each scenario runs once. */
 export const none: Choice = () => [];
 
-/** Faults of a scenario in a {@linkcode some} choice. */
+/** Number of faults that {@linkcode some} chooses for a scenario. */
 const FEW = 3;
 
-/** Chooses a few faults, of other functions and errors in each scenario. */
+/** Chooses a few faults; the functions and errors vary with the name of the scenario. */
 export const some: Choice = (faults, { name }) => {
   const byFunction = [...Map.groupBy(faults, (fault) => fault.name).values()];
   const first = hash(name);

@@ -1,5 +1,5 @@
 /**
- * Processes that run scenarios, each one run after the other, and a new one where a run has spoiled the old.
+ * Processes that run scenarios one at a time; a failed run ends its process, and the next run starts a new process.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import type { Order, Report } from "./child.ts";
 import type { Scenario } from "./scenarios/scenario.ts";
 import type { Conditions } from "./shim.ts";
 
-/** Milliseconds without an answer after which a process is ended: more than a run may take that has hung once. */
+/** Milliseconds without an answer after which a process is killed. This is longer than a run with one hang takes. */
 const MOST_MS = 20_000;
 
-/** The exit code of a process that has made too many waits; see shim.c. */
+/** The exit code of a process that begins too many waits; see shim.c. */
 const ENDLESS = 99;
 
-/** A process that runs scenarios; it is started at the first order, and again after {@linkcode end}. */
+/** A process that runs scenarios. It starts with the first order, and again with the first order after {@linkcode end}. */
 export class Runner implements AsyncDisposable {
   readonly #args: string[];
   #process: Deno.ChildProcess | null = null;
@@ -28,18 +28,18 @@ export class Runner implements AsyncDisposable {
     this.#args = ["run", "--quiet", "--allow-all", "--no-config", "--no-lock", ...flags, child, library, conditions];
   }
 
-  /** True if a process is there that has run something. */
+  /** True if the process is running. */
   get isWarm(): boolean {
     return this.#process !== null;
   }
 
-  /** Returns all scenarios, without their functions, which are the process's. */
+  /** Returns all scenarios without their functions, which exist only in the process. */
   async scenarios(): Promise<Omit<Scenario, "run">[]> {
     await this.end();
     return await this.#start();
   }
 
-  /** Runs something, and gives what came of it; ends the process if that was nothing good. */
+  /** Runs a scenario and returns its report. Ends the process after a failed run. */
   async run(order: Order): Promise<Report> {
     if (this.#process === null) await this.#start();
     await this.#input!.write(new TextEncoder().encode(`${JSON.stringify(order)}\n`));
@@ -58,24 +58,24 @@ export class Runner implements AsyncDisposable {
     const { code, signal } = await process.status;
     await this.end();
     const broken = code === ENDLESS
-      ? "spins without end"
+      ? "spins forever"
       : signal === "SIGKILL"
-      ? "hangs, and its process with it"
-      : `the process ends with ${signal ?? code}`;
+      ? "hangs and blocks its process"
+      : `the process exits with ${signal ?? code}`;
     return { broken, isHit: true, recording: {} };
   }
 
-  /** Ends the process, so that the next run begins in a new one. */
+  /** Ends the process, so that the next run starts a new process. */
   async end(): Promise<void> {
     if (this.#process === null) return;
     try {
       this.#process.kill("SIGKILL");
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended by itself
+      if (!(error instanceof TypeError)) throw error; // the process has already exited
     }
     await this.#process.status;
     await this.#output!.cancel();
-    await this.#input!.abort().catch(() => {}); // nobody reads it any more
+    await this.#input!.abort().catch(() => {}); // the process no longer reads its input
     this.#process = null;
     this.#rest = "";
   }

@@ -1,7 +1,7 @@
 /**
- * Runs the scenarios with their faults, prints what came of it, and fails if something did not hold: `deno task faults`.
+ * Runs the scenarios with their faults, prints the results, and fails if a run fails: `deno task faults`.
  *
- * Arguments choose scenarios by parts of their names.
+ * Arguments select the scenarios whose names contain all of them.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { buildShim } from "./build.ts";
 import { show } from "./matrix.ts";
 import { every, none, type Result, runAll } from "./plan.ts";
 
-/** The head of the table whose lines {@linkcode count} gives. */
+/** The header of the table; {@linkcode count} returns its lines. */
 const HEAD = "    runs survived unreached   broken";
 
-/** Returns a line of the table: how many runs there were, and what came of them. */
+/** Returns a line of the table: the number of runs and of each kind of result. */
 function count(results: readonly Result[], name: string): string {
   const broken = results.filter(({ broken }) => broken !== undefined).length;
   const unreached =
@@ -22,7 +22,7 @@ function count(results: readonly Result[], name: string): string {
   return `${numbers.map((number) => String(number).padStart(8)).join(" ")}   ${name}`;
 }
 
-/** Returns the runs that did not survive, by scenario and reason; nothing if all did. */
+/** Returns the failed runs, grouped by scenario and reason; an empty string if every run succeeded. */
 export function brokenRuns(results: readonly Result[]): string {
   const reasonOf = ({ conditions, scenario, broken }: Result) => `${conditions}: ${scenario}: ${broken}`;
   const groups = Map.groupBy(results.filter(({ broken }) => broken !== undefined), reasonOf);

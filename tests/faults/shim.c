@@ -1,8 +1,8 @@
 /*
- * A library that stands in front of libc: it can make the n-th call of a function fail, bounds every wait, and counts.
+ * Wraps libc: makes the n-th call of a function fail, limits every wait, and counts calls.
  *
- * It is opened in place of libc.so.6. A name that is not defined here is found in libc, which this library depends on.
- * Its functions carry their C names by __asm__ labels, so that they do not clash with the declarations in the headers.
+ * The harness opens this library in place of libc.so.6. Symbols that this file does not define resolve to libc, because the
+ * library is linked to it. The wrappers get their C names from __asm__ labels, which avoids conflicts with the headers.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,15 +26,15 @@
 enum { FUNCTIONS(AS_INDEX) COUNT };
 static const char *const names[] = {FUNCTIONS(AS_NAME)};
 
-/* The fault: calls first to last of one function fail with an error number; getaddrinfo() returns it. */
+/* The fault: the calls `first` to `last` of one function fail with `error`; getaddrinfo() returns `error`. */
 static atomic_int faulty = -1, first, last, error;
 static atomic_int calls[COUNT], hits;
 
-/* Waits: how long one may last and whether one wanted to last longer, calls since shim_relax(), those under way. */
+/* Waits: the limit, the number of waits that reached it, the waits since shim_relax(), and the pending waits. */
 static atomic_int limit_ms = 5000, overdue, waits, waiting;
-/* Timeouts from this many milliseconds on pass at once, and are added up. */
+/* Waits of at least `warp_ms` return at once; `warped_ms` is the sum of their timeouts. */
 static _Atomic double warp_ms = 1e300, warped_ms;
-/* A program that makes so many calls that wait, between two calls of shim_relax(), never stops. */
+/* A program that makes more waits than this between two calls of shim_relax() is in an endless loop. */
 enum { MAX_WAITS = 200000, ENDLESS = 99 };
 
 static int index_of(const char *name) {
@@ -73,12 +73,12 @@ static int fault_of(int function) {
   return error;
 }
 
-/* Errors that the kernel gives although, or after, it has done what it was asked for. */
+/* Returns true for errors that the kernel reports although it has completed the call. */
 static int is_done_all_the_same(int function, int code) {
   return function == F_close || (function == F_connect && code == EINTR) || (function == F_epoll_ctl && code == EEXIST);
 }
 
-/* Declares `real`, the function of libc; an older one has no epoll_pwait2(), which is as if the kernel had none. */
+/* Declares `real`, the function of libc. Fails with ENOSYS if libc lacks it, as an old glibc lacks epoll_pwait2(). */
 #define REAL(name, parameters)                                        \
   static int(*real) parameters;                                       \
   if (real == NULL) real = (int(*) parameters)dlsym(RTLD_NEXT, #name);\
@@ -133,7 +133,7 @@ int shim_getaddrinfo(void *node, void *service, void *hints, void *found) {
   return code;
 }
 
-/* The last pair of sockets, for a scenario that closes what is the package's own. */
+/* The last socket pair, for a scenario that closes the sockets of the package. */
 static atomic_int last_pair[2];
 int shim_last_pair(int index) { return last_pair[index]; }
 
@@ -147,7 +147,7 @@ int shim_socketpair(int domain, int type, int protocol, int *pair) {
   return 0;
 }
 
-/* Interrupts the main thread, and one that waits, a thousand times a second. */
+/* Interrupts the main thread and one waiting thread a thousand times per second. */
 static pthread_t stormer;
 static atomic_int is_stormy, main_thread, waiting_thread;
 
@@ -174,11 +174,11 @@ int shim_storm(int is_wanted) {
   return pthread_create(&stormer, NULL, storm, NULL);
 }
 
-/* A wait as it is made: `ms` is negative for ever. */
+/* A wait with its actual timeout, after the limit and the skipping of long waits. */
 struct wait {
   double ms;
   int is_changed, is_cut;
-  struct timespec time; /* the same, if it is not what was asked for */
+  struct timespec time; /* the actual timeout, if is_changed */
 };
 
 static struct wait begin_wait(double ms) {
@@ -205,7 +205,7 @@ static double milliseconds(const struct timespec *time) {
   return time == NULL ? -1 : time->tv_sec * 1e3 + time->tv_nsec / 1e6;
 }
 
-/* `asked` gives the milliseconds that were asked for; `bounded` is the call as it is made. */
+/* `asked` is the timeout of the caller in milliseconds; `bounded` are the arguments with the actual timeout. */
 #define WRAP_WAIT(name, parameters, asked, bounded)                   \
   int shim_##name parameters __asm__(#name);                          \
   int shim_##name parameters {                                        \

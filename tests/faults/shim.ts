@@ -1,20 +1,20 @@
 /**
- * The library of shim.c, opened in place of libc for every file of the package that is loaded after this one.
+ * Opens the library of shim.c in place of libc for every file of the package that is loaded after this file.
  *
- * The first argument of the program is the path of the compiled library, the second one the conditions to run under.
- * What the harness itself does goes to the real libc, through {@linkcode real}, and by the clocks kept in `clock`.
+ * The first argument of the program is the path of the compiled library, the second argument names the conditions.
+ * The harness itself calls the real libc through {@linkcode real} and uses the original clocks in {@linkcode clock}.
  *
  * @module
  */
 
-/** Conditions under which scenarios run. */
+/** The conditions under which scenarios run. */
 export type Conditions = "calm" | "signals" | "clocks" | "collections";
 
 const [path] = Deno.args as [string];
 const { dlopen } = Deno;
 const INT = "i32" as const;
 
-/** The conditions here. */
+/** The conditions of this process. */
 export const conditions = Deno.args[1] as Conditions;
 
 const { symbols } = dlopen(path, {
@@ -37,30 +37,30 @@ const cString = (text: string) => new TextEncoder().encode(`${text}\0`);
 
 /** Controls the library. */
 export const shim = {
-  /** Makes `count` calls of a function fail, from the n-th on, and counts all calls anew. */
+  /** Makes `count` calls of a function fail, starting with the n-th, and resets all call counters. */
   fail: (name: string, nth: number, count: number, errno: number) =>
     symbols.shim_fail(cString(name), nth, count, errno),
-  /** Makes no call fail any more. */
+  /** Ends the fault. */
   clear: () => symbols.shim_clear(),
-  /** Forgets how often the package has waited: it may do so only so often before the process is ended. */
+  /** Resets the number of waits; the library ends the process if that number grows too large. */
   relax: () => symbols.shim_relax(),
-  /** Counts the calls of a function since the last {@linkcode fail}. */
+  /** Returns the number of calls of a function since the last {@linkcode fail}. */
   calls: (name: string) => symbols.shim_calls(cString(name)),
-  /** Counts the calls that were made to fail. */
+  /** Returns the number of calls that were made to fail. */
   hits: () => symbols.shim_hits(),
-  /** Counts the waits that were begun. */
+  /** Returns the number of waits that have begun since the last {@linkcode relax}. */
   waits: () => symbols.shim_waits(),
-  /** Counts the waits under way, of all threads. */
+  /** Returns the number of pending waits in all threads. */
   waiting: () => symbols.shim_waiting(),
-  /** Counts the waits that would have lasted longer than allowed. */
+  /** Returns the number of waits that reached the limit. */
   overdue: () => symbols.shim_overdue(),
-  /** Bounds how long a wait may last, and forgets those that wanted more. */
+  /** Limits the length of a wait and resets the number of waits that reached the limit. */
   limit: (ms: number) => symbols.shim_limit(ms),
-  /** Lets waits of so many milliseconds and more pass at once, together with the time of `performance.now()`. */
+  /** Skips waits of at least `ms` milliseconds and advances `performance.now()` by their length. */
   warp: (ms: number) => symbols.shim_warp(ms),
-  /** Adds up the milliseconds that passed so. */
+  /** Returns the total length of the skipped waits in milliseconds. */
   warped: () => symbols.shim_warped(),
-  /** Returns the two sockets of the last pair that the package has made. */
+  /** Returns the two sockets of the pair that the package created last. */
   lastPair: () => [symbols.shim_last_pair(0), symbols.shim_last_pair(1)] as const,
 };
 
@@ -81,7 +81,7 @@ export const real = dlopen("libc.so.6", {
 const { setTimeout, clearTimeout, Performance } = globalThis;
 const { now } = Performance.prototype;
 
-/** The clocks and timers of the harness, which nothing replaces. */
+/** The original clocks and timers, for the harness itself. */
 export const clock = {
   now: (): number => now.call(performance),
   sleep: (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms)),
@@ -89,7 +89,7 @@ export const clock = {
   clearTimeout,
 };
 
-/** Collects garbage, if that is among the conditions. */
+/** Collects garbage under the condition "collections". */
 export const collect: () => void = conditions === "collections"
   ? (globalThis as unknown as { gc(): void }).gc
   : () => {};
@@ -100,7 +100,7 @@ Object.assign(Deno, {
   dlopen(name: string, declared: Deno.ForeignLibraryInterface) {
     const library = dlopen(name === "libc.so.6" ? path : name, declared);
     if (conditions !== "collections") return library;
-    // Before each call and not after it: between a call and the reading of errno, the package allows nothing.
+    // Collect before each call, not after it: the package reads errno right after a call, and a collection can change it.
     const wrapped = Object.entries(library.symbols as Record<string, Call | null>).map(([key, call]) =>
       [key, call && ((...args: unknown[]) => (collect(), call(...args)))] as const
     );
@@ -108,19 +108,19 @@ Object.assign(Deno, {
   },
 });
 
-// The package may keep these functions when it is loaded, so that they are replaced now. The wall clock goes back by ten
-// seconds each time that it is read, as if it were set again and again.
+// Replace these functions before the package is loaded, because it may keep references to them. The wall clock steps back by
+// ten seconds at each read.
 Performance.prototype.now = () => clock.now() + shim.warped();
 const dateNow = Date.now;
 let steps = 0;
 if (conditions === "clocks") Date.now = () => dateNow() - 10_000 * ++steps;
 
-/** Lets signals come during a run, if they are among the conditions. */
+/** Starts or stops the signals under the condition "signals". */
 export function storm(isWanted: boolean): void {
   if (conditions === "signals") symbols.shim_storm(isWanted ? 1 : 0);
 }
 
-/** Replaces clocks and timers, if that is among the conditions, after the package was loaded. */
+/** Replaces clocks and timers under the condition "clocks". Call this function after the package is loaded. */
 export function replaceClocks(): void {
   if (conditions !== "clocks") return;
   const never = () => 0;

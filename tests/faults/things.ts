@@ -1,5 +1,5 @@
 /**
- * Descriptors to wait for, made and used through the real libc, so that no fault reaches the harness itself.
+ * File descriptors to register. They use the real libc, so that faults do not affect the harness itself.
  *
  * @module
  */
@@ -17,13 +17,13 @@ const POLLNVAL = 0x20;
 const oneByte = new Uint8Array(1);
 const buffer = new Uint8Array(4096);
 
-/** A descriptor to wait for, and the other end of it. */
+/** A file descriptor to register, and its peer. */
 export class Thing {
-  /** What is registered: the number, or an object that gives it. */
+  /** The file object to register: the descriptor, or an object whose fileno() returns it. */
   fileobj: number | { fileno(): number };
-  /** Whether the kernel still has the descriptor under its number. */
+  /** True until the descriptor is closed. */
   isOpen = true;
-  /** Whether a selector may report it or be silent about it, as it likes. */
+  /** True if a selector may either report the descriptor or omit it. */
   isUncertain = false;
   readonly #extra: number[] = [];
 
@@ -31,7 +31,7 @@ export class Thing {
     this.fileobj = fd;
   }
 
-  /** Makes two sockets that are connected, the first of them under a chosen number if one is given. */
+  /** Creates two connected sockets. A given number becomes the file descriptor of the first socket. */
   static pair(number?: number): Thing {
     const fds = new Int32Array(2);
     real.socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds);
@@ -42,48 +42,48 @@ export class Thing {
     return new Thing(number, peer);
   }
 
-  /** Makes a pipe, of which the reading end is waited for. */
+  /** Creates a pipe; the read end is the descriptor to register. */
   static pipe(): Thing {
     const fds = new Int32Array(2);
     real.pipe2(fds, SOCK_NONBLOCK | SOCK_CLOEXEC);
     return new Thing(fds[0]!, fds[1]!);
   }
 
-  /** Makes it readable. */
+  /** Makes the descriptor readable. */
   fill(): void {
     if (this.peer >= 0) real.write(this.peer, oneByte, 1n);
   }
 
-  /** Takes what there is to read, also by the duplicates of a descriptor that is closed. */
+  /** Reads all available data, through a duplicate if the descriptor is closed. */
   drain(): void {
     for (const fd of this.isOpen ? [this.fd] : this.#extra) while (real.read(fd, buffer, 4096n) > 0);
   }
 
-  /** Makes a duplicate, which lives until the end of the scenario. */
+  /** Duplicates the descriptor; the duplicate stays open until the end of the scenario. */
   duplicate(): void {
     this.#extra.push(real.dup(this.fd));
   }
 
-  /** Closes the descriptor, but neither its duplicates nor its peer. */
+  /** Closes the descriptor, but not its duplicates or its peer. */
   close(): void {
     if (this.isOpen) real.close(this.fd);
     this.isOpen = false;
   }
 
-  /** Closes the other end. */
+  /** Closes the peer. */
   closePeer(): void {
     if (this.peer >= 0) real.close(this.peer);
     this.peer = -1;
   }
 
-  /** Closes everything. */
+  /** Closes the descriptor, its duplicates and its peer. */
   dispose(): void {
     this.close();
     this.closePeer();
     this.#extra.splice(0).forEach((fd) => real.close(fd));
   }
 
-  /** Asks the kernel for which of some events (1 to read, 2 to write) a descriptor is ready, and waits for them so long. */
+  /** Polls a descriptor for events (1 to read, 2 to write) for up to `timeoutMs`. Returns the ready events. */
   static ready(fd: number, events: number, timeoutMs = 0): number {
     const pollfd = new Int32Array([fd, (events & 1 ? POLLIN : 0) | (events & 2 ? POLLOUT : 0)]);
     if (real.poll(pollfd, 1n, timeoutMs) <= 0) return 0;

@@ -1,5 +1,5 @@
 /**
- * Waits of a scenario, each of which must end, must not spin, and must report what the kernel says and nothing else.
+ * Waits of a scenario. Each wait must end, must not spin, and must report exactly the readiness that the kernel reports.
  *
  * @module
  */
@@ -10,26 +10,26 @@ import { Meter } from "./meter.ts";
 import { clock, collect, shim } from "./shim.ts";
 import { Thing } from "./things.ts";
 
-/** Milliseconds after which a wait that should have ended counts as one that hangs. */
+/** Milliseconds after which a wait that should have ended counts as hanging. */
 export const PATIENCE = 3000;
 
-/** Milliseconds that a wait may take to end although the call that ends it fails each time. */
+/** Milliseconds that a wait gets to end although every call that could wake it fails. */
 const GRACE = 100;
 
-/** Milliseconds for which a wait is watched, and for which again if it seemed to spin. */
+/** Milliseconds to watch a wait, and to watch it a second time if it seems to spin. */
 const GLANCE = 15;
 const LOOK = 200;
 
-/** Entries after which an iteration over a few things has gone round often enough. */
+/** Maximum number of entries to take from an iteration over a few things. */
 const MOST_STEPS = 100;
 
-/** What ends a wait: a helper that writes to the peer of a thing, or wakes by a handle. */
+/** The cause that ends a wait: the helper writes to the peer of a thing or wakes a handle, or an earlier step did. */
 type By = { write: Thing } | { wake: number } | "what came before";
 
-/** An entry of what a wait gives. */
+/** An entry of the result of a wait. */
 type Entry = [key: { readonly fd: number }, events: number];
 
-/** Waits by select(), and checks what it gives; a helper may act meanwhile. */
+/** Calls select() and checks its result. The helper may act during the wait. */
 export async function select(lab: Lab, selector: Selector, timeout: number | null, by?: By): Promise<void> {
   const hasHelped = typeof by === "object"
     ? lab.help("write" in by ? { write: by.write.peer } : by)
@@ -48,7 +48,7 @@ export async function select(lab: Lab, selector: Selector, timeout: number | nul
   if (ready !== undefined) check(lab, selector, ready, isHelped ? 0 : timeout, elapsed);
 }
 
-/** Waits by selectAsync(), and checks what it gives; something may be done once the wait is under way. */
+/** Calls selectAsync() and checks its result. Calls `act` once the wait is pending. */
 export async function selectAsync(
   lab: Lab,
   selector: Selector,
@@ -63,7 +63,7 @@ export async function selectAsync(
   if (ready !== undefined && !selector.closed) check(lab, selector, ready, act ? 0 : timeout, clock.now() - start);
 }
 
-/** An asynchronous wait, as a promise that is watched. */
+/** An asynchronous wait that the harness watches. */
 export class Wait<T> {
   readonly #lab: Lab;
   readonly #settled: Promise<void>;
@@ -79,7 +79,7 @@ export class Wait<T> {
     );
   }
 
-  /** Returns once the wait stands in a blocked call, or is over, and fails the run if it spins there. */
+  /** Waits until the asynchronous wait blocks in a system call or ends. Fails the run if the wait spins. */
   async underWay(): Promise<void> {
     const deadline = clock.now() + PATIENCE;
     while (this.#outcome === null && shim.waiting() === 0) {
@@ -89,18 +89,18 @@ export class Wait<T> {
     await this.#glance();
   }
 
-  /** Returns what the wait ends with, and undefined if that is the injected error. */
+  /** Returns the value of the wait, or undefined if the wait fails with the injected error. */
   async end(): Promise<T | undefined> {
     const { fault } = this.#lab;
     const isUnwakeable = fault !== null && fault.isLasting && fault.name === "send";
     if (!await this.#isOverIn(isUnwakeable ? GRACE : 50) && isUnwakeable) {
-      // Nothing can end the wait as long as nothing can be sent. It has to end at the next occasion.
+      // Only a send() can wake the wait, and every send() fails. The next use of the package must end the wait.
       shim.clear();
       using other = new PollSelector();
       await other.selectAsync(0.001);
     }
     if (!await this.#isOverIn(50)) await this.#glance();
-    // A wait that is cut short by the shim, and looks round then, has been forgotten as well.
+    // A wait that ends only because it reached the limit of the shim was never woken.
     if (!await this.#isOverIn(PATIENCE) || shim.overdue() > this.#overdue) {
       throw new Broken("an asynchronous wait hangs");
     }
@@ -129,16 +129,16 @@ export class Wait<T> {
   }
 }
 
-/** Compares what a wait gave with what the kernel says; nothing may be given before the timeout is over. */
+/** Compares the result of a wait with poll(). An empty result must not come before the timeout. */
 export function check(lab: Lab, selector: Selector, given: Entry[], timeout: number | null, elapsed: number): void {
   const wanted = show(lab, truth(lab, selector));
   const shown = show(lab, given.map(([key, events]) => [key.fd, events]));
   lab.assert(shown === wanted, `reports ${shown || "nothing"} where ${wanted || "nothing"} is ready`);
   const isEarly = given.length === 0 && (timeout === null || elapsed < timeout * 1000);
-  lab.assert(!isEarly, `ends after ${elapsed.toFixed(2)} ms of ${timeout === null ? "for ever" : `${timeout} s`}`);
+  lab.assert(!isEarly, `ends after ${elapsed.toFixed(2)} ms; timeout: ${timeout === null ? "none" : `${timeout} s`}`);
 }
 
-/** What is registered and, says the kernel, ready. */
+/** Returns the registered descriptors that are ready according to poll(). */
 function truth(lab: Lab, selector: Selector): [fd: number, events: number][] {
   const isOpen = (fd: number) => lab.things.some((thing) => thing.fd === fd && thing.isOpen);
   const keys = [...selector.getMap()!.values()].filter(({ fd }) => isOpen(fd));
@@ -153,7 +153,7 @@ function show(lab: Lab, entries: [fd: number, events: number][]): string {
   return certain.sort(([one], [other]) => one - other).map(([fd, events]) => `fd ${fd} for ${events}`).join(", ");
 }
 
-/** Iterates until every thing that is ready was given, or until nothing is. */
+/** Iterates until every ready thing has been reported, or until the iteration ends. Checks the entries. */
 export async function iterate(lab: Lab, selector: Selector, timeout: number): Promise<void> {
   const start = clock.now();
   const given = new Map<number, number>();
@@ -170,7 +170,7 @@ export async function iterate(lab: Lab, selector: Selector, timeout: number): Pr
   check(lab, selector, [...given].map(([fd, events]) => [{ fd }, events]), timeout, clock.now() - start);
 }
 
-/** Sees whether a selector reports, by every kind of wait, what it has registered, when that is ready, and nothing else. */
+/** Asserts that a selector reports exactly its ready registrations in every kind of wait. */
 export async function examine(lab: Lab, selector: Selector): Promise<void> {
   for (const isNoisy of [false, true, false]) {
     for (const thing of lab.things) isNoisy ? thing.fill() : thing.drain();

@@ -90,7 +90,7 @@ export const failures = {
 
 const devices = new Map<number, Device>();
 
-/** How long the arrays are whose addresses were asked for. */
+/** Lengths of the arrays whose addresses the package has taken. */
 const lengths = new Map<bigint, number>();
 
 /** When a device that was told the wrong thing, and is waited on or asked for ever, throws in place of going on. */

@@ -1,12 +1,12 @@
 /**
- * A kqueue for tests on systems that have none: kqueue(2) and kevent(2) over ppoll(2), which speak the structs of macOS,
- * FreeBSD, NetBSD or libkqueue byte for byte.
+ * A kqueue for tests on systems without kqueue: kqueue(2) and kevent(2) over ppoll(2), with the struct layouts of macOS,
+ * FreeBSD, NetBSD or libkqueue.
  *
- * It shares no number, layout or function with the code under test: whatever is written twice was written down twice, from
- * the systems' headers and manuals. It looks at all descriptors each time, and is no faster than that.
+ * The stand-in shares no number, layout or function with the code under test. Its constants come from the headers and
+ * manuals of the systems, so that a wrong number in the package does not go unnoticed. Each call scans all descriptors.
  *
- * Its patience has an end: where a kernel that was told the wrong thing would sleep for ever, or be asked for ever, it
- * throws, and the test fails in place of hanging.
+ * The stand-in limits the length of its waits and the number of calls. It throws at the limit, so that a wrong call fails
+ * the test instead of hanging it.
  *
  * @module
  */
@@ -15,10 +15,10 @@ import { assert } from "@std/assert";
 import { standIn } from "../../ffi/os/library.ts";
 import { arch, os } from "../../ffi/os/systems.ts";
 
-/** A system that can be stood in for. */
+/** A system that the stand-in can imitate. */
 export type StandInSystem = "darwin" | "freebsd" | "netbsd" | "linux";
 
-/** The descriptors of the kernel under the stand-in. */
+/** Functions of the libc under the stand-in. */
 const c = (os !== "linux" ? null : Deno.dlopen("libc.so.6", {
   __errno_location: { parameters: [], result: "pointer" },
   close: { parameters: ["i32"], result: "i32" },
@@ -38,7 +38,7 @@ const errno = new Int32Array(
 const [ENOENT, EBADF, EFAULT, EINVAL] = [2, 9, 14, 22];
 const [POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x4, 0x8, 0x10, 0x20, 0x2000];
 
-/** struct kevent, and the numbers of its filters. */
+/** Layout of struct kevent, and the numbers of its filters. */
 interface Dialect {
   size: number;
   filterBytes: 2 | 4;
@@ -112,7 +112,7 @@ const DIALECTS: Record<StandInSystem, Dialect> = {
   },
 };
 
-/** Flags, which are the same everywhere. */
+/** Flags, with the same values on every system. */
 const EV = {
   ADD: 0x1,
   DELETE: 0x2,
@@ -135,21 +135,21 @@ interface Event {
   udata: bigint;
 }
 
-/** The kernel's state of an event. */
+/** The state of a registered event. */
 interface Note extends Event {
   disabled: boolean;
-  /** The file of the descriptor when the event was added: device and inode. */
+  /** Device and inode of the descriptor at the time of EV_ADD. */
   identity: string;
   isSocket: boolean;
   isPipe: boolean;
-  /** EV_CLEAR: the last report, or null if it no longer holds. */
+  /** EV_CLEAR: the last reported state, or null if the next event must be reported. */
   reported: bigint | null;
-  /** EVFILT_USER: triggered. EVFILT_TIMER: when it expires next. */
+  /** EVFILT_USER: true if triggered. EVFILT_TIMER uses `expires`, the time of the next expiry. */
   triggered: boolean;
   expires: number;
 }
 
-/** struct stat of Linux x86_64 and aarch64: the file's identity and its kind. */
+/** Returns the identity and mode of a file, from struct stat of Linux on x86_64 and aarch64. */
 function fileOf(fd: number): { identity: string; mode: number; device: bigint } | null {
   if (c.fstat(fd, statBytes) !== 0) return null;
   const mode = statView.getUint32(arch === "x86_64" ? 24 : 16, true);
@@ -171,25 +171,25 @@ function intFrom(call: (cell: Int32Array<ArrayBuffer>) => number): number {
 export interface KqueueStandIn {
   /** Number of changes of each kevent() call. */
   calls: number[];
-  /** Fails the changes of a filter with an errno, as a kernel would that does not like them. */
+  /** Errno values by filter; every EV_ADD of the filter fails with its errno. */
   refuse: Map<number, number>;
   /** Events that the next kevent() returns before its own. */
   inject: { fd: number; filter: number; flags?: number; udata: bigint }[];
-  /** Whether EV_RECEIPT is known. */
+  /** True if the stand-in supports EV_RECEIPT. */
   knowsReceipts: boolean;
-  /** Milliseconds that it sleeps at most, in all of its waits; every test needs less than half of them. */
+  /** Maximum total length of all waits in milliseconds; every test needs less than half of it. */
   patienceMs: number;
-  /** Calls that it accepts, and descriptors that it looks at; the greatest set has 65,536, and is scanned a few times. */
+  /** Maximum number of calls and scanned descriptors; the largest set has 65,536 descriptors and is scanned a few times. */
   looks: number;
-  /** Errors of whole kevent() calls to come. */
+  /** Errno values with which the next kevent() calls fail. */
   fail: number[];
-  /** Filters that are registered for a descriptor. */
+  /** Returns the filters that are registered for a descriptor. */
   filtersOf(fd: number): number[];
-  /** Puts it in the place of the library's functions, which are told that they are of a system. */
+  /** Replaces the functions of the kqueue library, and makes the package believe that it runs on a system. */
   install(as?: StandInSystem): void;
 }
 
-/** Makes a stand-in that speaks as a system does. */
+/** Creates a stand-in that imitates a system. */
 export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
   const dialect = DIALECTS[system];
   const queues = new Map<number, Map<string, Note>>();
@@ -208,7 +208,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     install: (as = system) => standIn("kqueue", functions, as),
   };
 
-  /** Fails as a function of C does. */
+  /** Sets errno and returns -1. */
   function fails(number: number): -1 {
     errno[0] = number;
     return -1;
@@ -229,7 +229,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
 
   function write(view: DataView, index: number, event: Event): void {
     const at = index * dialect.size;
-    // The padding between the fields and behind them is arbitrary.
+    // A kernel does not clear the padding, so the package must not rely on it.
     for (let byte = 0; byte < dialect.size; byte++) view.setUint8(at + byte, 0xa5);
     view.setBigUint64(at, event.ident, true);
     if (dialect.filterBytes === 2) {
@@ -244,7 +244,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     view.setBigUint64(at + dialect.udata, event.udata, true);
   }
 
-  /** Makes a change; returns 0 or an errno. */
+  /** Applies a change. Returns 0 or an errno. */
   function change(notes: Map<string, Note>, event: Event): number {
     const known = [dialect.read, dialect.write, dialect.timer, dialect.user];
     if (!known.includes(event.filter)) return EINVAL;
@@ -252,7 +252,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const file = isFile ? event.ident < 2n ** 31n ? fileOf(Number(event.ident)) : null : undefined;
     const name = `${event.filter}:${event.ident}`;
     if (file === null) {
-      notes.delete(name); // gone since the descriptor was closed
+      notes.delete(name); // the close of the descriptor removed the event
       return system === "linux" ? EFAULT : EBADF; // libkqueue up to 2.7.0 has no other errno for a failed EV_ADD
     }
     let note = notes.get(name);
@@ -268,7 +268,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       if ((event.flags & EV.ADD) === 0) return ENOENT;
       const kind = kindOf(file?.mode ?? 0);
       if (system === "darwin" && kind === S_IFCHR) return EINVAL; // /dev/tty, /dev/null
-      if (system === "linux" && kind === S_IFCHR) return EFAULT; // /dev/null, and not terminals
+      if (system === "linux" && kind === S_IFCHR) return EFAULT; // /dev/null, but not terminals
       note = {
         ...event,
         disabled: false,
@@ -301,9 +301,9 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
   }
 
   /**
-   * Makes the queue's own descriptor readable when there is something in the queue, for whoever waits for it: it is an epoll
-   * instance that waits for the same. It may be readable too often, as after an EV_CLEAR, and never too seldom. That of
-   * libkqueue is the writing end of a pipe, and never readable.
+   * Makes the descriptor of the queue readable when the queue has an event, so that other selectors can wait for it. The
+   * descriptor is an epoll instance with the same registrations. It may be readable without an event, as after EV_CLEAR.
+   * The descriptor of libkqueue is the write end of a pipe and is never readable.
    */
   function mirror(kq: number, notes: Map<string, Note>, ident: bigint): void {
     if (system === "linux") return;
@@ -311,12 +311,12 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const mask = (reads ? POLLIN | POLLRDHUP : 0) | (writes ? POLLOUT : 0);
     const fd = Number(BigInt.asIntN(32, ident));
     const [EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD] = [1, 2, 3];
-    const event = new Int32Array([mask, 0, 0, 0]); // struct epoll_event, and more
+    const event = new Int32Array([mask, 0, 0, 0]); // struct epoll_event, with room to spare
     if (mask === 0) c.epoll_ctl(kq, EPOLL_CTL_DEL, fd, event);
     else if (c.epoll_ctl(kq, EPOLL_CTL_MOD, fd, event) !== 0) c.epoll_ctl(kq, EPOLL_CTL_ADD, fd, event);
   }
 
-  /** Returns the current event of a file, or null. */
+  /** Returns the current state of a file for a filter, or null if the file is not ready. */
   function stateOf(note: Note, revents: number): { data: bigint; flags: number } | null {
     const fd = Number(note.ident);
     if (note.filter === dialect.read) {
@@ -336,15 +336,15 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     return { data: BigInt(Math.max(size - used, 1)), flags };
   }
 
-  /** Records a call of kevent(), or the number of descriptors that it looks at. */
+  /** Subtracts calls or scanned descriptors from the limit. */
   function look(count: number): void {
     control.looks -= count;
-    assert(control.looks > 0, "kevent() is called over and over, or looks at all descriptors with each change");
+    assert(control.looks > 0, "kevent() is called in a loop, or scans all descriptors at each change");
   }
 
-  /** Calls ppoll() within the patience of the stand-in; returns its result, or `-errno`. */
+  /** Calls ppoll() within the limits of the stand-in. Returns the result, or `-errno`. */
   function poll(pollfds: DataView<ArrayBuffer>, count: number, waitMs: number): number {
-    look(20 + count); // the call itself takes as long as twenty
+    look(20 + count); // the call itself costs as much as twenty descriptors
     const boundMs = Math.min(waitMs, control.patienceMs);
     const time = new BigInt64Array([
       BigInt(Math.floor(boundMs / 1000)),
@@ -353,13 +353,13 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const start = performance.now();
     const ready = c.ppoll(new Uint8Array(pollfds.buffer), BigInt(count), time, null);
     const outcome = ready < 0 ? -errno[0]! : ready;
-    // The delay of a busy machine does not count.
+    // Delays of a busy machine do not count, so that they cannot exhaust the limit.
     if (outcome <= 0) control.patienceMs -= Math.min(performance.now() - start, boundMs);
-    assert(outcome !== 0 || boundMs === waitMs, "kevent() waits for what does not come");
+    assert(outcome !== 0 || boundMs === waitMs, "kevent() waits for an event that never comes");
     return outcome;
   }
 
-  /** Looks for events or waits for them; returns the events, or the errno of the wait. */
+  /** Waits for events. Returns the events, or the errno of the wait. */
   function scan(notes: Map<string, Note>, room: number, timeoutMs: number): Event[] | number {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -375,7 +375,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         pollfds.setInt32(8 * index, Number(note.ident), true);
         const isWrite = note.filter === dialect.write;
         pollfds.setInt16(8 * index + 4, isWrite ? POLLOUT : POLLIN | POLLRDHUP, true);
-        // An event that was reported and has not changed would end each wait at once.
+        // An unchanged event that was already reported would end each wait at once; the loop polls instead.
         if (note.reported !== null) waitMs = 0;
       }
       for (const note of notes.values()) {
@@ -414,7 +414,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         }
       }
       for (const [name, note] of found) {
-        // To the end of the queue, so that with too little room each has its turn.
+        // Move the event to the end of the queue, so that a short event list reports every event in turn.
         notes.delete(name);
         if ((note.flags & EV.ONESHOT) === 0) notes.set(name, note);
         if ((note.flags & EV.DISPATCH) !== 0) note.disabled = true;
@@ -424,7 +424,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     }
   }
 
-  /** The bytes of a parameter: an array, or an address. */
+  /** Returns a view of the bytes of a parameter, which is a buffer or an address. */
   function bytesOf(parameter: BufferSource | bigint | null, count: number): DataView | null {
     if (parameter === null || count === 0) return null;
     if (typeof parameter === "bigint") {
@@ -435,7 +435,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const view = isView
       ? new DataView(parameter.buffer, parameter.byteOffset, parameter.byteLength)
       : new DataView(parameter);
-    if (view.byteLength < count * dialect.size) throw new Error("The list is shorter than its count says");
+    if (view.byteLength < count * dialect.size) throw new Error("The list is shorter than its count");
     return view;
   }
 
@@ -501,7 +501,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       if (Number(request) !== dialect.FIOCLEX) return fails(EINVAL);
       return c.fcntl(fd, 2, 1); // F_SETFD, FD_CLOEXEC
     },
-    /** struct stat of the system, for those that have another than Linux. */
+    /** Fills in struct stat with the layout of the imitated system. */
     fstat(fd: number, buffer: Int32Array<ArrayBuffer>): number {
       const file = fileOf(fd);
       if (file === null) return fails(EBADF);
@@ -519,7 +519,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         view.setBigUint64(0, device, true);
         view.setUint32(8, file.mode, true);
       } else {
-        new Uint8Array(buffer.buffer).set(statBytes); // the kernel under the stand-in is the same
+        new Uint8Array(buffer.buffer).set(statBytes); // libkqueue runs on Linux, so the layout is the same
       }
       return 0;
     },

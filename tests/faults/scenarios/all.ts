@@ -1,5 +1,5 @@
 /**
- * All scenarios.
+ * Collects the scenarios of all files.
  *
  * @module
  */

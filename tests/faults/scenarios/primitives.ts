@@ -1,5 +1,5 @@
 /**
- * Scenarios of the classes and functions of Python's `select`.
+ * Scenarios for the classes and functions of Python's `select` module.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { Meter } from "../meter.ts";
 import { shim } from "../shim.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** Milliseconds that a wait lasts where nothing comes. */
+/** Timeout in milliseconds of a wait that nothing ends. */
 const BRIEF_MS = 20;
 
-/** Does a step that waits, and compares what it gives; nothing has to be waited for to the end. */
+/** Runs a step that waits and compares its result. An empty result must not come before the timeout. */
 function expect(lab: Lab, wait: () => unknown, wanted: unknown): void {
   const overdue = shim.overdue();
   const meter = new Meter();
@@ -25,10 +25,10 @@ function expect(lab: Lab, wait: () => unknown, wanted: unknown): void {
     `${JSON.stringify(given)} instead of ${JSON.stringify(wanted)}`,
   );
   const isEmpty = (given as unknown[]).flat().length === 0;
-  lab.assert(!isEmpty || meter.elapsed >= BRIEF_MS, `a wait is over after ${meter.elapsed.toFixed(2)} ms`);
+  lab.assert(!isEmpty || meter.elapsed >= BRIEF_MS, `a wait ends after ${meter.elapsed.toFixed(2)} ms`);
 }
 
-/** The scenarios. */
+/** The scenarios for `Epoll`, `Poll` and `select()`. */
 export const primitives: Scenario[] = [
   {
     name: "Epoll",

@@ -1,5 +1,5 @@
 /**
- * What a scenario is.
+ * The type of a scenario, and a function that creates a scenario for each selector.
  *
  * @module
  */
@@ -7,25 +7,25 @@
 import { EpollSelector, PollSelector, type SelectorConstructor, SelectSelector } from "../../../mod.ts";
 import type { Lab } from "../lab.ts";
 
-/** A program of some dozen steps, which is run again and again, with another fault each time. */
+/** A program of about a dozen steps. The harness runs it many times with different faults. */
 export interface Scenario {
-  /** Its name, unique. */
+  /** The unique name. */
   name: string;
-  /** The steps; what it makes is examined and closed after them. */
+  /** Runs the steps. The harness then examines the selectors of `lab` and closes everything. */
   run(lab: Lab): void | Promise<void>;
-  /** Faults that say nothing here, as `function CODE` or `function lasting`. */
+  /** Faults that are meaningless for this scenario, as `function CODE` or `function lasting`. */
   excluded?: readonly string[];
-  /** Whether it spoils its process, so that it is run once, without a fault, and has a process of its own. */
+  /** True if the scenario damages its process: it runs once, without a fault, in its own process. */
   isAlone?: boolean;
 }
 
-/** A scenario that is given the class of a selector. */
+/** The steps of a scenario that works with any selector class. */
 type Body = (lab: Lab, Selector: SelectorConstructor) => void | Promise<void>;
 
-/** What recv() never says of the sockets of a waker: it fails, if ever, once. */
+/** Faults of recv() that the socket of a waker never shows: its recv() fails at most once. */
 const OF_WAKERS = ["recv EAGAIN", "recv ECONNRESET", "recv lasting"];
 
-/** Makes a scenario for every selector of this system. */
+/** Creates a scenario for each selector of this system. */
 export function ofEach(
   name: string,
   run: Body,

@@ -1,5 +1,5 @@
 /**
- * Scenarios of sockets, pipes and names, without a selector.
+ * Scenarios for sockets, pipes and name resolution, without a selector.
  *
  * @module
  */
@@ -30,25 +30,25 @@ import type { Scenario } from "./scenario.ts";
 const ANY = { hostname: "127.0.0.1", port: 0 };
 const PING = new TextEncoder().encode("ping");
 
-/** Things that are closed at the end, whose close() never fails. */
+/** A stack of sockets and descriptors to close at the end. */
 class Open implements Disposable {
   readonly #stack = new DisposableStack();
 
   constructor(readonly lab: Lab) {}
 
-  /** Does a step that makes a socket. */
+  /** Runs a required step that creates a socket. */
   socket(make: () => Socket): Socket {
     return this.#stack.use(this.lab.need(make));
   }
 
-  /** Does a step that makes two sockets. */
+  /** Runs a required step that creates two sockets. */
   sockets(make: () => [Socket, Socket]): [Socket, Socket] {
     const pair = this.lab.need(make);
     pair.forEach((socket) => this.#stack.use(socket));
     return pair;
   }
 
-  /** Does a step that makes descriptors. */
+  /** Runs a required step that creates two file descriptors. */
   descriptors(make: () => [number, number]): [number, number] {
     const pair = this.lab.need(make);
     this.#stack.defer(() => pair.forEach((fd) => this.lab.try(() => close(fd))));
@@ -61,18 +61,18 @@ class Open implements Disposable {
 }
 
 function same(lab: Lab, bytes: Uint8Array): void {
-  lab.assert(String(bytes) === String(PING), `${bytes} arrive where ${PING} were sent`);
+  lab.assert(String(bytes) === String(PING), `received ${bytes} instead of ${PING}`);
 }
 
-/** Waits until a socket is ready, without the package. */
+/** Waits with the real poll() until a socket is ready. */
 function until(lab: Lab, socket: Socket, events: number): void {
-  lab.assert(Thing.ready(socket.fileno(), events, PATIENCE) === events, "a connection brings nothing about");
+  lab.assert(Thing.ready(socket.fileno(), events, PATIENCE) === events, "a socket does not become ready");
 }
 
-/** The scenarios. */
+/** The scenarios for sockets, pipes and name resolution. */
 export const sockets: Scenario[] = [
   {
-    name: "a TCP connection whose ends block",
+    name: "a TCP connection with blocking sockets",
     run(lab) {
       using open = new Open(lab);
       const listener = open.socket(() => createServer(ANY));
@@ -86,16 +86,16 @@ export const sockets: Scenario[] = [
       same(lab, lab.need(() => client.recvFrom(100)[0]));
       lab.need(() => client.getpeername());
       lab.need(() => client.shutdown(SHUT_WR));
-      lab.assert(lab.need(() => server.recv(100)).length === 0, "the end does not arrive");
+      lab.assert(lab.need(() => server.recv(100)).length === 0, "the end of the stream does not arrive");
     },
   },
   {
-    name: "a TCP connection whose ends do not block",
+    name: "a TCP connection with nonblocking sockets",
     run(lab) {
       using open = new Open(lab);
       const listener = open.socket(() => createServer(ANY));
       lab.need(() => listener.setBlocking(false));
-      lab.assert(lab.need(() => listener.tryAccept()) === null, "a connection comes before it is made");
+      lab.assert(lab.need(() => listener.tryAccept()) === null, "a connection is accepted before it is made");
       const client = open.socket(() => new Socket());
       lab.need(() => client.setBlocking(false));
       const code = lab.need(() => client.connectEx(listener.getsockname()));
@@ -107,13 +107,13 @@ export const sockets: Scenario[] = [
       until(lab, listener, 1);
       const accepted = lab.need(() => listener.tryAccept());
       if (accepted === null) {
-        return lab.assert(lab.fault?.code === "EAGAIN", "a connection that is ready is not accepted");
+        return lab.assert(lab.fault?.code === "EAGAIN", "a pending connection is not accepted");
       }
       const server = open.socket(() => accepted[0]);
       lab.need(() => server.setBlocking(false));
       lab.need(() => server.setsockopt(SOL_SOCKET, SO_REUSEADDR, true));
       const buffer = new Uint8Array(100);
-      lab.assert(lab.need(() => server.tryRecvInto(buffer)) === null, "data comes before it is sent");
+      lab.assert(lab.need(() => server.tryRecvInto(buffer)) === null, "data arrives before it is sent");
       if (lab.need(() => client.trySend(PING)) === null) return;
       until(lab, server, 1);
       const count = lab.need(() => server.tryRecvInto(buffer));
@@ -132,7 +132,7 @@ export const sockets: Scenario[] = [
     },
   },
   {
-    name: "a pair of sockets, one of which is taken over by its number",
+    name: "a socket pair with one socket detached and recreated from its descriptor",
     run(lab) {
       using open = new Open(lab);
       const [here, there] = open.sockets(() => socketpair());
@@ -155,7 +155,7 @@ export const sockets: Scenario[] = [
     },
   },
   {
-    name: "a name that is resolved",
+    name: "name resolution",
     run(lab) {
       using open = new Open(lab);
       lab.assert(lab.need(() => getaddrinfo("localhost", 80)).length > 0, "localhost has no address");

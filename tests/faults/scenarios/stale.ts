@@ -1,6 +1,6 @@
 /**
- * Scenarios of registrations whose descriptor is no longer what it was: closed, closed while a duplicate lives, used again,
- * or no longer given by its object.
+ * Scenarios for stale registrations: the descriptor was closed, closed with an open duplicate, or reused, or the object no
+ * longer returns it.
  *
  * @module
  */
@@ -10,24 +10,24 @@ import { real, shim } from "../shim.ts";
 import { iterate, select, selectAsync, Wait } from "../waits.ts";
 import { ofEach, type Scenario } from "./scenario.ts";
 
-/** Seconds that a wait lasts where nothing comes. */
+/** Timeout in seconds of a wait that nothing ends. */
 const BRIEF = 0.02;
 
-/** What an object gives that has lost its descriptor. */
+/** Outcomes of fileno() of an object that has lost its descriptor. */
 const LOST: Readonly<Record<string, (fd: number) => number>> = {
-  "-1": () => -1,
-  "another number": (fd) => fd + 500,
-  "an error": (fd) => {
+  "returns -1": () => -1,
+  "returns another number": (fd) => fd + 500,
+  "throws": (fd) => {
     throw new Error(`fd ${fd} is gone`);
   },
 };
 
-/** Answers by which a selector tells which descriptors are stale: wrong ones would be no faults but lies. */
+/** Excludes false errors of the calls that detect stale descriptors: a selector has to believe those calls. */
 const HONEST = { excluded: ["fcntl EBADF", "epoll_ctl EBADF", "epoll_ctl ENOENT"] };
 
-/** The scenarios. */
+/** The scenarios for stale registrations. */
 export const stale: Scenario[] = [
-  ...ofEach("a descriptor closed behind the selector's back", async (lab, Selector) => {
+  ...ofEach("a registered descriptor is closed", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [live, dead] = [lab.pair(), lab.pair()];
     lab.register(selector, live, EVENT_READ);
@@ -41,7 +41,7 @@ export const stale: Scenario[] = [
     await select(lab, selector, null);
   }, HONEST),
 
-  ...ofEach("a descriptor unregistered after it was closed, while a duplicate lives", async (lab, Selector) => {
+  ...ofEach("a closed descriptor with a duplicate is unregistered before select()", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [live, other, dead] = [lab.pair(), lab.pair(), lab.pair()];
     for (const thing of [live, other, dead]) lab.register(selector, thing, EVENT_READ);
@@ -54,7 +54,7 @@ export const stale: Scenario[] = [
     await select(lab, selector, null);
   }, HONEST),
 
-  ...ofEach("the same in asynchronous waits", async (lab, Selector) => {
+  ...ofEach("a closed descriptor with a duplicate is unregistered before selectAsync()", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [live, other, dead] = [lab.pair(), lab.pair(), lab.pair()];
     for (const thing of [live, other, dead]) lab.register(selector, thing, EVENT_READ);
@@ -67,7 +67,7 @@ export const stale: Scenario[] = [
     await selectAsync(lab, selector, null, () => live.fill());
   }, HONEST),
 
-  ...ofEach("the same during an asynchronous wait", async (lab, Selector) => {
+  ...ofEach("a closed descriptor with a duplicate is unregistered during selectAsync()", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [live, dead] = [lab.pair(), lab.pair()];
     for (const thing of [live, dead]) lab.register(selector, thing, EVENT_READ);
@@ -82,7 +82,7 @@ export const stale: Scenario[] = [
     await wait.end();
   }, HONEST),
 
-  ...ofEach("a descriptor closed while a duplicate lives, and still registered", async (lab, Selector) => {
+  ...ofEach("a closed descriptor with a duplicate stays registered", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [live, dead] = [lab.pair(), lab.pair()];
     dead.fileobj = { fileno: () => dead.isOpen ? dead.fd : -1 };
@@ -104,7 +104,7 @@ export const stale: Scenario[] = [
     await selectAsync(lab, selector, BRIEF);
   }, HONEST),
 
-  ...ofEach("a number used again while a duplicate of its former descriptor lives", async (lab, Selector) => {
+  ...ofEach("a descriptor is reused while a duplicate of the former one is open", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [live, dead] = [lab.pair(), lab.pair()];
     for (const thing of [live, dead]) lab.register(selector, thing, EVENT_READ);
@@ -122,7 +122,7 @@ export const stale: Scenario[] = [
   }, HONEST),
 
   ...Object.entries(LOST).flatMap(([what, fileno]) =>
-    ofEach(`an object whose fileno() gives ${what} while its descriptor is open`, async (lab, Selector) => {
+    ofEach(`fileno() ${what} while the descriptor is open`, async (lab, Selector) => {
       const selector = lab.selector(Selector);
       const [live, lost] = [lab.pair(), lab.pair()];
       let isLost = false;
@@ -138,12 +138,12 @@ export const stale: Scenario[] = [
     })
   ),
 
-  ...ofEach("a pipe without a writer, waited for until it can be written to", async (lab, Selector) => {
+  ...ofEach("the read end of a pipe without a writer is registered for writing", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [live, pipe] = [lab.pair(), lab.pipe()];
     lab.register(selector, live, EVENT_READ);
     lab.register(selector, pipe, EVENT_WRITE);
-    pipe.isUncertain = true; // epoll and poll() say that it hung up, select() says nothing
+    pipe.isUncertain = true; // epoll and poll() report a hangup, select() reports nothing
     pipe.closePeer();
     await select(lab, selector, BRIEF);
     await selectAsync(lab, selector, BRIEF);
@@ -153,7 +153,7 @@ export const stale: Scenario[] = [
     await wait.end();
   }),
 
-  ...ofEach("the sockets of the package closed by the program", async (lab, Selector) => {
+  ...ofEach("the program closes the sockets of the package", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const live = lab.pair();
     lab.register(selector, live, EVENT_READ);

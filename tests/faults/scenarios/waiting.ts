@@ -1,5 +1,5 @@
 /**
- * Scenarios of a selector's life: registrations, waits of each kind, timeouts, and what changes under a wait.
+ * Scenarios for the normal use of a selector: registrations, every kind of wait, timeouts, and changes during a wait.
  *
  * @module
  */
@@ -11,17 +11,17 @@ import { ofEach, type Scenario } from "./scenario.ts";
 
 const BOTH = EVENT_READ | EVENT_WRITE;
 
-/** Seconds that a wait lasts where nothing comes. */
+/** Timeout in seconds of a wait that nothing ends. */
 const BRIEF = 0.02;
 
-/** Milliseconds of a timeout that is let pass at once, and of one that no `int` of milliseconds can carry. */
+/** Milliseconds of the shortest timeout to skip, of a day, and of a timeout that overflows an `int`. */
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const MONTH = 30 * DAY;
 
-/** The scenarios. */
+/** The scenarios for the normal use of a selector. */
 export const waiting: Scenario[] = [
-  ...ofEach("the life of a selector, with select()", async (lab, Selector) => {
+  ...ofEach("registrations and waits with select()", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [one, other, pipe] = [lab.pair(), lab.pair(), lab.pipe()];
     lab.register(selector, one, EVENT_READ);
@@ -39,7 +39,7 @@ export const waiting: Scenario[] = [
     await select(lab, selector, null);
   }),
 
-  ...ofEach("the life of a selector, with selectAsync()", async (lab, Selector) => {
+  ...ofEach("registrations and waits with selectAsync()", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [one, other, pipe] = [lab.pair(), lab.pair(), lab.pipe()];
     lab.register(selector, one, EVENT_READ);
@@ -53,7 +53,7 @@ export const waiting: Scenario[] = [
     await selectAsync(lab, selector, 1);
   }),
 
-  ...ofEach("the life of a selector, with an iteration", async (lab, Selector) => {
+  ...ofEach("registrations and waits with events()", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const [one, other] = [lab.pair(), lab.pair()];
     lab.register(selector, one, EVENT_READ);
@@ -82,7 +82,7 @@ export const waiting: Scenario[] = [
     });
   }),
 
-  ...ofEach("timers run beside an iteration that never waits", async (lab, Selector) => {
+  ...ofEach("timers run during an iteration that never blocks", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     const thing = lab.pair();
     thing.fill();
@@ -94,8 +94,8 @@ export const waiting: Scenario[] = [
     try {
       while (!isOver) {
         shim.relax();
-        await iteration.next(); // not watched: it would cost more than the iteration
-        lab.assert(clock.now() - start < PATIENCE, "no timer runs beside an iteration that never waits");
+        await iteration.next(); // not a watched wait, which would take longer than the iteration
+        lab.assert(clock.now() - start < PATIENCE, "no timer runs during an iteration that never blocks");
       }
     } catch (error) {
       lab.accept(error);
@@ -103,7 +103,7 @@ export const waiting: Scenario[] = [
     await iteration.return!();
   }),
 
-  // Asynchronous waits block for two seconds at a time, so that no call of theirs has a long timeout.
+  // This scenario covers only select(): asynchronous waits split a long timeout into calls of two seconds.
   ...ofEach("a timeout of 30 days", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     lab.register(selector, lab.pair(), EVENT_READ);
@@ -112,7 +112,7 @@ export const waiting: Scenario[] = [
     const ready = lab.try(() => selector.select({ days: 30 }));
     shim.warp(Infinity);
     const passed = shim.warped() - start;
-    lab.assert(ready === undefined || passed > MONTH - PATIENCE, `30 days are over after ${(passed / DAY).toFixed(1)}`);
+    lab.assert(ready === undefined || passed > MONTH - PATIENCE, `30 days end after ${(passed / DAY).toFixed(1)}`);
     await Promise.resolve();
   }),
 ];

@@ -1,5 +1,5 @@
 /**
- * Scenarios of what ends a wait from outside: wakeup(), wake() here and in a Worker, an abort, and close().
+ * Scenarios for ending a wait early: wakeup(), wake() in this thread and in a Worker, an abort, close() and return().
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { Lab } from "../lab.ts";
 import { select, selectAsync, Wait } from "../waits.ts";
 import { ofEach, type Scenario } from "./scenario.ts";
 
-/** Does a step that may fail once, with the injected error: it is done again without the fault. */
+/** Runs a step, and repeats it without the fault if it fails with the injected error. */
 function insist(lab: Lab, step: () => void): void {
   const done = lab.try(() => (step(), true));
   if (done) return;
@@ -17,7 +17,7 @@ function insist(lab: Lab, step: () => void): void {
   step();
 }
 
-/** Watches a wait that an abort should end. */
+/** Watches a wait that must reject with the reason of an abort. */
 function aborted(lab: Lab, promise: Promise<unknown>, reason: Error): Wait<string> {
   return new Wait(
     lab,
@@ -25,7 +25,7 @@ function aborted(lab: Lab, promise: Promise<unknown>, reason: Error): Wait<strin
   );
 }
 
-/** The scenarios. */
+/** The scenarios for ending a wait early. */
 export const wakeups: Scenario[] = [
   ...ofEach("wakeup() before and during a wait", async (lab, Selector) => {
     const selector = lab.selector(Selector);
@@ -58,8 +58,8 @@ export const wakeups: Scenario[] = [
     await hasHelped();
   }),
 
-  ...ofEach("wake() by the handle of a selector that is closed", async (lab, Selector) => {
-    // A PollSelector has no descriptor but those of its handle: their numbers are the next that are used.
+  ...ofEach("wake() with the handle of a closed selector", async (lab, Selector) => {
+    // A PollSelector has no descriptors except those of its handle, so the next descriptors reuse their numbers.
     const [selector, former] = [lab.selector(Selector), lab.selector(PollSelector)];
     const thing = lab.pair();
     lab.register(selector, thing, EVENT_READ);
@@ -106,7 +106,7 @@ export const wakeups: Scenario[] = [
     lab.assert(end === undefined || end.done === true, "close() does not end an iteration");
   }),
 
-  ...ofEach("return() during a wait of an iteration", async (lab, Selector) => {
+  ...ofEach("return() during an iteration", async (lab, Selector) => {
     const selector = lab.selector(Selector);
     lab.register(selector, lab.pair(), EVENT_READ);
     const iteration = selector.events();
