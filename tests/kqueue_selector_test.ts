@@ -395,7 +395,7 @@ if (os === "linux") {
         cleanup.add(selector);
         kernel.patienceMs = 20;
         selector.register(cleanup.pair()[0], EVENT_READ);
-        const elapsed = elapsedMs(() => assertThrows(() => selector.select(timeout), Error, "what does not come"));
+        const elapsed = elapsedMs(() => assertThrows(() => selector.select(timeout), Error, "an event that never comes"));
         assertLess(elapsed, 30_000);
         assertEquals(selector.select(0), []);
         kernel.looks = 100;
@@ -404,7 +404,7 @@ if (os === "linux") {
             for (;;) selector.select(0);
           },
           Error,
-          "over and over",
+          "in a loop",
         );
       }
     });
