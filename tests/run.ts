@@ -14,7 +14,7 @@
 import { type Tally, tally } from "./support/tally.ts";
 
 /** Files, and folders of files, whose tests start other programs. */
-const PROGRAMS = /\/(example|faults|jsr|permissions|readme)/;
+const PROGRAMS = /\/(example|jsr|permissions|readme)/;
 
 /** Files and folders with doc comments; each example in them is a test. */
 const DOCUMENTED = ["mod.ts", "ffi", "selectors", "examples"];

@@ -107,7 +107,7 @@ export const every: Choice = (faults) => faults;
 export const none: Choice = () => [];
 
 /** Number of faults that {@linkcode some} chooses for a scenario. */
-const FEW = 3;
+const FEW = 2;
 
 /** Chooses a few faults; the functions and errors vary with the name of the scenario. */
 export const some: Choice = (faults, { name }) => {
