@@ -310,7 +310,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Opaque number that lets any Worker do what {@linkcode wakeup} does: `wake(handle)`.
    *
    * The first read opens a socket pair. When the selector is closed, the pair is kept for the next selector, so a late
-   * `wake()` with this handle has no effect and writes to no other file.
+   * `wake()` with this handle writes to no other file.
    *
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.BadResource} if the selector is closed

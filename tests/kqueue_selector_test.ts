@@ -395,7 +395,9 @@ if (os === "linux") {
         cleanup.add(selector);
         kernel.patienceMs = 20;
         selector.register(cleanup.pair()[0], EVENT_READ);
-        const elapsed = elapsedMs(() => assertThrows(() => selector.select(timeout), Error, "an event that never comes"));
+        const elapsed = elapsedMs(() =>
+          assertThrows(() => selector.select(timeout), Error, "an event that never comes")
+        );
         assertLess(elapsed, 30_000);
         assertEquals(selector.select(0), []);
         kernel.looks = 100;
