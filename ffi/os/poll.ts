@@ -55,6 +55,10 @@ export function flagsOf(events: number): number {
 
 /** Returns the EVENT_* bits of POLL* flags: after an error or a hang-up, neither read() nor write() blocks. */
 export function eventsOf(flags: number): number {
+  return (flags & ~(POLLIN | POLLOUT)) === 0 ? (flags & POLLIN) | (flags >>> 1) : rareEventsOf(flags);
+}
+
+function rareEventsOf(flags: number): number {
   return ((flags & ~POLLOUT) !== 0 ? EVENT_READ : 0) | ((flags & ~POLLIN) !== 0 ? EVENT_WRITE : 0);
 }
 

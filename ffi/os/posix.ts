@@ -9,7 +9,7 @@
 
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { lazy } from "./library.ts";
-import { byteLengthOf } from "./bytes.ts";
+import { byteLengthOf } from "./arguments.ts";
 import {
   AF_UNIX,
   familyOf,

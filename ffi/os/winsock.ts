@@ -24,7 +24,7 @@
 import { openWithErrno, result } from "./call.ts";
 import { EAGAIN, EBADF, ECONNABORTED, ECONNRESET, EINPROGRESS, EMSGSIZE, ENOTSOCK, EOPNOTSUPP } from "./errno.ts";
 import { lazy, openLibrary } from "./library.ts";
-import { byteLengthOf } from "./bytes.ts";
+import { byteLengthOf } from "./arguments.ts";
 import type { Bytes } from "./posix.ts";
 import {
   AF_INET,

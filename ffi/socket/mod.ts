@@ -47,9 +47,8 @@
  * @module
  */
 
-import { byteLengthOf, checkBytes, restOf } from "../os/bytes.ts";
 import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "../os/errno.ts";
-import { checkInt, filenoOf, numberError, show } from "../os/arguments.ts";
+import { byteLengthOf, checkBytes, checkInt, filenoOf, numberError, restOf, show } from "../os/arguments.ts";
 import { EVENT_WRITE } from "../os/events.ts";
 import { system } from "../os/systems.ts";
 import { resolve } from "./resolve.ts";
