@@ -134,7 +134,16 @@
 
 export { type FileObject, KeyError } from "./ffi/os/arguments.ts";
 export { OSError } from "./ffi/os/errno.ts";
-export { EVENT_READ, EVENT_WRITE } from "./ffi/os/events.ts";
+export {
+  EVENT_ERROR,
+  EVENT_HANGUP,
+  EVENT_PRIORITY,
+  EVENT_READ,
+  EVENT_READ_CLOSED,
+  EVENT_WRITE,
+  MODE_EDGE,
+  MODE_ONCE,
+} from "./ffi/os/events.ts";
 export type { Timeout } from "./ffi/os/timeout.ts";
 export { wake } from "./ffi/os/waker.ts";
 export {

@@ -5,15 +5,14 @@
  */
 
 import { filenoOf, type FileObject, KeyError, show } from "../ffi/os/arguments.ts";
-import { EVENT_READ, EVENT_WRITE } from "../ffi/os/events.ts";
+import { BASIC_EVENTS, completed, EVENT_READ, EVENT_WRITE, isMask, namesOf } from "../ffi/os/events.ts";
 import type { Poller } from "../ffi/os/poller.ts";
+import { os } from "../ffi/os/systems.ts";
 import { type Timeout, timeoutToMs } from "../ffi/os/timeout.ts";
 import { type Ready, SelectorCore } from "./core.ts";
 import { type SelectorKey, SelectorMap } from "./keys.ts";
 import { Iteration } from "./waits/iteration.ts";
 import { Waits } from "./waits/waits.ts";
-
-const ALL_EVENTS = EVENT_READ | EVENT_WRITE;
 
 /** The last argument of `register` and `modify`; required unless the type of the data includes `undefined`. */
 export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
@@ -100,13 +99,13 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   register(fileobj: F, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
   register(fileobj: F, events: number, data?: D): SelectorKey<D, F> {
     this.#checkOpen("register", fileobj);
-    checkEvents("register", fileobj, events);
+    const mask = this.#maskOf("register", fileobj, events);
     const fd = filenoOf(fileobj);
     this.#checkOpen("register", fileobj); // again, because fileno() may have closed the selector
     if (this.#core.keys.get(fd) !== undefined) {
       throw new KeyError(`Cannot register fd ${fd}: it is already registered`);
     }
-    return this.#core.add(fileobj, fd, events, data as D);
+    return this.#core.add(fileobj, fd, mask, data as D);
   }
 
   /**
@@ -143,8 +142,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   modify(fileobj: F | number, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
   modify(fileobj: F | number, events: number, data?: D): SelectorKey<D, F> {
     const key = this.#find("modify", fileobj);
-    checkEvents("modify", fileobj, events);
-    return this.#core.modify(key, events, data as D);
+    return this.#core.modify(key, this.#maskOf("modify", fileobj, events), data as D);
   }
 
   /**
@@ -345,6 +343,19 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return this.#core.isClosed ? null : this.#map;
   }
 
+  /**
+   * Returns true if {@linkcode register} accepts a mask on this system; has no other effect.
+   *
+   * EVENT_READ and EVENT_WRITE are always supported. The README has a table of the others.
+   *
+   * @param events EVENT_* and MODE_* bits
+   * @throws {Deno.errors.BadResource} if the selector is closed
+   */
+  supports(events: number): boolean {
+    this.#checkOpen("look up events");
+    return isMask(events) && (events & ~this.#core.poller.supports) === 0;
+  }
+
   /** True once the selector has been closed. */
   get closed(): boolean {
     return this.#core.isClosed;
@@ -353,6 +364,26 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /** Closes the selector at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Checks a mask, and returns it with the events that the kernel reports unasked. */
+  #maskOf(action: string, fileobj: FileObject, events: number): number {
+    if (events === EVENT_READ || events === EVENT_WRITE || events === BASIC_EVENTS) return events;
+    const object = typeof fileobj === "number" ? `fd ${fileobj}` : show(fileobj);
+    if (!isMask(events)) {
+      throw new RangeError(
+        `Cannot ${action} ${object} for events ${
+          show(events)
+        }: use EVENT_READ, EVENT_WRITE or both (${BASIC_EVENTS}), ` +
+          "or other EVENT_* and MODE_* bits with at least one event",
+      );
+    }
+    const { supports } = this.#core.poller;
+    if ((events & ~supports) === 0) return completed(events, supports);
+    throw new Deno.errors.NotSupported(
+      `Cannot ${action} ${object} for ${namesOf(events & ~supports)}: ${this.constructor.name} does not support this ` +
+        `on ${os}; ask supports() first`,
+    );
   }
 
   #find(action: string, fileobj: F | number): SelectorKey<D, F> {
@@ -371,12 +402,4 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const object = fileobj === undefined ? "" : typeof fileobj === "number" ? ` fd ${fileobj}` : ` ${show(fileobj)}`;
     throw new Deno.errors.BadResource(`Cannot ${action}${object}: the selector is closed`);
   }
-}
-
-function checkEvents(action: string, fileobj: FileObject, events: number): void {
-  if (events === EVENT_READ || events === EVENT_WRITE || events === ALL_EVENTS) return;
-  const object = typeof fileobj === "number" ? `fd ${fileobj}` : show(fileobj);
-  throw new RangeError(
-    `Cannot ${action} ${object} for events ${show(events)}: use EVENT_READ, EVENT_WRITE or both (${ALL_EVENTS})`,
-  );
 }

@@ -6,7 +6,7 @@
 
 import type { FileObject } from "../ffi/os/arguments.ts";
 import { check, EINTR, OSError } from "../ffi/os/errno.ts";
-import { EVENT_READ } from "../ffi/os/events.ts";
+import { EVENT_READ, MODES } from "../ffi/os/events.ts";
 import type { Poller, Registration } from "../ffi/os/poller.ts";
 import { deadlineAfter, isInterruption, leftUntil, monotonicMs, pause } from "../ffi/os/timeout.ts";
 import { lendWaker, type Waker } from "../ffi/os/waker.ts";
@@ -55,15 +55,28 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
 
   /** Changes a registration; drops it and throws an OSError if the poller can no longer wait for it. */
   modify(key: SelectorKey<D, F>, events: number, data: D): SelectorKey<D, F> {
-    if (events !== key.events) {
-      const outcome = this.poller.modify(key.fd, events, serialOf(key) | 0);
-      if (outcome < 0) this.drop(key);
-      this.#check(outcome, key.fd);
-      this.#changed();
+    if (events !== key.events || (events & MODES) !== 0) {
+      this.#update(key, events);
     } else if (Object.is(data, key.data)) {
       return key;
     }
     return this.keys.replace(new RegisteredKey(key.fileobj, key.fd, events, data, this, serialOf(key)));
+  }
+
+  /** Changes the mask of a registration in the kernel, or drops the registration and throws. */
+  #update(key: SelectorKey<D, F>, events: number): void {
+    const outcome = this.poller.modify(key.fd, events, serialOf(key) | 0);
+    if (outcome < 0) this.drop(key);
+    this.#check(outcome, key.fd);
+    this.#changed();
+  }
+
+  /** Makes the kernel report entries again whose keys have a mode, because nobody has received them. */
+  giveBack(entries: Ready<D, F>[]): void {
+    for (const [key] of entries) {
+      // A key that was modified since then has been armed again.
+      if ((key.events & MODES) !== 0 && this.keys.get(key.fd) === key) this.#update(key, key.events);
+    }
   }
 
   /** Drops a registration. */
@@ -136,7 +149,9 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     }
     if (filled === count) return ready;
     ready.length = filled;
-    return this.#purge(count) || (filled === 0 && pause(Math.min(timeoutMs, PAUSE_MS))) ? null : ready;
+    const hasMoreReady = this.#purge(count) || (filled === 0 && pause(Math.min(timeoutMs, PAUSE_MS)));
+    // The next wait finds these entries again, unless a key has a mode.
+    return hasMoreReady && !ready.some(([key]) => (key.events & MODES) !== 0) ? null : ready;
   }
 
   /** Removes stale registrations from the kernel; returns true if the wait has to be repeated. */

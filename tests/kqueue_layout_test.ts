@@ -69,9 +69,31 @@ if (os === "linux") {
     });
 
     test("filters have the numbers of each system", () => {
-      const bsd = { READ: -1, WRITE: -2, AIO: -3, VNODE: -4, PROC: -5, SIGNAL: -6, TIMER: -7, NETDEV: NaN, USER: -11 };
-      const netbsd = { READ: 0, WRITE: 1, AIO: 2, VNODE: 3, PROC: 4, SIGNAL: 5, TIMER: 6, NETDEV: NaN, USER: 8 };
-      assertEquals(KQUEUE_SYSTEMS.darwin.filters, { ...bsd, USER: -10 });
+      const bsd = {
+        READ: -1,
+        WRITE: -2,
+        AIO: -3,
+        VNODE: -4,
+        PROC: -5,
+        SIGNAL: -6,
+        TIMER: -7,
+        NETDEV: NaN,
+        USER: -11,
+        EXCEPT: NaN,
+      };
+      const netbsd = {
+        READ: 0,
+        WRITE: 1,
+        AIO: 2,
+        VNODE: 3,
+        PROC: 4,
+        SIGNAL: 5,
+        TIMER: 6,
+        NETDEV: NaN,
+        USER: 8,
+        EXCEPT: NaN,
+      };
+      assertEquals(KQUEUE_SYSTEMS.darwin.filters, { ...bsd, USER: -10, EXCEPT: -15 });
       assertEquals(KQUEUE_SYSTEMS.freebsd.filters, bsd);
       assertEquals(KQUEUE_SYSTEMS.netbsd.filters, netbsd);
       assertEquals(KQUEUE_SYSTEMS.linux.filters, bsd);

@@ -10,6 +10,7 @@
 import { isOpen } from "./sys.ts";
 import { errnoCell, openWithErrno, result } from "./call.ts";
 import { check, EBADF, EIO } from "./errno.ts";
+import { EVENT_ERROR, EVENT_HANGUP, EVENT_PRIORITY, EVENT_READ, EVENT_WRITE, MODE_ONCE, OnceSet } from "./events.ts";
 import { type Functions, hasLibrary, lazySystem } from "./library.ts";
 import { os } from "./systems.ts";
 import { eventsOf, flagsOf, POLLFD, POLLNVAL } from "./poll.ts";
@@ -172,13 +173,17 @@ export class DevpollInstance {
   }
 }
 
+const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_HANGUP | EVENT_ERROR | MODE_ONCE;
+
 /** A set of /dev/poll and the entries of its last wait. */
 export class DevpollPoller implements Poller {
   readonly controlCall = "write";
   readonly waitCall = "ioctl";
+  readonly supports = SUPPORTED;
   readonly fd: number;
   readonly nests = false; // some versions of Solaris cannot wait for the device
-  readonly closed = new Set<number>();
+  readonly #closed = new Set<number>();
+  readonly #once = new OnceSet();
   readonly #device = new DevpollInstance();
   // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
@@ -191,6 +196,10 @@ export class DevpollPoller implements Poller {
     this.fd = this.#device.fd;
   }
 
+  isSilent(fd: number): boolean {
+    return this.#closed.has(fd) || this.#once.spent.has(fd);
+  }
+
   add(fd: number, events: number, serial: number): number {
     if (!isOpen(fd)) return -EBADF;
     this.#device.reserve(this.#size + 1); // one wait returns everything that is ready
@@ -198,17 +207,22 @@ export class DevpollPoller implements Poller {
     const outcome = this.#device.add(fd, flagsOf(events));
     if (outcome < 0) return outcome;
     this.#serials[fd] = serial;
+    this.#once.arm(fd, events, serial);
     this.#size++;
     return 0;
   }
 
-  modify(fd: number, events: number): number {
-    if (this.closed.has(fd) || !isOpen(fd)) return -EBADF;
-    return this.#device.change(fd, flagsOf(events));
+  modify(fd: number, events: number, serial: number): number {
+    if (this.#closed.has(fd) || !isOpen(fd)) return -EBADF;
+    const outcome = this.#device.change(fd, flagsOf(events));
+    if (outcome < 0) return outcome;
+    this.#once.arm(fd, events, serial);
+    return 0;
   }
 
   remove(fd: number): void {
-    this.closed.delete(fd);
+    this.#closed.delete(fd);
+    this.#once.forget(fd);
     this.#serials[fd] = undefined;
     this.#size--;
     this.#device.remove(fd); // the set is by number, so a closed or reused number is removed like any other
@@ -223,13 +237,22 @@ export class DevpollPoller implements Poller {
       if (this.#serials[fd] !== undefined && (device.reventsAt(index) & POLLNVAL) === 0) this.#ready[ready++] = index;
       else this.#discard(fd);
     }
+    if (this.#once.armed !== 0) this.#spend(ready);
     return count < 0 ? count : ready;
+  }
+
+  /** Removes the registrations with MODE_ONCE that the last wait found ready; modify() adds them again. */
+  #spend(entries: number): void {
+    for (let index = 0; index < entries; index++) {
+      const fd = this.fdAt(index);
+      if (this.#once.spend(fd, this.serialAt(index))) this.#device.remove(fd);
+    }
   }
 
   /** Removes a descriptor that is closed, or that a failed write has left: the device would report it forever. */
   #discard(fd: number): void {
     this.#device.remove(fd);
-    if (this.#serials[fd] !== undefined) this.closed.add(fd);
+    if (this.#serials[fd] !== undefined) this.#closed.add(fd);
   }
 
   fdAt(index: number): number {

@@ -15,7 +15,17 @@
 
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { check, EBADF, EEXIST, ENOENT, ENOSYS, EPERM } from "./errno.ts";
-import { EVENT_READ, EVENT_WRITE } from "./events.ts";
+import {
+  EVENT_ERROR,
+  EVENT_HANGUP,
+  EVENT_PRIORITY,
+  EVENT_READ,
+  EVENT_READ_CLOSED,
+  EVENT_WRITE,
+  MODE_EDGE,
+  MODE_ONCE,
+  OnceSet,
+} from "./events.ts";
 import { type Arch, arch, os } from "./systems.ts";
 import type { Poller, Registration } from "./poller.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
@@ -45,8 +55,20 @@ const SERIAL = FD + 1;
 
 /** Readable. */
 export const EPOLLIN = 0x001;
+/** Urgent or exceptional data is readable (out-of-band data, a change of a GPIO line). */
+export const EPOLLPRI = 0x002;
 /** Writable. */
 export const EPOLLOUT = 0x004;
+/** An error, such as a reset connection; always reported. */
+export const EPOLLERR = 0x008;
+/** Both directions are shut down; always reported. */
+export const EPOLLHUP = 0x010;
+/** The peer has shut down its writing half. */
+export const EPOLLRDHUP = 0x2000;
+/** Report one event, and no other until `modify`. */
+export const EPOLLONESHOT = 0x4000_0000;
+/** Report changes of readiness (edges) instead of readiness itself. */
+export const EPOLLET = 0x8000_0000;
 /** Close the epoll descriptor when another program is executed. */
 export const EPOLL_CLOEXEC = 0o2000000;
 
@@ -94,23 +116,42 @@ function epollLibc(): Libc & Present<"epoll_create1" | "epoll_ctl" | "epoll_wait
  */
 let pwait2Works = true;
 
-/** Returns the EPOLL* flags that ask for EVENT_* bits. */
+/** Returns the EPOLL* flags that ask for EVENT_* and MODE_* bits; EPOLLERR and EPOLLHUP come unasked. */
 function flagsOf(events: number): number {
-  return ((events & EVENT_READ) !== 0 ? EPOLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? EPOLLOUT : 0);
+  return ((events & EVENT_READ) !== 0 ? EPOLLIN : 0) |
+    ((events & EVENT_WRITE) !== 0 ? EPOLLOUT : 0) |
+    ((events & EVENT_PRIORITY) !== 0 ? EPOLLPRI : 0) |
+    ((events & EVENT_READ_CLOSED) !== 0 ? EPOLLRDHUP : 0) |
+    ((events & MODE_EDGE) !== 0 ? EPOLLET : 0) |
+    ((events & MODE_ONCE) !== 0 ? EPOLLONESHOT : 0);
 }
 
-/** Returns the EVENT_* bits of EPOLL* flags: after an error or a hang-up, neither read() nor write() blocks. */
+/** Returns the EVENT_* bits of EPOLL* flags. */
 function eventsOf(flags: number): number {
-  return ((flags & ~EPOLLOUT) !== 0 ? EVENT_READ : 0) | ((flags & ~EPOLLIN) !== 0 ? EVENT_WRITE : 0);
+  return (flags & ~(EPOLLIN | EPOLLOUT)) === 0 ? (flags & EPOLLIN) | (flags >> 1) : rareEventsOf(flags);
 }
+
+/** The same for all flags: after an error or a hang-up, neither read() nor write() blocks. */
+function rareEventsOf(flags: number): number {
+  return ((flags & (EPOLLIN | EPOLLERR | EPOLLHUP)) !== 0 ? EVENT_READ : 0) |
+    ((flags & (EPOLLOUT | EPOLLERR | EPOLLHUP)) !== 0 ? EVENT_WRITE : 0) |
+    ((flags & EPOLLPRI) !== 0 ? EVENT_PRIORITY : 0) |
+    ((flags & (EPOLLRDHUP | EPOLLHUP)) !== 0 ? EVENT_READ_CLOSED : 0) |
+    ((flags & EPOLLHUP) !== 0 ? EVENT_HANGUP : 0) |
+    ((flags & EPOLLERR) !== 0 ? EVENT_ERROR : 0);
+}
+
+const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_READ_CLOSED | EVENT_HANGUP | EVENT_ERROR |
+  MODE_EDGE |
+  MODE_ONCE;
 
 /** An epoll instance and its event buffer. */
 export class EpollPoller implements Poller {
   readonly controlCall = "epoll_ctl";
   readonly waitCall = "epoll_wait";
+  readonly supports = SUPPORTED;
   readonly fd: number;
   readonly nests = true;
-  readonly closed: ReadonlySet<number> = new Set(); // always empty: the kernel drops closed descriptors
   readonly #libc = epollLibc();
   readonly #event = new Int32Array(STRIDE);
   readonly #eventAddress = this.#addressOf(this.#event);
@@ -119,10 +160,15 @@ export class EpollPoller implements Poller {
   #address = this.#addressOf(this.#events);
   #room = FIRST_ROOM;
   #size = 0;
+  readonly #once = new OnceSet();
 
   /** Creates an instance, close-on-exec, or takes over the one with descriptor `fd`. */
   constructor(fd?: number) {
     this.fd = fd ?? check(result(this.#libc.epoll_create1(EPOLL_CLOEXEC), errnoCell[0]!), "epoll_create1");
+  }
+
+  isSilent(fd: number): boolean {
+    return this.#once.spent.has(fd);
   }
 
   add(fd: number, events: number, serial: number): number {
@@ -130,21 +176,41 @@ export class EpollPoller implements Poller {
     let outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
     // The descriptor was closed while a duplicate was open, and the same file has the same number again.
     if (outcome === -EEXIST) outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
-    if (outcome === 0) this.#size++;
+    if (outcome === 0) {
+      this.#size++;
+      this.#once.arm(fd, events, serial);
+    }
     return outcome;
   }
 
   modify(fd: number, events: number, serial: number): number {
-    return this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
+    let outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
+    // purge() leaves spent registrations out of the new set.
+    if (outcome === -ENOENT && this.#once.spent.has(fd)) outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
+    if (outcome === 0) this.#once.arm(fd, events, serial);
+    return outcome;
   }
 
   remove(fd: number): void {
     this.#size--;
+    this.#once.forget(fd);
     // Fails if the number was closed or means another file: then a stale registration may be left in the kernel.
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
   }
 
-  wait(timeoutMs: number, maxEvents: number = this.#room): number {
+  wait(timeoutMs: number): number {
+    const count = this.poll(timeoutMs);
+    if (this.#once.armed !== 0) this.#spend(count);
+    return count;
+  }
+
+  /** Records which registrations with MODE_ONCE the kernel has disarmed. */
+  #spend(count: number): void {
+    for (let index = 0; index < count; index++) this.#once.spend(this.fdAt(index), this.serialAt(index));
+  }
+
+  /** Waits for at most `maxEvents` events by one system call; returns their number or `-errno`. */
+  poll(timeoutMs: number, maxEvents: number = this.#room): number {
     // A timeout of 0 or Infinity needs no timespec, which the kernel would have to copy.
     if (timeoutMs === 0) return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, 0), errnoCell[0]!);
     if (pwait2Works && timeoutMs !== Infinity) return this.#pwait2(timeoutMs, maxEvents);
@@ -159,7 +225,7 @@ export class EpollPoller implements Poller {
       if (count !== -ENOSYS && count !== -EPERM) return count;
     }
     pwait2Works = false;
-    return this.wait(timeoutMs, maxEvents);
+    return this.poll(timeoutMs, maxEvents);
   }
 
   fdAt(index: number): number {
@@ -235,8 +301,9 @@ export class EpollPoller implements Poller {
     const fresh = new EpollPoller(fd);
     try {
       for (const [fd, events, serial] of registrations) {
+        if (this.#once.spent.has(fd)) continue; // modify() adds it again
         // Fails in the old set if the number was closed or means another file: such a registration is not copied.
-        const outcome = this.modify(fd, events, serial);
+        const outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
         if (outcome === -ENOENT || outcome === -EBADF) continue;
         if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial) < 0) return false;
       }

@@ -1,5 +1,5 @@
 /**
- * Events of a selector; each poller translates them into the flags of its system call.
+ * Events and modes of a selector; each poller translates them into the flags of its system call.
  *
  * @module
  */
@@ -8,3 +8,102 @@
 export const EVENT_READ = 1;
 /** The file object can be written without blocking: room, a completed connection, or an error. */
 export const EVENT_WRITE = 2;
+// None of the other numbers is small, or a POLL* or EPOLL* event, so that such a constant is rejected.
+/**
+ * Urgent or exceptional data: out-of-band data of TCP, a change of a GPIO line or of `/proc/mounts`, a packet-mode event
+ * of a pty.
+ */
+export const EVENT_PRIORITY = 0x1_0000;
+/**
+ * The other end sends no more data: it has closed the connection, or shut down its writing half.
+ *
+ * TCP cannot tell the two apart. Data may be left to read.
+ */
+export const EVENT_READ_CLOSED = 0x2_0000;
+/** Both directions are closed. */
+export const EVENT_HANGUP = 0x4_0000;
+/** An error is pending: `SO_ERROR` of a socket is set, or the pipe has no reader. */
+export const EVENT_ERROR = 0x10_0000;
+
+/** Mode: reports changes of readiness instead of readiness. Read or write until the call would block. */
+export const MODE_EDGE = 0x20_0000;
+/** Mode: reports the file object once, and then not again until `modify()`. */
+export const MODE_ONCE = 0x40_0000;
+
+/** The events of Python's selectors. */
+export const BASIC_EVENTS: number = EVENT_READ | EVENT_WRITE;
+/** Both modes. */
+export const MODES: number = MODE_EDGE | MODE_ONCE;
+/** States that the kernel reports unasked. */
+const UNASKED = EVENT_HANGUP | EVENT_ERROR;
+/** The events that Python's selectors do not have. */
+const MORE_EVENTS = EVENT_PRIORITY | EVENT_READ_CLOSED | UNASKED;
+const ALL = BASIC_EVENTS | MORE_EVENTS | MODES;
+
+const NAMES = {
+  EVENT_READ,
+  EVENT_WRITE,
+  EVENT_PRIORITY,
+  EVENT_READ_CLOSED,
+  EVENT_HANGUP,
+  EVENT_ERROR,
+  MODE_EDGE,
+  MODE_ONCE,
+};
+
+/** Returns the names of the bits of a mask: `"EVENT_READ | MODE_ONCE"`. */
+export function namesOf(mask: number): string {
+  return Object.entries(NAMES).filter(([, bit]) => (mask & bit) !== 0).map(([name]) => name).join(" | ");
+}
+
+/** Returns true if a mask has at least one event and no unknown bit. */
+export function isMask(mask: unknown): mask is number {
+  return typeof mask === "number" && (mask & ALL) === mask && (mask & ~MODES) !== 0;
+}
+
+/**
+ * Returns a mask with the events that the kernel reports unasked, if the mask has an event beyond reading and writing.
+ *
+ * @param supports Bits that the mechanism supports
+ */
+export function completed(mask: number, supports: number): number {
+  return (mask & MORE_EVENTS) === 0 ? mask : mask | (UNASKED & supports);
+}
+
+/** Registrations with MODE_ONCE, for a poller. Those that were reported are spent until the next {@linkcode arm}. */
+export class OnceSet {
+  // Serial numbers by descriptor.
+  readonly #armed = new Map<number, number>();
+  readonly #spent = new Set<number>();
+
+  /** Number of registrations that the next wait may spend. */
+  get armed(): number {
+    return this.#armed.size;
+  }
+
+  /** Descriptors of spent registrations. */
+  get spent(): ReadonlySet<number> {
+    return this.#spent;
+  }
+
+  /** Records the mask of a registration that was added or modified. */
+  arm(fd: number, events: number, serial: number): void {
+    this.#spent.delete(fd);
+    if ((events & MODE_ONCE) !== 0) this.#armed.set(fd, serial);
+    else this.#armed.delete(fd);
+  }
+
+  /** Spends an armed registration that was reported; returns false for any other. */
+  spend(fd: number, serial: number): boolean {
+    if (this.#armed.get(fd) !== serial) return false;
+    this.#armed.delete(fd);
+    this.#spent.add(fd);
+    return true;
+  }
+
+  /** Forgets a removed registration. */
+  forget(fd: number): void {
+    this.#armed.delete(fd);
+    this.#spent.delete(fd);
+  }
+}

@@ -15,7 +15,19 @@
 
 import { errnoCell, lazyLibc, openWithErrno, result } from "./call.ts";
 import { check, EBADF, EPERM, errnoCode } from "./errno.ts";
-import { EVENT_READ, EVENT_WRITE } from "./events.ts";
+import {
+  BASIC_EVENTS,
+  EVENT_ERROR,
+  EVENT_HANGUP,
+  EVENT_PRIORITY,
+  EVENT_READ,
+  EVENT_READ_CLOSED,
+  EVENT_WRITE,
+  MODE_EDGE,
+  MODE_ONCE,
+  MODES,
+  OnceSet,
+} from "./events.ts";
 import { isOpen } from "./sys.ts";
 import type { KqueueSystem } from "./kqueue_system.ts";
 import { lazySystem } from "./library.ts";
@@ -25,10 +37,20 @@ import { isInterruption, Timespec } from "./timeout.ts";
 
 const KQ_EV_ADD = 0x0001;
 const KQ_EV_DELETE = 0x0002;
+const KQ_EV_CLEAR = 0x0020;
 const KQ_EV_RECEIPT = 0x0040;
 const KQ_EV_ERROR = 0x4000;
+const KQ_EV_EOF = 0x8000;
+
+const NOTE_LOWAT = 0x1;
+const NOTE_OOB = 0x2; // macOS
+const INT_MAX = 0x7fff_ffff;
 
 const S_IFMT = 0o170000;
+const S_IFSOCK = 0o140000;
+
+const F_GETFL = 3;
+const O_ACCMODE = 3;
 
 /** Bytes that hold a `struct stat` of any system. */
 const STAT_BYTES = 512;
@@ -73,6 +95,8 @@ const lib = lazySystem("kqueue", () => {
 const libc = lazyLibc({
   // void *memmove(void *dest, const void *src, size_t n)
   memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
+  // int fcntl(int fd, int cmd, ...); the command of this file takes no variadic argument
+  fcntl: { parameters: ["i32", "i32"], result: "i32" },
 });
 
 /** Counts of changes as a size_t. */
@@ -99,6 +123,7 @@ export class KqueueInstance {
   readonly #flags: number;
   readonly #flagsShift: number;
   readonly #filterShift: number;
+  readonly #fflags: number;
   readonly #data: number;
   readonly #udata: number;
   // The changelist and its receipts: one entry for each filter of a descriptor.
@@ -115,12 +140,13 @@ export class KqueueInstance {
     const { memmove } = libc(); // also finds errno, which a stand-in does not
     this.#functions = functions;
     this.system = SYSTEMS[system].kqueue;
-    const { size, filter, flags, data, udata } = this.system.kevent;
+    const { size, filter, flags, fflags, data, udata } = this.system.kevent;
     this.#stride = size / 4;
     this.#filter = filter >> 2;
     this.#flags = flags >> 2;
     this.#flagsShift = (flags & 3) * 8;
     this.#filterShift = 32 - (flags - filter) * 8;
+    this.#fflags = fflags / 4;
     this.#data = data / 4;
     this.#udata = udata / 4;
     this.#changes = new Int32Array(2 * this.#stride);
@@ -151,6 +177,22 @@ export class KqueueInstance {
     if ((readFlags & ~KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);
     if (writeFlags !== 0) this.#put(count++, fd, WRITE, writeFlags, serial);
     if ((readFlags & KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);
+    return this.#apply(count);
+  }
+
+  /** Changes one filter, with `fflags` and `data` of the filter; returns 0 or the error. */
+  changeFilter(fd: number, filter: number, flags: number, fflags: number, data: number, serial: number): number {
+    this.#put(0, fd, filter, flags, serial);
+    this.#changes[this.#fflags] = fflags;
+    this.#changes[this.#data] = data;
+    const outcome = this.#apply(1);
+    this.#changes[this.#fflags] = 0;
+    this.#changes[this.#data] = 0;
+    return outcome;
+  }
+
+  /** Applies the changes in the changelist. */
+  #apply(count: number): number {
     for (;;) {
       const outcome = result(
         this.#functions.kevent(this.fd, this.#changes, COUNTS[count]!, this.#receipts, COUNTS[count]!, NO_TIME),
@@ -214,8 +256,22 @@ export class KqueueInstance {
 
   /** Returns true if event `index` of the last wait comes from the filter for reading, and not from the one for writing. */
   isReadAt(index: number): boolean {
-    const filter = this.#events[index * this.#stride + this.#filter]! << this.#filterShift >> this.#filterShift;
-    return filter === this.system.filters.READ;
+    return this.filterAt(index) === this.system.filters.READ;
+  }
+
+  /** Returns the filter of event `index` of the last wait. */
+  filterAt(index: number): number {
+    return this.#events[index * this.#stride + this.#filter]! << this.#filterShift >> this.#filterShift;
+  }
+
+  /** Returns true if event `index` of the last wait says that its direction is closed. */
+  isEndAt(index: number): boolean {
+    return (this.#events[index * this.#stride + this.#flags]! >>> this.#flagsShift & KQ_EV_EOF) !== 0;
+  }
+
+  /** Returns the `fflags` of event `index` of the last wait: for a closed direction of a socket, its error. */
+  fflagsAt(index: number): number {
+    return this.#events[index * this.#stride + this.#fflags]!;
   }
 
   /** Closes the descriptor. Call it once: a second call could close another file with the same number. */
@@ -272,6 +328,19 @@ export class KqueueInstance {
     return unwatchable.find((kind) => kind.type === type && (isOnDevice || !kind.onDevice))?.text ?? null;
   }
 
+  /** Returns true if a descriptor is a socket. */
+  isSocket(fd: number): boolean {
+    const { fstat } = this.#functions;
+    if (fstat === null || result(fstat(fd, this.#stat), errnoCell[0]!) < 0) return false;
+    return (this.#stat[this.system.stat.st_mode / 4]! & S_IFMT) === S_IFSOCK;
+  }
+
+  /** Returns the directions in which a file is open: EVENT_READ, EVENT_WRITE or both. */
+  directionsOf(fd: number): number {
+    const flags = result(libc().fcntl(fd, F_GETFL), errnoCell[0]!);
+    return [EVENT_READ, EVENT_WRITE][flags & O_ACCMODE] ?? BASIC_EVENTS;
+  }
+
   /**
    * Returns a number that identifies the file behind a descriptor, or -1 if the descriptor is closed.
    *
@@ -285,31 +354,53 @@ export class KqueueInstance {
   }
 }
 
+/** State of a registration with events or modes beyond reading and writing. */
+interface Extension {
+  readonly isSocket: boolean;
+  /** Directions in which the file is open: EVENT_READ, EVENT_WRITE. */
+  readonly directions: number;
+  /** Directions that the other end has closed. */
+  closed: number;
+}
+
 /** A kqueue and the entries of its last wait. */
 export class KqueuePoller implements Poller {
   readonly controlCall = "kevent";
   readonly waitCall = "kevent";
+  readonly supports: number;
   readonly fd: number;
   readonly nests: boolean;
   readonly #kqueue = new KqueueInstance();
   #size = 0;
-  // By descriptor: EVENT_* bits, and index of its entry in the last wait.
-  #interests = new Uint8Array(64);
+  // By descriptor: EVENT_* and MODE_* bits, and index of its entry in the last wait.
+  #interests = new Int32Array(64);
   #indices = new Int32Array(64);
   // Entries of the last wait.
   #fds = new Int32Array(64);
   #serials = new Int32Array(64);
-  #events = new Uint8Array(64);
+  #events = new Int32Array(64);
   // Name of the error with which kevent() rejected a descriptor last.
   #rejection = "";
   // For a kqueue that does not nest: the file behind each descriptor when it was added, and descriptors of other files now.
   readonly #identities = new Map<number, number>();
   readonly #closed = new Set<number>();
+  readonly #extensions = new Map<number, Extension>();
+  readonly #once = new OnceSet();
 
   /** Creates a kqueue, close-on-exec. */
   constructor() {
+    const { isPollable, filters, reportsEnds } = this.#kqueue.system;
     this.fd = this.#kqueue.fd;
-    this.nests = this.#kqueue.system.isPollable;
+    this.nests = isPollable;
+    this.supports = BASIC_EVENTS | MODES | (reportsEnds ? EVENT_READ_CLOSED | EVENT_HANGUP | EVENT_ERROR : 0) |
+      (Number.isNaN(filters.EXCEPT) ? 0 : EVENT_PRIORITY);
+  }
+
+  isSilent(fd: number): boolean {
+    // kqueue forgets a closed descriptor by itself. But poll(2) returns at once for a closed one, and for a new file with
+    // the same number.
+    if (this.#kqueue.identity(fd) !== this.#identities.get(fd)) this.#closed.add(fd);
+    return this.#closed.has(fd) || this.#once.spent.has(fd);
   }
 
   add(fd: number, events: number, serial: number): number {
@@ -317,11 +408,12 @@ export class KqueuePoller implements Poller {
     this.#reserve(fd, this.#size + 1);
     const outcome = this.#change(fd, 0, events, serial);
     if (outcome < 0) {
-      this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0); // one of the two filters may have been added
+      this.#removeFilters(fd); // some may have been added
       return this.#rejected(outcome, fd);
     }
     this.#size++;
     this.#interests[fd] = events;
+    this.#once.arm(fd, events, serial);
     if (!this.nests) this.#identities.set(fd, this.#kqueue.identity(fd));
     return 0;
   }
@@ -331,6 +423,7 @@ export class KqueuePoller implements Poller {
     const outcome = this.#change(fd, this.#interests[fd]!, events, serial);
     if (outcome < 0) return this.#rejected(outcome, fd);
     this.#interests[fd] = events;
+    this.#once.arm(fd, events, serial);
     return 0;
   }
 
@@ -338,19 +431,22 @@ export class KqueuePoller implements Poller {
     this.#size--;
     this.#identities.delete(fd);
     this.#closed.delete(fd);
-    // Fails if a filter does not exist, or if the number was closed or means another file: nothing is left then.
-    this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
+    this.#once.forget(fd);
+    this.#removeFilters(fd);
+    this.#extensions.delete(fd);
   }
 
   wait(timeoutMs: number): number {
     const kqueue = this.#kqueue;
     const count = kqueue.wait(timeoutMs);
+    const isBasic = this.#extensions.size === 0;
     let entries = 0;
     for (let index = 0; index < count; index++) {
       const fd = kqueue.fdAt(index);
       const serial = kqueue.serialAt(index);
       // kqueue reports an end or an error under the filter that it concerns: the next call does not block, and returns it.
-      const event = kqueue.isReadAt(index) ? EVENT_READ : EVENT_WRITE;
+      const event = isBasic ? kqueue.isReadAt(index) ? EVENT_READ : EVENT_WRITE : this.#eventsOf(index, fd, serial);
+      if (event === 0) continue;
       // The index may be left from an earlier wait: then the entry there has another descriptor or serial.
       const entry = this.#indices[fd]!;
       if (entry < entries && this.#fds[entry] === fd && this.#serials[entry] === serial) {
@@ -362,6 +458,7 @@ export class KqueuePoller implements Poller {
         this.#events[entries++] = event;
       }
     }
+    if (this.#once.armed !== 0) this.#spend(entries);
     return count < 0 ? count : entries;
   }
 
@@ -390,21 +487,9 @@ export class KqueuePoller implements Poller {
 
   // Everything below is for kqueue alone.
 
-  /**
-   * Returns descriptors that were closed, as found by this call.
-   *
-   * kqueue forgets a closed descriptor by itself. But a parked wait for a kqueue that does not nest passes its descriptors
-   * to poll(2), which returns at once for a closed one, and for a new file with the same number.
-   */
-  get closed(): ReadonlySet<number> {
-    for (const [fd, identity] of this.#identities) {
-      if (this.#kqueue.identity(fd) !== identity) this.#closed.add(fd);
-    }
-    return this.#closed;
-  }
-
-  /** Changes both filters of a descriptor from the EVENT_* bits `before` to `after`. */
+  /** Changes the filters of a descriptor from the mask `before` to `after`. */
   #change(fd: number, before: number, after: number, serial: number): number {
+    if (((before | after) & ~BASIC_EVENTS) !== 0) return this.#replace(fd, after, serial);
     const { confirm } = this.#kqueue.system;
     return this.#kqueue.change(
       fd,
@@ -414,16 +499,81 @@ export class KqueuePoller implements Poller {
     );
   }
 
+  // A filter reports the end of its own direction only. So a registration for ends and errors has both filters, and the one
+  // that is not asked for is quiet until its end: KQ_EV_CLEAR reports changes only, and NOTE_LOWAT asks for more data than
+  // a buffer holds.
+
+  /** Replaces all filters of a descriptor, since a filter keeps the flags with which it was added. */
+  #replace(fd: number, events: number, serial: number): number {
+    this.#removeFilters(fd);
+    this.#extensions.delete(fd);
+    const isSocket = this.#kqueue.isSocket(fd);
+    const directions = this.#kqueue.directionsOf(fd);
+    if ((events & ~BASIC_EVENTS) !== 0) this.#extensions.set(fd, { isSocket, directions, closed: 0 });
+    const { READ, WRITE, EXCEPT } = this.#kqueue.system.filters;
+    const flags = (events & MODE_EDGE) !== 0 ? KQ_EV_ADD | KQ_EV_CLEAR : KQ_EV_ADD;
+    const outcomes: number[] = [];
+    if ((events & EVENT_READ) !== 0) outcomes.push(this.#kqueue.changeFilter(fd, READ, flags, 0, 0, serial));
+    if ((events & EVENT_WRITE) !== 0) outcomes.push(this.#kqueue.changeFilter(fd, WRITE, flags, 0, 0, serial));
+    if ((events & EVENT_PRIORITY) !== 0) {
+      outcomes.push(this.#kqueue.changeFilter(fd, EXCEPT, flags, NOTE_OOB, 0, serial));
+    }
+    const quiet = (events & (EVENT_HANGUP | EVENT_ERROR)) === 0 ? 0 : directions & ~events;
+    const clear = KQ_EV_ADD | KQ_EV_CLEAR;
+    if ((quiet & EVENT_READ) !== 0) {
+      outcomes.push(this.#kqueue.changeFilter(fd, READ, clear, NOTE_LOWAT, INT_MAX, serial));
+    }
+    if ((quiet & EVENT_WRITE) !== 0) outcomes.push(this.#kqueue.changeFilter(fd, WRITE, clear, 0, 0, serial));
+    return Math.min(0, ...outcomes);
+  }
+
+  /** Removes all filters. Fails for a filter that does not exist, and for a closed descriptor: nothing is left then. */
+  #removeFilters(fd: number): void {
+    this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
+    if ((this.#interests[fd]! & EVENT_PRIORITY) === 0) return;
+    this.#kqueue.changeFilter(fd, this.#kqueue.system.filters.EXCEPT, KQ_EV_DELETE, 0, 0, 0);
+  }
+
+  /** Returns the EVENT_* bits of a kqueue event, or 0 if its registration does not ask for them. */
+  #eventsOf(index: number, fd: number, serial: number): number {
+    const { READ, EXCEPT } = this.#kqueue.system.filters;
+    const filter = this.#kqueue.filterAt(index);
+    if (filter === EXCEPT) return EVENT_PRIORITY;
+    const event = filter === READ ? EVENT_READ : EVENT_WRITE;
+    const asked = this.#interests[fd]!;
+    const extension = this.#extensions.get(fd);
+    if (extension === undefined || !this.#kqueue.isEndAt(index)) return asked & event;
+    // From now on the filter reports the end at each wait.
+    if ((asked & (event | MODES)) === 0 && (extension.closed & event) === 0) this.#raise(fd, filter, serial);
+    extension.closed |= event;
+    const error = this.#kqueue.fflagsAt(index) !== 0 ? EVENT_ERROR : 0;
+    return asked & (event | error | endsOf(extension));
+  }
+
+  /** Replaces a quiet filter by one that is not. */
+  #raise(fd: number, filter: number, serial: number): void {
+    this.#kqueue.changeFilter(fd, filter, KQ_EV_DELETE, 0, 0, 0);
+    this.#kqueue.changeFilter(fd, filter, KQ_EV_ADD, 0, 0, serial);
+  }
+
+  /** Removes the filters of registrations with MODE_ONCE that the last wait found ready; modify() adds them again. */
+  #spend(entries: number): void {
+    for (let index = 0; index < entries; index++) {
+      const fd = this.#fds[index]!;
+      if (this.#once.spend(fd, this.#serials[index]!)) this.#removeFilters(fd);
+    }
+  }
+
   /** Makes room for a descriptor, and for both filters of `size` descriptors in one wait. */
   #reserve(fd: number, size: number): void {
     this.#kqueue.reserve(2 * size);
     if (this.#kqueue.room > this.#fds.length) {
       this.#fds = new Int32Array(this.#kqueue.room);
       this.#serials = new Int32Array(this.#kqueue.room);
-      this.#events = new Uint8Array(this.#kqueue.room);
+      this.#events = new Int32Array(this.#kqueue.room);
     }
     if (fd < this.#interests.length) return;
-    const interests = new Uint8Array(Math.max(fd + 1, 2 * this.#interests.length));
+    const interests = new Int32Array(Math.max(fd + 1, 2 * this.#interests.length));
     interests.set(this.#interests);
     this.#interests = interests;
     this.#indices = new Int32Array(interests.length); // not copied: indices are valid for one wait
@@ -437,6 +587,13 @@ export class KqueuePoller implements Poller {
     this.#rejection = code;
     return -EPERM;
   }
+}
+
+/** Returns the EVENT_* bits of the directions that are closed, as Linux has them. */
+function endsOf({ isSocket, directions, closed }: Extension): number {
+  if (!isSocket && directions === EVENT_WRITE) return EVENT_ERROR; // a pipe without a reader
+  if (!isSocket || closed === BASIC_EVENTS) return EVENT_READ_CLOSED | EVENT_HANGUP;
+  return closed === EVENT_READ ? EVENT_READ_CLOSED : 0;
 }
 
 /** Returns the flag that changes a filter from `before` to `after`; `confirm` checks that a filter still exists. */

@@ -40,6 +40,8 @@ export interface KqueueFilters {
   readonly TIMER: number;
   /** Network devices. */
   readonly NETDEV: number;
+  /** Exceptional conditions, such as urgent data. */
+  readonly EXCEPT: number;
   /** Events that the program triggers itself. */
   readonly USER: number;
 }
@@ -64,6 +66,8 @@ export interface KqueueSystem {
   readonly processMask: number;
   /** KQ_EV_ENABLE, which fails if a filter no longer exists, or 0 for a system on which it must not be used. */
   readonly confirm: number;
+  /** True if a filter with EV_CLEAR reports the end of a connection, with its error. */
+  readonly reportsEnds: boolean;
   /** FIOCLEX: the ioctl(2) that sets close-on-exec. */
   readonly closeOnExec: number;
   /** True if poll(2) and select(2) report the kqueue descriptor as readable while events are pending. */
@@ -114,6 +118,7 @@ const FILTERS: KqueueFilters = {
   SIGNAL: -6,
   TIMER: -7,
   NETDEV: NaN, // until FreeBSD 5
+  EXCEPT: NaN,
   USER: -11,
 };
 const FILTERS_NETBSD: KqueueFilters = {
@@ -125,6 +130,7 @@ const FILTERS_NETBSD: KqueueFilters = {
   SIGNAL: 5,
   TIMER: 6,
   NETDEV: NaN,
+  EXCEPT: NaN,
   USER: 8, // since NetBSD 10
 };
 
@@ -172,9 +178,10 @@ const LONGEST_MS = 100_000_000 * 1000;
 export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "linux", KqueueSystem>> = {
   darwin: {
     kevent: KEVENT,
-    filters: { ...FILTERS, USER: -10 },
+    filters: { ...FILTERS, USER: -10, EXCEPT: -15 },
     processMask: 0xfff0_0000,
     confirm: 0x0004,
+    reportsEnds: true,
     closeOnExec: 0x2000_6601,
     isPollable: true,
     longestMs: LONGEST_MS,
@@ -186,6 +193,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     filters: FILTERS,
     processMask: 0xf000_0000,
     confirm: 0x0004,
+    reportsEnds: true,
     closeOnExec: 0x2000_6601,
     isPollable: true,
     longestMs: LONGEST_MS,
@@ -197,6 +205,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     filters: FILTERS_NETBSD,
     processMask: 0xf000_0000,
     confirm: 0x0004,
+    reportsEnds: true,
     closeOnExec: 0x2000_6601,
     isPollable: true,
     longestMs: LONGEST_MS,
@@ -208,6 +217,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     filters: FILTERS,
     processMask: 0xf000_0000,
     confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with a stale errno
+    reportsEnds: false, // libkqueue misses the end if data is left, clears SO_ERROR, and ignores NOTE_LOWAT
     closeOnExec: 0x5451,
     isPollable: false, // the descriptor is the writing end of a pipe; the epoll instance behind it is libkqueue's own
     longestMs: 0x7fff_ffff, // libkqueue passes an int to epoll_wait(2), and does not check for an overflow

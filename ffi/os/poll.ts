@@ -8,9 +8,19 @@
 
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { EBADF } from "./errno.ts";
-import { EVENT_READ, EVENT_WRITE } from "./events.ts";
+import {
+  EVENT_ERROR,
+  EVENT_HANGUP,
+  EVENT_PRIORITY,
+  EVENT_READ,
+  EVENT_READ_CLOSED,
+  EVENT_WRITE,
+  MODE_ONCE,
+  OnceSet,
+} from "./events.ts";
 import { isOpen } from "./sys.ts";
 import type { Poller } from "./poller.ts";
+import { system } from "./systems.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
 
 /**
@@ -31,10 +41,19 @@ const REVENTS_SHIFT = (POLLFD.revents - POLLFD.events) * 8;
 
 /** Readable. */
 export const POLLIN = 0x001;
+/** Urgent or exceptional data is readable. */
+export const POLLPRI = 0x002;
 /** Writable. */
 export const POLLOUT = 0x004;
+/** An error, such as a reset connection; always reported. */
+export const POLLERR = 0x008;
+/** Hang-up; always reported. */
+export const POLLHUP = 0x010;
 /** The descriptor is not open; always reported. */
 export const POLLNVAL = 0x020;
+
+/** The peer has shut down its writing half; 0 on systems that do not define it. */
+export const POLLRDHUP: number = system.poll.POLLRDHUP;
 
 // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
 const POLL = { parameters: ["buffer", "usize", "i32"], result: "i32" } as const;
@@ -48,19 +67,34 @@ const libc = lazyLibc({ poll: POLL, ppoll: { ...PPOLL, optional: true } });
 const aside = lazyLibc({ poll: { ...POLL, nonblocking: true } });
 const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 
-/** Returns the POLL* flags that ask for EVENT_* bits. */
+/** Returns the POLL* flags that ask for EVENT_* bits; POLLERR and POLLHUP come unasked. */
 export function flagsOf(events: number): number {
-  return ((events & EVENT_READ) !== 0 ? POLLIN : 0) | ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0);
+  return ((events & EVENT_READ) !== 0 ? POLLIN : 0) |
+    ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0) |
+    ((events & EVENT_PRIORITY) !== 0 ? POLLPRI : 0) |
+    ((events & EVENT_READ_CLOSED) !== 0 ? POLLRDHUP : 0);
 }
 
-/** Returns the EVENT_* bits of POLL* flags: after an error or a hang-up, neither read() nor write() blocks. */
+/** Returns the EVENT_* bits of POLL* flags. */
 export function eventsOf(flags: number): number {
-  return (flags & ~(POLLIN | POLLOUT)) === 0 ? (flags & POLLIN) | (flags >>> 1) : rareEventsOf(flags);
+  return (flags & ~(POLLIN | POLLOUT)) === 0 ? (flags & POLLIN) | (flags >> 1) : rareEventsOf(flags);
 }
 
+/** The same for all flags: after an error or a hang-up, neither read() nor write() blocks. */
 function rareEventsOf(flags: number): number {
-  return ((flags & ~POLLOUT) !== 0 ? EVENT_READ : 0) | ((flags & ~POLLIN) !== 0 ? EVENT_WRITE : 0);
+  return ((flags & (POLLIN | POLLERR | POLLHUP)) !== 0 ? EVENT_READ : 0) |
+    ((flags & (POLLOUT | POLLERR | POLLHUP)) !== 0 ? EVENT_WRITE : 0) |
+    ((flags & POLLPRI) !== 0 ? EVENT_PRIORITY : 0) |
+    ((flags & (POLLRDHUP | POLLHUP)) !== 0 ? EVENT_READ_CLOSED : 0) |
+    ((flags & POLLHUP) !== 0 ? EVENT_HANGUP : 0) |
+    ((flags & POLLERR) !== 0 ? EVENT_ERROR : 0);
 }
+
+const { priority, readClosed, hangup } = system.pollReports;
+
+/** EVENT_* and MODE_* bits that poll(2) supports here. */
+export const POLL_SUPPORTED: number = EVENT_READ | EVENT_WRITE | MODE_ONCE | (priority ? EVENT_PRIORITY : 0) |
+  (readClosed ? EVENT_READ_CLOSED : 0) | (hangup ? EVENT_HANGUP | EVENT_ERROR : 0);
 
 /** Descriptors and their event masks, in the array that poll(2) reads. A failure is `-errno`. */
 export class PollSet {
@@ -113,10 +147,9 @@ export class PollSet {
     return true;
   }
 
-  /** Makes the kernel skip a slot, as it does for a negative descriptor. */
-  mute(slot: number): void {
-    const fd = this.#pollfds[slot * STRIDE + FD]!;
-    this.#pollfds[slot * STRIDE + FD] = fd < 0 ? fd : ~fd;
+  /** Makes the kernel skip a descriptor, as it does for a negative one. */
+  mute(fd: number): void {
+    this.#pollfds[this.#slots[fd]! * STRIDE + FD] = ~fd;
   }
 
   /**
@@ -180,38 +213,58 @@ export class PollSet {
 export class PollPoller implements Poller {
   readonly controlCall = "poll";
   readonly waitCall = "poll";
+  readonly supports = POLL_SUPPORTED;
   readonly fd = -1;
   readonly nests = false;
-  readonly closed = new Set<number>();
   readonly #set = new PollSet();
+  readonly #closed = new Set<number>();
+  readonly #once = new OnceSet();
   // Serial numbers by descriptor.
   readonly #serials: number[] = [];
   // Entries of the last wait.
   #fds = new Int32Array(16);
-  #events = new Uint8Array(16);
+  #events = new Int32Array(16);
+
+  isSilent(fd: number): boolean {
+    return this.#closed.has(fd) || this.#once.spent.has(fd);
+  }
 
   add(fd: number, events: number, serial: number): number {
     if (!isOpen(fd)) return -EBADF;
     this.#set.set(fd, flagsOf(events));
+    this.#once.arm(fd, events, serial);
     this.#serials[fd] = serial;
     if (this.#set.size > this.#fds.length) this.#grow();
     return 0;
   }
 
-  modify(fd: number, events: number): number {
-    if (this.closed.has(fd) || !isOpen(fd)) return -EBADF;
+  modify(fd: number, events: number, serial: number): number {
+    if (this.#closed.has(fd) || !isOpen(fd)) return -EBADF;
     this.#set.set(fd, flagsOf(events));
+    this.#once.arm(fd, events, serial);
     return 0;
   }
 
   remove(fd: number): void {
-    this.closed.delete(fd);
+    this.#closed.delete(fd);
+    this.#once.forget(fd);
     this.#set.delete(fd);
   }
 
   wait(timeoutMs: number): number {
     const count = this.#set.wait(timeoutMs);
-    return count <= 0 ? count : this.#gather(count);
+    if (count <= 0) return count;
+    const entries = this.#gather(count);
+    if (this.#once.armed !== 0) this.#spend(entries);
+    return entries;
+  }
+
+  /** Mutes the registrations with MODE_ONCE that the last wait found ready. */
+  #spend(entries: number): void {
+    for (let index = 0; index < entries; index++) {
+      const fd = this.fdAt(index);
+      if (this.#once.spend(fd, this.serialAt(index))) this.#set.mute(fd);
+    }
   }
 
   /** Puts the ready descriptors together, and returns their number. */
@@ -226,7 +279,7 @@ export class PollPoller implements Poller {
       if (revents === 0) continue;
       left--;
       if ((revents & POLLNVAL) !== 0) {
-        this.#mute(at / STRIDE);
+        this.#mute(pollfds[at + FD]!);
       } else {
         fds[entries] = pollfds[at + FD]!;
         events[entries++] = eventsOf(revents);
@@ -237,13 +290,13 @@ export class PollPoller implements Poller {
 
   #grow(): void {
     this.#fds = new Int32Array(2 * this.#fds.length);
-    this.#events = new Uint8Array(this.#fds.length);
+    this.#events = new Int32Array(this.#fds.length);
   }
 
   /** Mutes a descriptor that was closed: every poll() would return at once. */
-  #mute(slot: number): void {
-    this.closed.add(this.#set.fdAt(slot));
-    this.#set.mute(slot);
+  #mute(fd: number): void {
+    this.#closed.add(fd);
+    this.#set.mute(fd);
   }
 
   fdAt(index: number): number {

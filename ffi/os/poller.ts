@@ -15,23 +15,29 @@ export interface Poller {
   readonly controlCall: string;
   /** System call that waits, for error messages: `"epoll_wait"`. */
   readonly waitCall: string;
+  /** EVENT_* and MODE_* bits that the mechanism supports. */
+  readonly supports: number;
   /** Descriptor of the mechanism itself, or -1 if it has none. */
   readonly fd: number;
   /** True if poll(2) reports {@linkcode fd} as readable while {@linkcode wait} would find something. */
   readonly nests: boolean;
-  /** Descriptors that {@linkcode wait} found closed, and ignores until they are removed. */
-  readonly closed: ReadonlySet<number>;
+
+  /**
+   * Returns true if {@linkcode wait} ignores a registered descriptor until it is modified or removed: it was found closed,
+   * or its MODE_ONCE is spent. Only called if `nests` is false.
+   */
+  isSilent(fd: number): boolean;
 
   /**
    * Adds a descriptor that is not registered.
    *
-   * @param events EVENT_* bits
+   * @param events EVENT_* and MODE_* bits
    * @param serial Number of 32 bits that comes back with each entry
    * @returns 0 or `-errno`; nothing is left in the kernel after a failure
    */
   add(fd: number, events: number, serial: number): number;
 
-  /** Changes the events of a registered descriptor; returns 0 or `-errno`. */
+  /** Changes the events of a registered descriptor, and arms a spent MODE_ONCE again; returns 0 or `-errno`. */
   modify(fd: number, events: number, serial: number): number;
 
   /** Removes a registered descriptor, which may be closed, or closed and its number reused. */
@@ -51,7 +57,7 @@ export interface Poller {
   /** Returns the serial of entry `index` of the last wait. */
   serialAt(index: number): number;
 
-  /** Returns the EVENT_* bits of entry `index` of the last wait. */
+  /** Returns the EVENT_* bits of entry `index` of the last wait, some of which the caller may not have asked for. */
   eventsAt(index: number): number;
 
   /** Returns the reason why {@linkcode add} failed, or undefined if the text of the error is clear. */

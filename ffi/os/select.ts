@@ -7,7 +7,7 @@
  */
 
 import { EAGAIN, EBADF } from "./errno.ts";
-import { EVENT_READ, EVENT_WRITE } from "./events.ts";
+import { EVENT_PRIORITY, EVENT_READ, EVENT_WRITE, MODE_ONCE, OnceSet } from "./events.ts";
 import { isOpen } from "./sys.ts";
 import { system } from "./systems.ts";
 import type { Poller } from "./poller.ts";
@@ -23,40 +23,57 @@ const IN_WRITABLE = system.select === "arrays" ? IN_WRITE | IN_EXCEPT : IN_WRITE
 
 /** Returns the sets that ask for EVENT_* bits. */
 export function setsOf(events: number): number {
-  return ((events & EVENT_READ) !== 0 ? IN_READ : 0) | ((events & EVENT_WRITE) !== 0 ? IN_WRITABLE : 0);
+  return ((events & EVENT_READ) !== 0 ? IN_READ : 0) |
+    ((events & EVENT_WRITE) !== 0 ? IN_WRITABLE : 0) |
+    ((events & EVENT_PRIORITY) !== 0 ? IN_EXCEPT : 0);
 }
 
 /** Returns the EVENT_* bits of sets. */
 function eventsOf(where: number): number {
-  return ((where & IN_READ) !== 0 ? EVENT_READ : 0) | ((where & IN_WRITABLE) !== 0 ? EVENT_WRITE : 0);
+  return (where & IN_EXCEPT) === 0 ? where : rareEventsOf(where);
 }
+
+function rareEventsOf(where: number): number {
+  return EVENT_PRIORITY | (where & IN_READ) | ((where & IN_WRITABLE) !== 0 ? EVENT_WRITE : 0);
+}
+
+const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | MODE_ONCE;
 
 /** Three sets and the entries of the last wait. */
 export class SelectPoller implements Poller {
   readonly controlCall = "select";
   readonly waitCall = "select";
+  readonly supports = SUPPORTED;
   readonly fd = -1;
   readonly nests = false;
-  readonly closed = new Set<number>();
   readonly #set = new SelectSet();
+  readonly #closed = new Set<number>();
+  readonly #once = new OnceSet();
   // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
+
+  isSilent(fd: number): boolean {
+    return this.#closed.has(fd) || this.#once.spent.has(fd);
+  }
 
   add(fd: number, events: number, serial: number): number {
     if (!isOpen(fd)) return -EBADF;
     this.#set.set(fd, setsOf(events));
+    this.#once.arm(fd, events, serial);
     this.#serials[fd] = serial;
     return 0;
   }
 
-  modify(fd: number, events: number): number {
-    if (this.closed.has(fd) || !isOpen(fd)) return -EBADF;
+  modify(fd: number, events: number, serial: number): number {
+    if (this.#closed.has(fd) || !isOpen(fd)) return -EBADF;
     this.#set.set(fd, setsOf(events));
+    this.#once.arm(fd, events, serial);
     return 0;
   }
 
   remove(fd: number): void {
-    this.closed.delete(fd);
+    this.#closed.delete(fd);
+    this.#once.forget(fd);
     this.#set.set(fd, 0);
     this.#serials[fd] = undefined;
   }
@@ -64,7 +81,18 @@ export class SelectPoller implements Poller {
   wait(timeoutMs: number): number {
     const count = this.#set.wait(timeoutMs);
     if (count === -EBADF) return this.#removeClosed() ? -EAGAIN : 0;
-    return count < 0 ? count : this.#set.gather(count);
+    if (count <= 0) return count;
+    const entries = this.#set.gather(count);
+    if (this.#once.armed !== 0) this.#spend(entries);
+    return entries;
+  }
+
+  /** Empties the masks of the registrations with MODE_ONCE that the last wait found ready. */
+  #spend(entries: number): void {
+    for (let index = 0; index < entries; index++) {
+      const fd = this.fdAt(index);
+      if (this.#once.spend(fd, this.serialAt(index))) this.#set.set(fd, 0);
+    }
   }
 
   /**
@@ -72,13 +100,13 @@ export class SelectPoller implements Poller {
    * does not report the descriptor.
    */
   #removeClosed(): boolean {
-    const before = this.closed.size;
+    const before = this.#closed.size;
     this.#serials.forEach((serial, fd) => {
       if (serial === undefined || isOpen(fd)) return;
       this.#set.set(fd, 0);
-      this.closed.add(fd);
+      this.#closed.add(fd);
     });
-    return this.closed.size > before;
+    return this.#closed.size > before;
   }
 
   fdAt(index: number): number {

@@ -61,6 +61,8 @@ export interface System {
     readonly POLLMSG: number;
     readonly POLLRDHUP: number;
   };
+  /** States that poll(2) reports correctly beside readable and writable. */
+  readonly pollReports: { readonly priority: boolean; readonly readClosed: boolean; readonly hangup: boolean };
   readonly sockaddr: {
     /** True if a socket address begins with its length (sa_len). */
     readonly hasLength: boolean;
@@ -127,6 +129,7 @@ const linux: System = {
   errno: "linux",
   constants: LINUX,
   poll: LINUX_POLL,
+  pollReports: { priority: true, readClosed: true, hangup: true },
   sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: true },
   getaddrinfo: "linux",
   kqueue: arch === "x86_64" ? KQUEUE_SYSTEMS.linux : {
@@ -153,6 +156,7 @@ const freebsd: System = {
   errno: "freebsd",
   constants: FREEBSD,
   poll: { ...BSD_POLL, POLLRDHUP: 0x4000 },
+  pollReports: { priority: true, readClosed: false, hangup: true },
   sockaddr: { hasLength: true, sunPath: 104, hasAbstractNames: false },
   getaddrinfo: "bsd",
   kqueue: KQUEUE_SYSTEMS.freebsd,
@@ -170,6 +174,8 @@ const darwin: System = {
   errno: "darwin",
   constants: DARWIN,
   poll: BSD_POLL,
+  // XNU does not report urgent data, and forgets a hang-up if no other event is asked for.
+  pollReports: { priority: false, readClosed: false, hangup: false },
   kqueue: KQUEUE_SYSTEMS.darwin,
   park: "select",
 };
@@ -192,6 +198,7 @@ const solaris: System = {
   errno: "solaris",
   constants: SOLARIS,
   poll: { ...BSD_POLL, POLLRDHUP: 0x4000 },
+  pollReports: { priority: true, readClosed: false, hangup: true },
   sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: false },
   getaddrinfo: "bsd",
   kqueue: KQUEUE_SYSTEMS.freebsd,
@@ -213,6 +220,7 @@ const windows: System = {
   errno: "windows",
   constants: WINDOWS,
   poll: BSD_POLL,
+  pollReports: { priority: false, readClosed: false, hangup: false },
   sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: false },
   getaddrinfo: "windows",
   kqueue: KQUEUE_SYSTEMS.freebsd,

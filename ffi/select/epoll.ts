@@ -10,21 +10,21 @@ import {
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
   EPOLL_CTL_MOD,
+  EPOLLERR,
+  EPOLLET,
+  EPOLLHUP,
   EPOLLIN,
+  EPOLLONESHOT,
   EPOLLOUT,
   EpollPoller,
+  EPOLLPRI,
+  EPOLLRDHUP,
 } from "../os/epoll.ts";
 import { check } from "../os/errno.ts";
 import { retryUntil, type Timeout, timeoutToMs } from "../os/timeout.ts";
 
-export { EPOLL_CLOEXEC, EPOLLIN, EPOLLOUT };
+export { EPOLL_CLOEXEC, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLPRI, EPOLLRDHUP };
 
-/** Urgent or exceptional data is readable (out-of-band data, a change of a GPIO line). */
-export const EPOLLPRI = 0x002;
-/** An error, such as a reset connection; always reported. */
-export const EPOLLERR = 0x008;
-/** Both directions are shut down; always reported. */
-export const EPOLLHUP = 0x010;
 /** Equivalent to EPOLLIN. */
 export const EPOLLRDNORM = 0x040;
 /** Priority data can be read. */
@@ -35,16 +35,10 @@ export const EPOLLWRNORM = 0x100;
 export const EPOLLWRBAND = 0x200;
 /** Not used by Linux. */
 export const EPOLLMSG = 0x400;
-/** The peer has shut down its writing half. */
-export const EPOLLRDHUP = 0x2000;
 /** Wake only one of several epoll instances that wait for a descriptor; only with `register`. */
 export const EPOLLEXCLUSIVE = 0x1000_0000;
 /** Keep the system awake while the event is handled. */
 export const EPOLLWAKEUP = 0x2000_0000;
-/** Report one event, and no other until `modify`. */
-export const EPOLLONESHOT = 0x4000_0000;
-/** Report changes of readiness (edges) instead of readiness itself. */
-export const EPOLLET = 0x8000_0000;
 
 /** Default number of events of one `Epoll.poll()`: FD_SETSIZE - 1, as in Python. */
 const DEFAULT_MAX_EVENTS = 1023;
@@ -184,7 +178,7 @@ export class Epoll implements Disposable {
     }
     const wanted = maxevents === -1 ? DEFAULT_MAX_EVENTS : maxevents;
     instance.reserve(wanted);
-    const count = retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.wait(ms, wanted));
+    const count = retryUntil(timeoutMs < 0 ? Infinity : timeoutMs, (ms) => instance.poll(ms, wanted));
     check(count, "epoll_wait", instance.fd);
     return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.flagsAt(index)]);
   }

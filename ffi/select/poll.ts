@@ -6,18 +6,12 @@
 
 import { filenoOf, type FileObject, KeyError, numberError, show } from "../os/arguments.ts";
 import { check, ENOENT, OSError } from "../os/errno.ts";
-import { POLLIN, POLLNVAL, POLLOUT, PollSet } from "../os/poll.ts";
+import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDHUP, PollSet } from "../os/poll.ts";
 import { system } from "../os/systems.ts";
 import { retryUntil } from "../os/timeout.ts";
 
-export { POLLIN, POLLNVAL, POLLOUT };
+export { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDHUP };
 
-/** Urgent or exceptional data is readable. */
-export const POLLPRI = 0x002;
-/** An error, such as a reset connection; always reported. */
-export const POLLERR = 0x008;
-/** Hang-up; always reported. */
-export const POLLHUP = 0x010;
 /** Equivalent to POLLIN. */
 export const POLLRDNORM = 0x040;
 /** Priority data can be read. */
@@ -28,8 +22,6 @@ export const POLLWRNORM: number = system.poll.POLLWRNORM;
 export const POLLWRBAND: number = system.poll.POLLWRBAND;
 /** Not used by Linux; 0 on other systems, which do not define it. */
 export const POLLMSG: number = system.poll.POLLMSG;
-/** The peer has shut down its writing half; 0 on systems that do not define it. */
-export const POLLRDHUP: number = system.poll.POLLRDHUP;
 
 /**
  * Python's `select.poll`: a list of descriptors and event masks for poll(2).

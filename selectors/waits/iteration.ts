@@ -6,6 +6,7 @@
 
 import type { FileObject } from "../../ffi/os/arguments.ts";
 import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
+import { MODES } from "../../ffi/os/events.ts";
 import type { Ready, SelectorCore } from "../core.ts";
 import { filenoOrNone, type SelectorKey, serialOf } from "../keys.ts";
 import { parking } from "./parking.ts";
@@ -45,16 +46,18 @@ export class Iteration<D, F extends FileObject>
       const entry = this.#take();
       return entry === undefined ? this.#wait() : Promise.resolve({ value: entry, done: false });
     } catch (error) {
-      this.#hasEnded = true;
-      return Promise.reject(error);
+      return this.#fail(error);
     }
   }
 
   /** Ends the iteration, as `break` does. */
   return(): Promise<IteratorResult<Ready<D, F>, undefined>> {
-    this.#hasEnded = true;
     if (this.#core.parked > 0) parking.interrupt();
-    return Promise.resolve({ value: undefined, done: true });
+    try {
+      return Promise.resolve(this.#end());
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Returns the iteration itself. */
@@ -78,12 +81,28 @@ export class Iteration<D, F extends FileObject>
         const batch = await this.#waits.park(deadlineMs, this.#signal, this.#isLeft);
         this.#refill(batch);
       }
+      return this.#end();
     } catch (error) {
-      this.#hasEnded = true;
-      throw error;
+      return this.#fail(error);
     }
+  }
+
+  /** Ends the iteration, and gives entries back that it has not returned. */
+  #end(): IteratorReturnResult<undefined> {
     this.#hasEnded = true;
+    const rest = this.#batch.slice(this.#place);
+    this.#batch = [];
+    if (rest.length > 0 && !this.#core.isClosed) this.#core.giveBack(rest);
     return { value: undefined, done: true };
+  }
+
+  #fail(error: unknown): Promise<never> {
+    try {
+      this.#end();
+    } catch {
+      // The first error is the reason why the iteration ends.
+    }
+    return Promise.reject(error);
   }
 
   /** Returns the next valid entry that is ready now. */
@@ -123,14 +142,21 @@ export class Iteration<D, F extends FileObject>
     const [key, events] = entry;
     const { keys } = this.#core;
     const before = keys.get(key.fd);
-    if (before === undefined || this.#isDisowned(before)) return undefined;
+    if (before === undefined) return undefined;
+    if (this.#isDisowned(before)) return this.#skip(entry);
     const now = keys.get(key.fd); // again: fileno() may do anything
     if (now === undefined) return undefined;
     if (now === key) return entry;
+    // The kernel reports a key with a mode again after it was modified.
+    if ((now.events & MODES) !== 0) return undefined;
     // With the same serial, the key was modified, and the events in both masks are reported: otherwise a handler that
     // modifies another key every time would keep its events back forever.
     const wanted = serialOf(now) === serialOf(key) ? events & now.events : 0;
     return wanted === 0 ? undefined : [now, wanted];
+  }
+
+  #skip(entry: Ready<D, F>): undefined {
+    if (!this.#core.isClosed) this.#core.giveBack([entry]);
   }
 
   /**

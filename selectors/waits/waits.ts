@@ -100,7 +100,7 @@ class Wait<D, F extends FileObject> implements ParkedWait {
     const { poller, keys } = this.#core;
     if (poller.nests) return set.add(poller.fd, EVENT_READ);
     for (const { fd, events } of keys.all()) {
-      if (!poller.closed.has(fd)) set.add(fd, events);
+      if (!poller.isSilent(fd)) set.add(fd, events);
     }
   }
 

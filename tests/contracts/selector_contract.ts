@@ -11,9 +11,11 @@
 
 import { closeContract } from "./selector/close.ts";
 import { closedContract } from "./selector/closed_descriptors.ts";
+import { eventsContract } from "./selector/events.ts";
 import { manyContract } from "./selector/many.ts";
 import { mapContract } from "./selector/map.ts";
 import { modelContract } from "./selector/model.ts";
+import { modesContract } from "./selector/modes.ts";
 import { modifyContract } from "./selector/modify.ts";
 import { readinessContract } from "./selector/readiness.ts";
 import { registerContract } from "./selector/register.ts";
@@ -29,6 +31,8 @@ export function selectorContract(contract: Contract): void {
   registerContract(subject);
   unregisterContract(subject);
   modifyContract(subject);
+  eventsContract(subject);
+  modesContract(subject);
   closeContract(subject);
   mapContract(subject);
   readinessContract(subject);

@@ -36,7 +36,8 @@ const errno = new Int32Array(
 );
 
 const [ENOENT, EBADF, EFAULT, EINVAL] = [2, 9, 14, 22];
-const [POLLIN, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x4, 0x8, 0x10, 0x20, 0x2000];
+const [POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x2000];
+const ECONNRESET = 54; // of a BSD
 
 /** Layout of struct kevent, and the numbers of its filters. */
 interface Dialect {
@@ -50,6 +51,8 @@ interface Dialect {
   write: number;
   timer: number;
   user: number;
+  /** macOS alone has it. */
+  except?: number;
   FIOCLEX: number;
 }
 
@@ -66,6 +69,7 @@ const DIALECTS: Record<StandInSystem, Dialect> = {
     write: -2,
     timer: -7,
     user: -10,
+    except: -15,
     FIOCLEX: 0x20006601,
   },
   // FreeBSD 12, sys/sys/event.h
@@ -244,11 +248,17 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     view.setBigUint64(at + dialect.udata, event.udata, true);
   }
 
+  function isOfFile(filter: number): boolean {
+    return filter === dialect.read || filter === dialect.write || filter === dialect.except;
+  }
+
   /** Applies a change. Returns 0 or an errno. */
   function change(notes: Map<string, Note>, event: Event): number {
-    const known = [dialect.read, dialect.write, dialect.timer, dialect.user];
+    const known = [dialect.read, dialect.write, dialect.timer, dialect.user, dialect.except];
     if (!known.includes(event.filter)) return EINVAL;
-    const isFile = event.filter === dialect.read || event.filter === dialect.write;
+    const isFile = isOfFile(event.filter);
+    const NOTE_OOB = 2;
+    if (event.filter === dialect.except && event.fflags !== NOTE_OOB && (event.flags & EV.ADD) !== 0) return EINVAL;
     const file = isFile ? event.ident < 2n ** 31n ? fileOf(Number(event.ident)) : null : undefined;
     const name = `${event.filter}:${event.ident}`;
     if (file === null) {
@@ -286,7 +296,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       note.flags = event.flags;
       note.reported = null;
     }
-    if ((event.flags & EV.ADD) !== 0 && event.filter === dialect.timer) note.data = event.data;
+    if ((event.flags & EV.ADD) !== 0) note.data = event.data;
     if ((event.flags & (EV.ADD | EV.ENABLE)) !== 0) {
       note.disabled = false;
       note.reported = null;
@@ -308,7 +318,8 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
   function mirror(kq: number, notes: Map<string, Note>, ident: bigint): void {
     if (system === "linux") return;
     const [reads, writes] = [dialect.read, dialect.write].map((filter) => notes.has(`${filter}:${ident}`));
-    const mask = (reads ? POLLIN | POLLRDHUP : 0) | (writes ? POLLOUT : 0);
+    const mask = (reads ? POLLIN | POLLRDHUP : 0) | (writes ? POLLOUT : 0) |
+      (notes.has(`${dialect.except}:${ident}`) ? POLLPRI : 0);
     const fd = Number(BigInt.asIntN(32, ident));
     const [EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD] = [1, 2, 3];
     const event = new Int32Array([mask, 0, 0, 0]); // struct epoll_event, with room to spare
@@ -317,15 +328,20 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
   }
 
   /** Returns the current state of a file for a filter, or null if the file is not ready. */
-  function stateOf(note: Note, revents: number): { data: bigint; flags: number } | null {
+  function stateOf(note: Note, revents: number): { data: bigint; flags: number; fflags?: number } | null {
     const fd = Number(note.ident);
+    if (note.filter === dialect.except) return (revents & POLLPRI) === 0 ? null : { data: 1n, flags: 0, fflags: 2 };
+    const fflags = note.isSocket && (revents & POLLERR) !== 0 ? ECONNRESET : 0;
     if (note.filter === dialect.read) {
       if ((revents & (POLLIN | POLLHUP | POLLERR | POLLRDHUP)) === 0) return null;
       const flags = (revents & (POLLHUP | POLLERR | POLLRDHUP)) !== 0 ? EV.EOF : 0;
       const waiting = BigInt(intFrom((cell) => c.ioctl(fd, 0x541bn, cell))); // FIONREAD
       const isListener = note.isSocket &&
         intFrom((cell) => c.getsockopt(fd, 1, 30, cell, new Int32Array([4]))) === 1;
-      return { data: isListener ? 1n : waiting, flags };
+      // NOTE_LOWAT, which is bounded by the size of the buffer, as in XNU.
+      const lowat = Math.min(Number(note.data), 200_000);
+      if (!isListener && flags === 0 && Number(waiting) < lowat) return null;
+      return { data: isListener ? 1n : waiting, flags, fflags };
     }
     if ((revents & (POLLOUT | POLLHUP | POLLERR)) === 0) return null;
     const flags = (revents & (POLLHUP | POLLERR)) !== 0 ? EV.EOF : 0;
@@ -333,7 +349,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       ? c.fcntl(fd, 1032, 0) // F_GETPIPE_SZ
       : intFrom((cell) => c.getsockopt(fd, 1, 7, cell, new Int32Array([4]))); // SO_SNDBUF
     const used = intFrom((cell) => c.ioctl(fd, note.isPipe ? 0x541bn : 0x5411n, cell)); // FIONREAD, SIOCOUTQ
-    return { data: BigInt(Math.max(size - used, 1)), flags };
+    return { data: BigInt(Math.max(size - used, 1)), flags, fflags };
   }
 
   /** Subtracts calls or scanned descriptors from the limit. */
@@ -366,15 +382,16 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       let waitMs = Math.max(deadline - performance.now(), 0);
       const files: [name: string, note: Note][] = [];
       for (const [name, note] of notes) {
-        if (note.filter !== dialect.read && note.filter !== dialect.write) continue;
+        if (!isOfFile(note.filter)) continue;
         if (fileOf(Number(note.ident))?.identity !== note.identity) notes.delete(name);
         else if (!note.disabled) files.push([name, note]);
       }
       const pollfds = new DataView(new ArrayBuffer(Math.max(8 * files.length, 8)));
       for (const [index, [, note]] of files.entries()) {
         pollfds.setInt32(8 * index, Number(note.ident), true);
-        const isWrite = note.filter === dialect.write;
-        pollfds.setInt16(8 * index + 4, isWrite ? POLLOUT : POLLIN | POLLRDHUP, true);
+        const { filter } = note;
+        const asked = filter === dialect.write ? POLLOUT : filter === dialect.read ? POLLIN | POLLRDHUP : POLLPRI;
+        pollfds.setInt16(8 * index + 4, asked, true);
         // An unchanged event that was already reported would end each wait at once; the loop polls instead.
         if (note.reported !== null) waitMs = 0;
       }
@@ -408,7 +425,8 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
           const seen = state === null ? null : state.data << 16n | BigInt(state.flags);
           if (state === null) note.reported = null;
           else if (seen !== note.reported) {
-            found.push([name, note, { ...event, data: state.data, flags: event.flags | state.flags }]);
+            const { data, flags, fflags = 0 } = state;
+            found.push([name, note, { ...event, data, flags: event.flags | flags, fflags }]);
             if ((note.flags & EV.CLEAR) !== 0) note.reported = seen;
           }
         }

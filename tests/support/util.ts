@@ -240,8 +240,11 @@ class CountingPoller implements Poller {
   get nests() {
     return this.#poller.nests;
   }
-  get closed() {
-    return this.#poller.closed;
+  get supports() {
+    return this.#poller.supports;
+  }
+  isSilent(fd: number) {
+    return this.#poller.isSilent(fd);
   }
   add(fd: number, events: number, serial: number) {
     return this.#poller.add(fd, events, serial);

@@ -5,7 +5,7 @@
  */
 
 import type { BaseSelector, FileObject, Ready, Timeout } from "../../../mod.ts";
-import { DUP2, lackedBy, SIGNALS } from "../../support/needs.ts";
+import { DUP2, lackedBy, LINUX, SIGNALS } from "../../support/needs.ts";
 import { Cleanup, type Need, sorted, test as testDescriptors } from "../../support/util.ts";
 
 /** A selector class under test. */
@@ -36,6 +36,10 @@ export interface Lacks {
   dup2?: Need;
   /** Signals that interrupt a wait. */
   signals?: Need;
+  /** The events of `states.ts`, which are those of Linux. */
+  states?: Need;
+  /** Those events of `states.ts` that kqueue tells in another way. */
+  linuxStates?: Need;
 }
 
 /** Arguments of a test after its title. */
@@ -90,6 +94,7 @@ export function asynchronously<D, F extends FileObject>(
 const SYSTEM: Lacks = {
   dup2: DUP2,
   signals: SIGNALS,
+  states: LINUX,
   shortTimeouts: lackedBy({ windows: "the clocks of Windows are coarser" }),
 };
 
