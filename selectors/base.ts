@@ -5,6 +5,7 @@
  */
 
 import { filenoOf, type FileObject, KeyError, show } from "../ffi/os/arguments.ts";
+import { FallbackPoller } from "../ffi/os/fallback.ts";
 import { BASIC_EVENTS, completed, EVENT_READ, EVENT_WRITE, isMask, namesOf } from "../ffi/os/events.ts";
 import type { Poller } from "../ffi/os/poller.ts";
 import { os } from "../ffi/os/systems.ts";
@@ -27,6 +28,15 @@ export interface SelectorOptions {
    * `"return"`, and has to let the event loop run after each `select`: see {@linkcode BaseSelector.select}.
    */
   onSignal?: "retry" | "return";
+  /**
+   * Selects what happens to a descriptor that the mechanism refuses: `"none"`, the default, throws `EPERM`; `"select"` waits
+   * for it with select(2).
+   *
+   * On Linux these are regular files, directories and devices such as `/dev/null`, which are always ready. Standard input may
+   * be one of them. On macOS they are also FIFOs and terminals. A selector with such a registration makes two system calls in
+   * a wait, and its `fileno()` does not tell another selector about it.
+   */
+  fallback?: "none" | "select";
 }
 
 /** Options of an asynchronous wait. */
@@ -72,12 +82,17 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @ignore
    */
   constructor(poller: Poller, options: SelectorOptions = {}) {
-    const { onSignal = "retry" } = options;
+    const { onSignal = "retry", fallback = "none" } = options;
     if (onSignal !== "retry" && onSignal !== "return") {
       poller.close();
       throw new RangeError(`Cannot make a selector with onSignal ${show(onSignal)}: use "retry" or "return"`);
     }
-    this.#core = new SelectorCore(poller, onSignal === "return");
+    if (fallback !== "none" && fallback !== "select") {
+      poller.close();
+      throw new RangeError(`Cannot make a selector with fallback ${show(fallback)}: use "none" or "select"`);
+    }
+    const hasFallback = fallback === "select" && poller.fd >= 0;
+    this.#core = new SelectorCore(hasFallback ? new FallbackPoller(poller) : poller, onSignal === "return");
     this.#waits = new Waits(this.#core);
     this.#map = new SelectorMap(this.#core.keys);
   }

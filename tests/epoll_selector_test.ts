@@ -23,8 +23,11 @@ import {
   type BaseSelector,
   EpollSelector,
   EVENT_READ,
+  EVENT_READ_CLOSED,
   EVENT_WRITE,
   KeyError,
+  MODE_EDGE,
+  MODE_ONCE,
   PollSelector,
   SelectSelector,
 } from "../mod.ts";
@@ -66,6 +69,12 @@ function leaveStale(cleanup: Cleanup, selector: BaseSelector, socket: Socket, nu
   selector.register(duplicate(cleanup, socket.fileno(), number), events);
   close(number);
   selector.unregister(number);
+}
+
+/** Returns the EPOLL* masks in the kernel by descriptor. */
+function masksOf(selector: EpollSelector): Map<number, string> {
+  const info = Deno.readTextFileSync(`/proc/self/fdinfo/${selector.fileno()}`);
+  return new Map([...info.matchAll(/tfd: +(\d+) events: +(\w+)/g)].map(([, fd, mask]) => [Number(fd), mask!]));
 }
 
 describe("EpollSelector", () => {
@@ -253,6 +262,43 @@ describe("EpollSelector", () => {
     assertEquals(selector.unregister(1600).fd, 1600);
     selector.register(1600, EVENT_READ);
     assertEquals(readyFds(selector, 0), sorted([[idle.fileno(), EVENT_WRITE], [1600, EVENT_READ]]));
+  });
+
+  test("a new set keeps spent registrations spent, and other masks as they are", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    const [other] = cleanup.pair();
+    using selector = new EpollSelector();
+    selector.register(here, EVENT_READ | MODE_ONCE);
+    assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
+    selector.register(idle, EVENT_READ | MODE_ONCE);
+    selector.register(other, EVENT_READ | EVENT_READ_CLOSED | MODE_EDGE);
+    const before = masksOf(selector);
+    assertEquals(before.size, 3);
+    leaveStale(cleanup, selector, here, 1500);
+    assertEquals(readyFds(selector, 0), []);
+    before.delete(here.fileno()); // modify() adds it again
+    assertEquals(masksOf(selector), before);
+    for (let times = 0; times < 2; times++) {
+      selector.modify(here, EVENT_READ | MODE_ONCE);
+      assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
+      assertEquals(readyFds(selector, 0), []);
+    }
+    assertEquals(selector.unregister(here).fd, here.fileno());
+    selector.register(here, EVENT_READ);
+    assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
+  });
+
+  test("select() loses no entry with a mode beside a stale description", () => {
+    using cleanup = new Cleanup();
+    const [here, idle] = readableAndIdle(cleanup);
+    const [other, peer] = cleanup.pair();
+    peer.send(bytes("x"));
+    using selector = new EpollSelector();
+    selector.register(idle, EVENT_WRITE | MODE_EDGE);
+    selector.register(other, EVENT_READ | MODE_ONCE);
+    leaveStale(cleanup, selector, here, 1500);
+    assertEquals(readyFds(selector, 0), sorted([[idle.fileno(), EVENT_WRITE], [other.fileno(), EVENT_READ]]));
   });
 
   test("select() with a new set does not report a closed key, and unregister() accepts it", () => {

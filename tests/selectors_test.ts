@@ -16,6 +16,14 @@ const selectLacks: Lacks = {
 
 const contracts: readonly [contract: Contract, systems: readonly Os[] | "all but Windows" | "all"][] = [
   [{ name: "EpollSelector", create: () => new EpollSelector(), lacks: epollLacks }, ["linux", "android"]],
+  [{
+    name: "EpollSelector with a fallback",
+    create: () => new EpollSelector({ fallback: "select" }),
+    lacks: epollLacks,
+  }, [
+    "linux",
+    "android",
+  ]],
   [{ name: "PollSelector", create: () => new PollSelector(), lacks: pollLacks }, "all but Windows"],
   [{ name: "SelectSelector", create: () => new SelectSelector(), lacks: selectLacks }, "all"],
 ];

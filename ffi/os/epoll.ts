@@ -247,7 +247,8 @@ export class EpollPoller implements Poller {
 
   explain(_fd: number, errno: number): string | undefined {
     if (errno !== EPERM) return undefined;
-    return "epoll cannot wait for a descriptor of this kind, such as a regular file, a directory or /dev/null";
+    return "epoll cannot wait for a descriptor of this kind, such as a regular file, a directory or /dev/null; " +
+      'create the selector with { fallback: "select" }';
   }
 
   /** Closes the descriptor. Its number is free even if close() fails, so there is nothing to retry. */

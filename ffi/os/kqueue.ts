@@ -478,7 +478,7 @@ export class KqueuePoller implements Poller {
     if (errno !== EPERM) return undefined;
     return this.#kqueue.explain(fd) ??
       "kqueue cannot wait for a descriptor of this kind, such as /dev/tty or /dev/null on macOS; " +
-        `use SelectSelector (kevent() failed with ${this.#rejection})`;
+        `create the selector with { fallback: "select" } (kevent() failed with ${this.#rejection})`;
   }
 
   close(): void {

@@ -144,18 +144,20 @@ const NO_FILES: readonly Unwatchable[] = [
   {
     type: S_IFREG,
     onDevice: true,
-    text: "kqueue cannot wait for a regular file, which is always ready; use SelectSelector",
+    text:
+      'kqueue cannot wait for a regular file, which is always ready; create the selector with { fallback: "select" }',
   },
   {
     type: S_IFDIR,
     onDevice: true,
-    text: "kqueue cannot wait for a directory, which is always ready; use SelectSelector",
+    text: 'kqueue cannot wait for a directory, which is always ready; create the selector with { fallback: "select" }',
   },
 ];
 const NO_FIFOS: Unwatchable = {
   type: S_IFIFO,
   onDevice: true,
-  text: "kqueue of macOS cannot wait for a FIFO, because it never reports the end of one; use SelectSelector",
+  text: "kqueue of macOS cannot wait for a FIFO, because it never reports the end of one; " +
+    'create the selector with { fallback: "select" }',
 };
 
 /**

@@ -10,6 +10,7 @@
 import { eventLoopContract } from "./async/event_loop.ts";
 import { fileObjectsContract } from "./async/file_objects.ts";
 import { iterationContract } from "./async/iteration.ts";
+import { asyncModesContract } from "./async/modes.ts";
 import { type AsyncContract, subjectOf } from "./async/subject.ts";
 import { waitsContract } from "./async/waits.ts";
 import { wakeupContract } from "./async/wakeup.ts";
@@ -23,5 +24,6 @@ export function asyncContract(contract: AsyncContract): void {
   wakeupContract(subject);
   fileObjectsContract(subject);
   iterationContract(subject);
+  asyncModesContract(subject);
   eventLoopContract(subject);
 }

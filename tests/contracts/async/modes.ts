@@ -1,0 +1,130 @@
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { EVENT_READ, EVENT_WRITE, MODE_EDGE, MODE_ONCE, type SelectorKey } from "../../../mod.ts";
+import type { AsyncSubject } from "./subject.ts";
+import { bytes, type Cleanup, nextTurns, SOON } from "../../support/util.ts";
+
+/** Declares the tests of MODE_ONCE and MODE_EDGE in asynchronous waits. */
+export function asyncModesContract({ name, test }: AsyncSubject): void {
+  describe(`${name}: modes in asynchronous waits`, () => {
+    test("a slow handler with MODE_ONCE is called once for each modify()", async (selector, cleanup) => {
+      const [here, there] = cleanup.pair();
+      selector.register(here, EVENT_READ | MODE_ONCE);
+      there.send(bytes("x"));
+      let entries = 0;
+      for await (const [key, events] of selector.events({ timeout: 0.05 })) {
+        assertEquals(events, EVENT_READ);
+        if (++entries === 3) continue; // never armed again
+        setTimeout(() => selector.modify(key.fd, EVENT_READ | MODE_ONCE), 10);
+      }
+      assertEquals(entries, 3);
+    });
+
+    test(
+      "selectAsync() does not return for a spent descriptor that another wait needs no more",
+      async (selector, cleanup) => {
+        const [here, there] = cleanup.pair();
+        const [other, peer] = cleanup.pair();
+        selector.register(here, EVENT_READ | MODE_ONCE);
+        selector.register(other, EVENT_READ);
+        there.close();
+        assertEquals((await selector.selectAsync(SOON)).map(([key]) => key.fd), [here.fileno()]);
+        const next = selector.selectAsync();
+        await nextTurns();
+        peer.send(bytes("x"));
+        assertEquals((await next).map(([key]) => key.fd), [other.fileno()]);
+      },
+    );
+
+    test("a parked wait sees that modify() arms a descriptor", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_WRITE | MODE_ONCE);
+      assertEquals((await selector.selectAsync()).length, 1);
+      const next = selector.selectAsync();
+      await nextTurns();
+      const key = selector.modify(here, EVENT_WRITE | MODE_ONCE);
+      assertEquals(await next, [[key, EVENT_WRITE]]);
+    });
+
+    for (const mode of [MODE_ONCE, MODE_EDGE]) {
+      const modeName = mode === MODE_ONCE ? "MODE_ONCE" : "MODE_EDGE";
+
+      /** Registers ten sockets that are ready to be written. */
+      const ten = (selector: Parameters<Parameters<typeof test>[1]>[0], cleanup: Cleanup): boolean => {
+        if (!selector.supports(EVENT_WRITE | mode)) return false;
+        for (let pair = 0; pair < 5; pair++) {
+          for (const socket of cleanup.pair()) selector.register(socket, EVENT_WRITE | mode);
+        }
+        return true;
+      };
+
+      test(
+        `an iteration that is left gives back the entries with ${modeName} that it has not returned`,
+        async (selector, cleanup) => {
+          if (!ten(selector, cleanup)) return;
+          const seen = new Set<SelectorKey>();
+          for (let round = 0; round < 5; round++) {
+            let count = 0;
+            for await (const [key] of selector) {
+              assert(!seen.has(key), "the same entry twice");
+              seen.add(key);
+              if (++count === 2) break;
+            }
+          }
+          assertEquals(seen.size, 10);
+          assertEquals(await selector.selectAsync(0), []);
+        },
+      );
+
+      test(`an aborted iteration gives back the entries with ${modeName}`, async (selector, cleanup) => {
+        if (!ten(selector, cleanup)) return;
+        const controller = new AbortController();
+        const reason = new Error("enough");
+        await assertRejects(
+          async () => {
+            for await (const _ of selector.events({ signal: controller.signal })) controller.abort(reason);
+          },
+          Error,
+          "enough",
+        );
+        assertEquals((await selector.selectAsync(0)).length, 9);
+      });
+
+      test(
+        `for await yields an entry with ${modeName} that a handler modified once, with its new key`,
+        async (selector, cleanup) => {
+          if (!ten(selector, cleanup)) return;
+          const keys = new Map<number, SelectorKey>();
+          for await (const [key] of selector.events({ timeout: 0.02 })) {
+            assertStrictEquals(selector.getKey(key.fd), key);
+            assert(!keys.has(key.fd), "the same descriptor twice");
+            keys.set(key.fd, key);
+            if (keys.size > 1) continue;
+            for (const other of [...selector.getMap()!.values()]) {
+              if (other !== key) selector.modify(other.fd, EVENT_WRITE | mode, "new");
+            }
+          }
+          assertEquals(keys.size, 10);
+          assertEquals([...keys.values()].filter(({ data }) => data === "new").length, 9);
+        },
+      );
+
+      test(
+        `for await yields the entry with ${modeName} of an object whose fileno() has changed`,
+        async (selector, cleanup) => {
+          if (!selector.supports(EVENT_WRITE | mode)) return;
+          const [here] = cleanup.pair();
+          let hasChanged = false;
+          const key = selector.register(
+            { fileno: () => hasChanged ? -1 : here.fileno() },
+            EVENT_WRITE | mode,
+          );
+          hasChanged = true;
+          const seen: SelectorKey[] = [];
+          for await (const [key] of selector.events({ timeout: 0.02 })) seen.push(key);
+          assertEquals(seen, [key]);
+        },
+      );
+    }
+  });
+}

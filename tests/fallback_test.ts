@@ -1,0 +1,214 @@
+/**
+ * The option `fallback: "select"`: descriptors that epoll and kqueue refuse.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertGreaterOrEqual, assertStringIncludes, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { FallbackPoller } from "../ffi/os/fallback.ts";
+import { EpollPoller } from "../ffi/os/epoll.ts";
+import { close, read, write } from "../ffi/socket/mod.ts";
+import {
+  type BaseSelector,
+  EpollSelector,
+  EVENT_READ,
+  EVENT_READ_CLOSED,
+  EVENT_WRITE,
+  KqueueSelector,
+  MODE_EDGE,
+  MODE_ONCE,
+  OSError,
+  PollSelector,
+} from "../mod.ts";
+import { kqueueStandIn } from "./standins/kqueue_standin.ts";
+import { EPOLL, LINUX } from "./support/needs.ts";
+import {
+  BOTH,
+  bytes,
+  Cleanup,
+  CountingSelector,
+  elapsedMs,
+  fifo,
+  libc,
+  nextTurns,
+  readyFds,
+  SOON,
+  sorted,
+  test,
+  text,
+} from "./support/util.ts";
+
+const O_RDWR = 2;
+
+/** Opens a file that epoll refuses. */
+function open(cleanup: Cleanup, path: string, flags = 0): number {
+  const fd = libc!.open(bytes(`${path}\0`), flags);
+  assertGreaterOrEqual(fd, 0);
+  cleanup.defer(() => close(fd));
+  return fd;
+}
+
+function make(cleanup: Cleanup): BaseSelector {
+  return cleanup.add(new EpollSelector({ fallback: "select" }));
+}
+
+describe("fallback", () => {
+  test("a selector rejects an unknown value of the option", () => {
+    for (const fallback of ["poll", null, 1, true]) {
+      assertThrows(() => new PollSelector({ fallback: fallback as "select" }), RangeError, "fallback");
+    }
+    new PollSelector({ fallback: "select" }).close();
+  });
+
+  test("EPERM names the option", { needs: [EPOLL] }, () => {
+    using cleanup = new Cleanup();
+    using selector = new EpollSelector();
+    const error = assertThrows(() => selector.register(open(cleanup, "/dev/null"), EVENT_READ), OSError, "EPERM");
+    assertStringIncludes(error.message, 'create the selector with { fallback: "select" }');
+  });
+
+  for (const path of ["/dev/null", "/proc/self/status", "/etc"]) {
+    test(`EpollSelector reports ${path} as ready at each wait`, { needs: [EPOLL] }, () => {
+      using cleanup = new Cleanup();
+      const selector = make(cleanup);
+      const fd = open(cleanup, path);
+      const [here, there] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      selector.register(fd, BOTH, "file");
+      assertEquals(readyFds(selector), [[fd, BOTH]]);
+      there.send(bytes("x"));
+      assertEquals(readyFds(selector, null), sorted([[fd, BOTH], [here.fileno(), EVENT_READ]]));
+      selector.modify(fd, EVENT_READ);
+      assertEquals(readyFds(selector, 0), sorted([[fd, EVENT_READ], [here.fileno(), EVENT_READ]]));
+      selector.unregister(fd);
+      assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
+      here.recv(10);
+      assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.02), [])), 20);
+      selector.register(fd, EVENT_WRITE);
+      assertEquals(readyFds(selector, 1), [[fd, EVENT_WRITE]]);
+    });
+  }
+
+  test("a wait makes one call of the mechanism, with or without a refused descriptor", { needs: [EPOLL] }, () => {
+    using cleanup = new Cleanup();
+    const counting = new CountingSelector(new FallbackPoller(new EpollPoller()));
+    using selector = counting;
+    const [here] = cleanup.pair();
+    const fd = open(cleanup, "/dev/null");
+    selector.register(here, EVENT_READ);
+    selector.register(fd, EVENT_READ | MODE_ONCE);
+    assertEquals(readyFds(selector, 1), [[fd, EVENT_READ]]);
+    assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.02), [])), 20);
+    assertEquals(counting.waits, 2);
+    selector.unregister(fd);
+    assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.02), [])), 20);
+    assertEquals(counting.waits, 3);
+  });
+
+  test("register() throws EPERM for events that neither supports, and registers nothing", { needs: [EPOLL] }, () => {
+    using cleanup = new Cleanup();
+    const selector = make(cleanup);
+    const fd = open(cleanup, "/dev/null");
+    for (const events of [EVENT_READ | EVENT_READ_CLOSED, EVENT_READ | MODE_EDGE]) {
+      const error = assertThrows(() => selector.register(fd, events), OSError, "EPERM");
+      assertStringIncludes(error.message, "select() does not support");
+      assertEquals(selector.getMap()!.size, 0);
+    }
+    selector.register(fd, EVENT_READ);
+  });
+
+  test("a refused descriptor may be closed before unregister()", { needs: [EPOLL] }, () => {
+    using cleanup = new Cleanup();
+    const selector = make(cleanup);
+    const [here] = cleanup.pair();
+    const fd = libc!.open(bytes("/dev/null\0"), 0);
+    selector.register(fd, EVENT_READ);
+    selector.register(here, EVENT_WRITE);
+    close(fd);
+    for (let round = 0; round < 2; round++) assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+    assertEquals(selector.unregister(fd).fd, fd);
+    assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+  });
+
+  test("a stale description does not hide a refused descriptor", { needs: [EPOLL] }, () => {
+    using cleanup = new Cleanup();
+    const selector = make(cleanup);
+    const [here, there] = cleanup.pair();
+    there.send(bytes("x"));
+    const twin = libc!.dup(here.fileno());
+    selector.register(twin, EVENT_READ);
+    close(twin);
+    selector.unregister(twin);
+    const file = open(cleanup, "/dev/null");
+    assert(file === twin, "another number");
+    selector.register(file, EVENT_READ | MODE_ONCE);
+    assertEquals(readyFds(selector, 0), [[file, EVENT_READ]]);
+    assertEquals(readyFds(selector, 0), []);
+  });
+
+  test("asynchronous waits report refused descriptors, and wait beside spent ones", { needs: [EPOLL] }, async () => {
+    using cleanup = new Cleanup();
+    const selector = make(cleanup);
+    const [here, there] = cleanup.pair();
+    const fd = open(cleanup, "/dev/null");
+    selector.register(here, EVENT_READ);
+    const first = selector.selectAsync();
+    await nextTurns();
+    selector.register(fd, EVENT_READ | MODE_ONCE);
+    assertEquals((await first).map(([key]) => key.fd), [fd]);
+    const second = selector.selectAsync();
+    await nextTurns();
+    there.send(bytes("x"));
+    assertEquals((await second).map(([key]) => key.fd), [here.fileno()]);
+    here.recv(10);
+    const third = selector.selectAsync();
+    await nextTurns();
+    selector.modify(fd, EVENT_READ | MODE_ONCE);
+    assertEquals((await third).map(([key]) => key.fd), [fd]);
+    const fourth = selector.selectAsync();
+    await nextTurns();
+    selector.unregister(fd);
+    await nextTurns();
+    selector.modify(here, EVENT_WRITE);
+    assertEquals((await fourth).map(([key]) => key.fd), [here.fileno()]);
+  });
+
+  test("for await reads a regular file to its end", { needs: [EPOLL] }, async () => {
+    using cleanup = new Cleanup();
+    const selector = make(cleanup);
+    const fd = open(cleanup, "/proc/self/status");
+    selector.register(fd, EVENT_READ);
+    let content = "";
+    for await (const [key] of selector) {
+      const data = new Uint8Array(100);
+      const count = read(key.fd, data);
+      if (count === 0) break;
+      content += text(data.subarray(0, count));
+    }
+    assertStringIncludes(content, "VmRSS:");
+  });
+
+  test("KqueueSelector of macOS waits for a FIFO", { needs: [LINUX] }, async () => {
+    using cleanup = new Cleanup();
+    kqueueStandIn("darwin").install();
+    const selector = cleanup.add(new KqueueSelector({ fallback: "select" }));
+    const [, fd] = fifo(cleanup, O_RDWR);
+    const [here, there] = cleanup.pair();
+    selector.register(here, EVENT_READ);
+    selector.register(fd, EVENT_READ);
+    assertEquals(readyFds(selector, 0), []);
+    assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.02), [])), 20);
+    write(fd, bytes("x"));
+    assertEquals(readyFds(selector, SOON), [[fd, EVENT_READ]]);
+    there.send(bytes("x"));
+    assertEquals(readyFds(selector, SOON), sorted([[fd, EVENT_READ], [here.fileno(), EVENT_READ]]));
+    read(fd, new Uint8Array(10));
+    assertEquals(readyFds(selector, SOON), [[here.fileno(), EVENT_READ]]);
+    here.recv(10);
+    const next = selector.selectAsync();
+    await nextTurns();
+    write(fd, bytes("y"));
+    assertEquals((await next).map(([key]) => key.fd), [fd]);
+  });
+});
