@@ -114,7 +114,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   register(fileobj: F, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
   register(fileobj: F, events: number, data?: D): SelectorKey<D, F> {
     this.#checkOpen("register", fileobj);
-    const mask = this.#maskOf("register", fileobj, events);
+    const mask = isBasic(events) ? events : this.#maskOf("register", fileobj, events);
     const fd = filenoOf(fileobj);
     this.#checkOpen("register", fileobj); // again, because fileno() may have closed the selector
     if (this.#core.keys.get(fd) !== undefined) {
@@ -157,7 +157,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   modify(fileobj: F | number, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
   modify(fileobj: F | number, events: number, data?: D): SelectorKey<D, F> {
     const key = this.#find("modify", fileobj);
-    return this.#core.modify(key, this.#maskOf("modify", fileobj, events), data as D);
+    const mask = isBasic(events) ? events : this.#maskOf("modify", fileobj, events);
+    return this.#core.modify(key, mask, data as D);
   }
 
   /**
@@ -383,7 +384,6 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
 
   /** Checks a mask, and returns it with the events that the kernel reports unasked. */
   #maskOf(action: string, fileobj: FileObject, events: number): number {
-    if (events === EVENT_READ || events === EVENT_WRITE || events === BASIC_EVENTS) return events;
     const object = typeof fileobj === "number" ? `fd ${fileobj}` : show(fileobj);
     if (!isMask(events)) {
       throw new RangeError(
@@ -417,4 +417,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const object = fileobj === undefined ? "" : typeof fileobj === "number" ? ` fd ${fileobj}` : ` ${show(fileobj)}`;
     throw new Deno.errors.BadResource(`Cannot ${action}${object}: the selector is closed`);
   }
+}
+
+function isBasic(events: number): boolean {
+  return events === EVENT_READ || events === EVENT_WRITE || events === BASIC_EVENTS;
 }

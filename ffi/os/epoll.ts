@@ -16,6 +16,7 @@
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { check, EBADF, EEXIST, ENOENT, ENOSYS, EPERM } from "./errno.ts";
 import {
+  BASIC_EVENTS,
   EVENT_ERROR,
   EVENT_HANGUP,
   EVENT_PRIORITY,
@@ -118,6 +119,10 @@ let pwait2Works = true;
 
 /** Returns the EPOLL* flags that ask for EVENT_* and MODE_* bits; EPOLLERR and EPOLLHUP come unasked. */
 function flagsOf(events: number): number {
+  return (events & ~BASIC_EVENTS) === 0 ? (events & EVENT_READ) | (events & EVENT_WRITE) << 1 : rareFlagsOf(events);
+}
+
+function rareFlagsOf(events: number): number {
   return ((events & EVENT_READ) !== 0 ? EPOLLIN : 0) |
     ((events & EVENT_WRITE) !== 0 ? EPOLLOUT : 0) |
     ((events & EVENT_PRIORITY) !== 0 ? EPOLLPRI : 0) |
@@ -131,7 +136,7 @@ function eventsOf(flags: number): number {
   return (flags & ~(EPOLLIN | EPOLLOUT)) === 0 ? (flags & EPOLLIN) | (flags >> 1) : rareEventsOf(flags);
 }
 
-/** The same for all flags: after an error or a hang-up, neither read() nor write() blocks. */
+/** After an error or a hang-up, neither read() nor write() blocks. */
 function rareEventsOf(flags: number): number {
   return ((flags & (EPOLLIN | EPOLLERR | EPOLLHUP)) !== 0 ? EVENT_READ : 0) |
     ((flags & (EPOLLOUT | EPOLLERR | EPOLLHUP)) !== 0 ? EVENT_WRITE : 0) |

@@ -75,6 +75,8 @@ export class OnceSet {
   // Serial numbers by descriptor.
   readonly #armed = new Map<number, number>();
   readonly #spent = new Set<number>();
+  // False until the first registration with MODE_ONCE, so that the others cost nothing.
+  #isUsed = false;
 
   /** Number of registrations that the next wait may spend. */
   get armed(): number {
@@ -88,9 +90,13 @@ export class OnceSet {
 
   /** Records the mask of a registration that was added or modified. */
   arm(fd: number, events: number, serial: number): void {
-    this.#spent.delete(fd);
+    if (this.#isUsed || (events & MODE_ONCE) !== 0) this.#arm(fd, events, serial);
+  }
+
+  #arm(fd: number, events: number, serial: number): void {
+    this.#isUsed = true;
+    this.forget(fd);
     if ((events & MODE_ONCE) !== 0) this.#armed.set(fd, serial);
-    else this.#armed.delete(fd);
   }
 
   /** Spends an armed registration that was reported; returns false for any other. */
@@ -103,6 +109,7 @@ export class OnceSet {
 
   /** Forgets a removed registration. */
   forget(fd: number): void {
+    if (!this.#isUsed) return;
     this.#armed.delete(fd);
     this.#spent.delete(fd);
   }

@@ -9,6 +9,7 @@
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { EBADF } from "./errno.ts";
 import {
+  BASIC_EVENTS,
   EVENT_ERROR,
   EVENT_HANGUP,
   EVENT_PRIORITY,
@@ -69,6 +70,10 @@ const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 
 /** Returns the POLL* flags that ask for EVENT_* bits; POLLERR and POLLHUP come unasked. */
 export function flagsOf(events: number): number {
+  return (events & ~BASIC_EVENTS) === 0 ? (events & EVENT_READ) | (events & EVENT_WRITE) << 1 : rareFlagsOf(events);
+}
+
+function rareFlagsOf(events: number): number {
   return ((events & EVENT_READ) !== 0 ? POLLIN : 0) |
     ((events & EVENT_WRITE) !== 0 ? POLLOUT : 0) |
     ((events & EVENT_PRIORITY) !== 0 ? POLLPRI : 0) |
@@ -80,7 +85,7 @@ export function eventsOf(flags: number): number {
   return (flags & ~(POLLIN | POLLOUT)) === 0 ? (flags & POLLIN) | (flags >> 1) : rareEventsOf(flags);
 }
 
-/** The same for all flags: after an error or a hang-up, neither read() nor write() blocks. */
+/** After an error or a hang-up, neither read() nor write() blocks. */
 function rareEventsOf(flags: number): number {
   return ((flags & (POLLIN | POLLERR | POLLHUP)) !== 0 ? EVENT_READ : 0) |
     ((flags & (POLLOUT | POLLERR | POLLHUP)) !== 0 ? EVENT_WRITE : 0) |
