@@ -39,25 +39,49 @@
  * asynchronous wait. With `new DefaultSelector({ onSignal: "return" })`, a signal such as SIGINT ends a synchronous
  * wait.
  *
+ * ## Which events
+ *
+ * `EVENT_READ` and `EVENT_WRITE` are those of Python, and work everywhere. The others need a mechanism that can report
+ * them; ask `selector.supports(events)`. A mask may contain any of them.
+ *
+ * | event                           | reported while                                                                 |
+ * | ------------------------------- | ------------------------------------------------------------------------------ |
+ * | {@linkcode EVENT_READ}          | `read()` does not block: data, a connection to accept, the end, or an error    |
+ * | {@linkcode EVENT_WRITE}         | `write()` does not block: room, a completed connection, or an error            |
+ * | {@linkcode EVENT_PRIORITY}      | urgent data, or a change of a GPIO line or of `/proc/mounts`, is there         |
+ * | {@linkcode EVENT_READ_CLOSED}   | the other end sends no more; TCP cannot tell `close()` from `shutdown(SHUT_WR)` |
+ * | {@linkcode EVENT_HANGUP}        | both directions are closed                                                     |
+ * | {@linkcode EVENT_ERROR}         | an error is pending, or a pipe has no reader                                   |
+ *
+ * The kernel reports hang-ups and errors unasked. So a registration for one of the last four events also has
+ * `EVENT_HANGUP` and `EVENT_ERROR`, if the mechanism supports them, and `key.events` shows it.
+ *
+ * Wait for `EVENT_WRITE` only when you have data to send, because a socket is almost always writable. A server calls
+ * `trySend` first, and waits for `EVENT_WRITE` only while unsent data is left.
+ *
  * ## Which mode
  *
  * A selector is level-triggered: it reports a file object as long as it is ready, so nothing is lost if you read only
- * part of the data. Wait for `EVENT_WRITE` only when you have data to send, because a socket is almost always
- * writable. A server calls `trySend` first, and waits for `EVENT_WRITE` only while unsent data is left.
+ * part of the data. Two modes, added to the mask, change this:
  *
- * The edge-triggered mode (`EPOLLET` of `Epoll`, `KQ_EV_CLEAR` of `Kqueue`, both in `@selectors/selectors/select`)
- * reports a change of readiness once, and you have to read or write until the call would block. It saves system calls
- * if a program alternately reads from and writes to each connection, because the event mask never changes; see
- * `examples/epoll_edge_server.ts`.
+ * - {@linkcode MODE_ONCE} reports the file object once, and then not again until `modify()`, even with the same events.
+ *   Use it if a handler of `for await` finishes later than its call: otherwise the loop reports the unread data again
+ *   and again. Every selector supports it.
+ * - {@linkcode MODE_EDGE} reports a change of readiness once, and you have to read or write until the call would block.
+ *   It saves system calls if a program alternately reads from and writes to each connection, because the mask never
+ *   changes. epoll and kqueue support it.
+ *
+ * If you leave a `for await`, entries with a mode that it has not returned are reported again.
  *
  * ## Which backend
  *
  * Use {@linkcode DefaultSelector}, with these exceptions:
  *
- * - Regular files, and on macOS FIFOs and terminals: {@linkcode SelectSelector}. `epoll` and `kqueue` reject them.
+ * - Regular files and `/dev/null`, and on macOS FIFOs and terminals: `new DefaultSelector({ fallback: "select" })`.
+ *   `epoll` and `kqueue` reject them. Standard input may be one of them.
  * - A few descriptors, and a new selector for each wait: {@linkcode PollSelector}, which opens no descriptor of its
  *   own.
- * - Events other than readable and writable, such as urgent data, timers or processes: `Epoll`, `Kqueue` and `Poll` of
+ * - Flags that selectors do not have, such as `EPOLLEXCLUSIVE`: `Epoll`, `Kqueue` and `Poll` of
  *   `@selectors/selectors/select`.
  *
  * ## What goes wrong

@@ -56,7 +56,7 @@ export interface IterationOptions extends WaitOptions {
  *
  * Each subclass uses one mechanism of the operating system; this documentation applies to all of them.
  *
- * Selectors are level-triggered: they report a file object as long as it is ready.
+ * Selectors are level-triggered: they report a file object as long as it is ready. MODE_ONCE and MODE_EDGE change this.
  *
  * Unregister a descriptor before you close it. A descriptor that is closed first is no longer reported, does not affect
  * the others, and can still be unregistered. There are two exceptions: epoll keeps reporting a closed descriptor while
@@ -101,10 +101,12 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Registers a file object.
    *
    * @param fileobj A descriptor, or an object with a `fileno()`
-   * @param events EVENT_READ, EVENT_WRITE or both
+   * @param events At least one EVENT_* bit, and perhaps MODE_ONCE or MODE_EDGE
    * @param data Any value, stored in the key
-   * @returns The key, as `select` will return it
+   * @returns The key, as `select` will return it. Its events include EVENT_HANGUP and EVENT_ERROR if `events` has an event
+   * beyond reading and writing, and the selector supports them
    * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above 2^31-1
+   * @throws {Deno.errors.NotSupported} if this selector does not support `events` on this system: see {@linkcode supports}
    * @throws {TypeError} if `fileobj` is not a file object
    * @throws {KeyError} if its descriptor is already registered
    * @throws {OSError} EBADF if the descriptor is closed, EPERM if this selector cannot wait for this kind of file,
@@ -142,13 +144,15 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /**
    * Changes the events and the data of a registration.
    *
-   * The data is always replaced; if omitted, it becomes undefined, as in Python.
+   * The data is always replaced; if omitted, it becomes undefined, as in Python. A file object with MODE_ONCE that was
+   * reported can be reported again.
    *
    * @param fileobj The file object, or its descriptor
-   * @param events EVENT_READ, EVENT_WRITE or both
+   * @param events As for {@linkcode register}
    * @param data Any value, stored in the key
    * @returns The new key
    * @throws {RangeError} if `events` is invalid; nothing changes then
+   * @throws {Deno.errors.NotSupported} if this selector does not support `events`; nothing changes then
    * @throws {KeyError} if the file object is not registered
    * @throws {OSError} if the system call fails, for example with EBADF for a closed descriptor; the file object is no
    * longer registered then
@@ -266,7 +270,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * the loop.
    *
    * An entry is skipped if the handler of an earlier entry has unregistered or closed its file object, registered it
-   * again, or removed these events with {@linkcode modify}. After any other `modify`, the entry has the new key.
+   * again, or removed these events with {@linkcode modify}. After any other `modify`, the entry has the new key. If you
+   * leave the loop, entries with MODE_ONCE or MODE_EDGE that it has not returned are reported again.
    * Otherwise the iteration equals {@linkcode selectAsync} in a loop, so {@linkcode wakeup} does not end it.
    *
    * @param options A timeout that ends the iteration, and a signal that makes it throw

@@ -55,7 +55,7 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
    *
    * @param fileobj File object
    * @param fd Descriptor of the file object
-   * @param events EVENT_READ, EVENT_WRITE or both
+   * @param events EVENT_* and MODE_* bits
    * @param data Any value
    */
   constructor(fileobj: F, fd: number, events: number, data: D);
@@ -78,7 +78,7 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
     return this.#fd;
   }
 
-  /** The registered events: EVENT_READ, EVENT_WRITE or both. */
+  /** The registered EVENT_* and MODE_* bits. */
   get events(): number {
     return this.#events;
   }

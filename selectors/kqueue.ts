@@ -14,8 +14,8 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  * Timeouts are exact to the nanosecond. The kernel removes a closed descriptor from the queue.
  *
  * `register()` rejects regular files and directories with `EPERM`, as with epoll. On macOS it also rejects FIFOs,
- * `/dev/tty` and `/dev/null`; `SelectSelector` can wait for them, but `PollSelector` cannot. A pipe without a reader
- * may be rejected with `EPIPE`.
+ * `/dev/tty` and `/dev/null`; with `fallback: "select"`, the selector waits for them. A pipe without a reader may be
+ * rejected with `EPIPE`.
  *
  * ## libkqueue
  *
@@ -25,6 +25,7 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  *   like an established one: `getsockopt(SOL_SOCKET, SO_ERROR)` returns 0. Call `getpeername()`, which throws
  *   `ENOTCONN`.
  * - One `select()` reports at most 512 events.
+ * - It supports both modes, but no events other than readable and writable.
  * - No selector can wait for the kqueue descriptor. An asynchronous wait therefore passes every registered descriptor
  *   to poll(2), and its cost grows with the number of registrations.
  * - libkqueue up to 2.7.0 can crash if a descriptor is closed, and its number reused, before it is unregistered.
@@ -55,7 +56,7 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
   /**
    * Creates a selector without registrations.
    *
-   * @param options The reaction of a synchronous wait to signals
+   * @param options The reaction of a synchronous wait to signals, and the fallback
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have kqueue

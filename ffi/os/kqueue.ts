@@ -24,7 +24,6 @@ import {
   EVENT_READ_CLOSED,
   EVENT_WRITE,
   MODE_EDGE,
-  MODE_ONCE,
   MODES,
   OnceSet,
 } from "./events.ts";
