@@ -29,7 +29,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
         selector.register(other, EVENT_READ);
         there.close();
         assertEquals((await selector.selectAsync(SOON)).map(([key]) => key.fd), [here.fileno()]);
-        const next = selector.selectAsync();
+        const next = selector.selectAsync(SOON);
         await nextTurns();
         peer.send(bytes("x"));
         assertEquals((await next).map(([key]) => key.fd), [other.fileno()]);
@@ -40,7 +40,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_WRITE | MODE_ONCE);
       assertEquals((await selector.selectAsync()).length, 1);
-      const next = selector.selectAsync();
+      const next = selector.selectAsync(SOON);
       await nextTurns();
       const key = selector.modify(here, EVENT_WRITE | MODE_ONCE);
       assertEquals(await next, [[key, EVENT_WRITE]]);
@@ -65,7 +65,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
           const seen = new Set<SelectorKey>();
           for (let round = 0; round < 5; round++) {
             let count = 0;
-            for await (const [key] of selector) {
+            for await (const [key] of selector.events({ timeout: SOON })) {
               assert(!seen.has(key), "the same entry twice");
               seen.add(key);
               if (++count === 2) break;
@@ -82,7 +82,9 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
         const reason = new Error("enough");
         await assertRejects(
           async () => {
-            for await (const _ of selector.events({ signal: controller.signal })) controller.abort(reason);
+            for await (const _ of selector.events({ signal: controller.signal, timeout: SOON })) {
+              controller.abort(reason);
+            }
           },
           Error,
           "enough",
