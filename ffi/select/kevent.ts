@@ -5,6 +5,7 @@
  */
 
 import { filenoOf, type FileObject, numberError, show } from "../os/arguments.ts";
+import { isWide, readKevent, writeKevent } from "../os/kevent.ts";
 import type { KeventLayout } from "../os/kqueue_system.ts";
 import { system } from "../os/systems.ts";
 import { KQ_EV_ADD, KQ_FILTER_READ } from "./kqueue_constants.ts";
@@ -83,11 +84,6 @@ export class Kevent {
   }
 }
 
-/** Returns true if filters and flags have 32 bits, or false for 16. */
-function isWide({ filter, flags }: KeventLayout): boolean {
-  return flags - filter === 4;
-}
-
 /** Returns an integer within bounds, as a number if it is a safe integer. */
 function integerOf<N extends number | bigint>(value: N, field: string, lowest: bigint, end: bigint): N {
   const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
@@ -106,18 +102,7 @@ function narrowed(value: bigint): number | bigint {
 /** Returns events as an array of `struct kevent`. */
 export function encode(kevents: readonly Kevent[], layout: KeventLayout): Uint8Array<ArrayBuffer> {
   const view = new DataView(new ArrayBuffer(kevents.length * layout.size));
-  for (const [index, kevent] of kevents.entries()) {
-    const at = index * layout.size;
-    const { filter, flags } = kevent;
-    view.setBigUint64(at + layout.ident, BigInt(kevent.ident), true);
-    if (isWide(layout)) view.setUint32(at + layout.filter, filter, true);
-    else view.setInt16(at + layout.filter, filter, true);
-    if (isWide(layout)) view.setUint32(at + layout.flags, flags, true);
-    else view.setUint16(at + layout.flags, flags, true);
-    view.setUint32(at + layout.fflags, kevent.fflags, true);
-    view.setBigInt64(at + layout.data, BigInt(kevent.data), true);
-    view.setBigUint64(at + layout.udata, BigInt(kevent.udata), true);
-  }
+  for (const [index, kevent] of kevents.entries()) writeKevent(view, index * layout.size, layout, kevent);
   return new Uint8Array(view.buffer);
 }
 
@@ -125,14 +110,7 @@ export function encode(kevents: readonly Kevent[], layout: KeventLayout): Uint8A
 export function decode(bytes: Uint8Array<ArrayBuffer>, count: number, layout: KeventLayout): Kevent[] {
   const view = new DataView(bytes.buffer);
   return Array.from({ length: count }, (_, index) => {
-    const at = index * layout.size;
-    return new Kevent(
-      view.getBigUint64(at + layout.ident, true),
-      isWide(layout) ? view.getUint32(at + layout.filter, true) : view.getInt16(at + layout.filter, true),
-      isWide(layout) ? view.getUint32(at + layout.flags, true) : view.getUint16(at + layout.flags, true),
-      view.getUint32(at + layout.fflags, true),
-      view.getBigInt64(at + layout.data, true),
-      view.getBigUint64(at + layout.udata, true),
-    );
+    const { ident, filter, flags, fflags, data, udata } = readKevent(view, index * layout.size, layout);
+    return new Kevent(ident, filter, flags, fflags, data, udata);
   });
 }
