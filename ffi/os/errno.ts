@@ -121,6 +121,8 @@ function errnoOf(code: string): number {
 export const EPERM: number = errnoOf("EPERM");
 /** Number of "no such file or directory". */
 export const ENOENT: number = errnoOf("ENOENT");
+/** Number of "no such process". */
+export const ESRCH: number = errnoOf("ESRCH");
 /** Number of "interrupted system call". */
 export const EINTR: number = errnoOf("EINTR");
 /** Number of "input/output error". */
@@ -129,6 +131,8 @@ export const EIO: number = errnoOf("EIO");
 export const EBADF: number = errnoOf("EBADF");
 /** Number of "resource temporarily unavailable", which is also EWOULDBLOCK. */
 export const EAGAIN: number = errnoOf("EAGAIN");
+/** Number of "permission denied". */
+export const EACCES: number = errnoOf("EACCES");
 /** Number of "invalid argument". */
 export const EINVAL: number = errnoOf("EINVAL");
 /** Number of "socket operation on non-socket". */

@@ -64,6 +64,8 @@ export interface KqueueSystem {
   readonly filters: KqueueFilters;
   /** NOTE_PCTRLMASK: the bits of EVFILT_PROC that select events of a process. */
   readonly processMask: number;
+  /** NOTE_EXITSTATUS: makes EVFILT_PROC report the wait status; 0 where it always does. */
+  readonly exitStatus: number;
   /** KQ_EV_ENABLE, which fails if a filter no longer exists, or 0 for a system on which it must not be used. */
   readonly confirm: number;
   /** True if a filter with EV_CLEAR reports the end of a connection, with its error. */
@@ -182,6 +184,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT,
     filters: { ...FILTERS, USER: -10, EXCEPT: -15 },
     processMask: 0xfff0_0000,
+    exitStatus: 0x0400_0000,
     confirm: 0x0004,
     reportsEnds: true,
     closeOnExec: 0x2000_6601,
@@ -194,6 +197,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT_FREEBSD,
     filters: FILTERS,
     processMask: 0xf000_0000,
+    exitStatus: 0,
     confirm: 0x0004,
     reportsEnds: true,
     closeOnExec: 0x2000_6601,
@@ -206,6 +210,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT_NETBSD,
     filters: FILTERS_NETBSD,
     processMask: 0xf000_0000,
+    exitStatus: 0,
     confirm: 0x0004,
     reportsEnds: true,
     closeOnExec: 0x2000_6601,
@@ -218,6 +223,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     kevent: KEVENT, // include/sys/event.h of libkqueue 2
     filters: FILTERS,
     processMask: 0xf000_0000,
+    exitStatus: 0,
     confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with a stale errno
     reportsEnds: false, // libkqueue misses the end if data is left, clears SO_ERROR, and ignores NOTE_LOWAT
     closeOnExec: 0x5451,

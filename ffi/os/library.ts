@@ -43,6 +43,15 @@ export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
   );
 }
 
+/**
+ * Returns the files of a library that may be opened, most likely first, for a Worker that opens the library itself.
+ *
+ * @throws {Deno.errors.NotCapable} if foreign functions are not permitted; the message names the flag
+ */
+export function filesOf(library: Library): readonly string[] {
+  return permitted(library, system.libraries[library] ?? []);
+}
+
 /** Functions that replace those of a library, and the system that they imitate. */
 interface StandIn {
   functions: unknown;

@@ -86,6 +86,12 @@ export interface System {
    * connection, and poll() of macOS cannot wait for terminals.
    */
   readonly park: "poll" | "select";
+  /** Mechanism of `Timer`, or null if the system has none. */
+  readonly timer: "timerfd" | "kqueue" | null;
+  /** Mechanism of `ProcessExit`, or null if the system has none. */
+  readonly process: "pidfd" | "kqueue" | null;
+  /** Column of the table of signals. */
+  readonly signals: "linux" | "bsd" | "solaris" | "windows";
 }
 
 /**
@@ -140,6 +146,9 @@ const linux: System = {
   select: "bitmaps",
   best: "epoll",
   park: "poll",
+  timer: "timerfd",
+  process: "pidfd",
+  signals: "linux",
 };
 
 const android: System = {
@@ -164,6 +173,9 @@ const freebsd: System = {
   select: "bitmaps",
   best: "kqueue",
   park: "poll",
+  timer: "kqueue",
+  process: "kqueue",
+  signals: "bsd",
 };
 
 const darwin: System = {
@@ -206,6 +218,9 @@ const solaris: System = {
   select: "bitmaps",
   best: "devpoll",
   park: "poll",
+  timer: null,
+  process: null,
+  signals: "solaris",
 };
 
 const windows: System = {
@@ -228,6 +243,9 @@ const windows: System = {
   select: "arrays",
   best: "select",
   park: "select",
+  timer: null,
+  process: null,
+  signals: "windows",
 };
 
 /** Records of the systems, by their names in Deno. */
@@ -243,7 +261,14 @@ export const SYSTEMS: Readonly<Record<Os, System>> = {
 };
 
 /** Record of an unknown system: importing the package works, and opening a library throws `Deno.errors.NotSupported`. */
-const unknown: System = { ...freebsd, libraries: {}, constants: BSD, best: "select" };
+const unknown: System = {
+  ...freebsd,
+  libraries: {},
+  constants: BSD,
+  best: "select",
+  timer: null,
+  process: null,
+};
 
 /** Returns the record of a system by its name in Deno. */
 export function systemOf(name: string): System {

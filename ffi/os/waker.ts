@@ -63,22 +63,28 @@ export class Waker {
     return this.#serial * SERIAL_UNIT + this.#sender;
   }
 
+  /** Descriptor and content of the datagram that {@linkcode call} sends, for a Worker with its own send(). */
+  get parts(): { sender: number; serial: number } {
+    return { sender: this.#sender, serial: this.#serial };
+  }
+
   /** Makes {@linkcode fd} readable; returns `-errno` if the system has no memory for the datagram, or else 0. */
   call(): number {
     return call(this.#sender, this.#serial);
   }
 
   /**
-   * Empties the queue of a readable waker.
+   * Empties the queue.
    *
+   * @param isReadable True if a wait has reported the waker, so that an empty queue means an error
    * @returns False if every call was made with an earlier handle. An error counts as a call: a wait that ends for nothing
    * does less harm than a call that is lost
    */
-  drain(): boolean {
+  drain(isReadable = true): boolean {
     let isCalled = false;
     for (let calls = 0; calls < MAX_CALLS; calls++) {
       const outcome = sys.recv(this.fd, receivedBytes, 0);
-      if (outcome < 0) return isCalled || calls === 0 || calls >= MIN_QUEUE || outcome !== -EAGAIN;
+      if (outcome < 0) return isCalled || (isReadable && calls === 0) || calls >= MIN_QUEUE || outcome !== -EAGAIN;
       isCalled ||= received[0] === this.#serial;
     }
     return true;

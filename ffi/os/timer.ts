@@ -1,0 +1,25 @@
+/**
+ * The interface of a timer's mechanism: `timerfd.ts` and `kqueue_timer.ts`.
+ *
+ * @module
+ */
+
+/** A descriptor that becomes readable when a time is over. */
+export interface TimerDescriptor {
+  /** Descriptor that becomes readable. */
+  readonly fd: number;
+
+  /**
+   * Starts or restarts the timer, which forgets an expiry that was not read.
+   *
+   * @param delayMs Milliseconds until the first expiry; `Infinity` stops the timer
+   * @param everyMs Milliseconds between expiries, above 0; `Infinity` for a single expiry
+   */
+  set(delayMs: number, everyMs: number): void;
+
+  /** Returns the number of expiries since the last call; does not block. */
+  read(): number;
+
+  /** Closes the descriptor. Call it once: a second call could close another file with the same number. */
+  close(): void;
+}

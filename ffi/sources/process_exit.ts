@@ -1,0 +1,131 @@
+/**
+ * The end of a process, for which a selector can wait.
+ *
+ * @module
+ */
+
+import { numberError, show } from "../os/arguments.ts";
+import { KqueueProcess } from "../os/kqueue_process.ts";
+import { Pidfd } from "../os/pidfd.ts";
+import type { ProcessDescriptor } from "../os/process.ts";
+import { signalName } from "../os/signals.ts";
+import { os, system } from "../os/systems.ts";
+
+/** Way in which a process ended, with the fields of `Deno.CommandStatus`. */
+export interface ProcessResult {
+  /** Exit code; 128 + the number of the signal that ended the process; or undefined if the system does not tell it. */
+  code: number | undefined;
+  /** Signal that ended the process, or null. */
+  signal: Deno.Signal | null;
+}
+
+/**
+ * The end of a process: readable once the process has ended, and from then on.
+ *
+ * The process is mostly a child of `Deno.Command`, but can be any. Nothing is taken from Deno: `child.status` works beside it.
+ * Create the object right after `spawn()`, without an `await` in between, after which Deno may have collected the child and
+ * its PID may belong to another process.
+ *
+ * The result of a child is known, at the latest, before Deno collects it. After that, Linux 6.15 and later know it, and so
+ * they do for the child of another process; other systems report `code: undefined`.
+ *
+ * @example Usage
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { ProcessExit } from "@selectors/selectors/sources";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using selector = new DefaultSelector();
+ * const child = new Deno.Command("sh", { args: ["-c", "exit 7"] }).spawn();
+ * using exit = new ProcessExit(child.pid);
+ * selector.register(exit, EVENT_READ);
+ * assertEquals(exit.read(), null); // it has only just started
+ * selector.select();
+ * assertEquals(exit.read(), { code: 7, signal: null });
+ * await child.status;
+ * ```
+ */
+export class ProcessExit implements Disposable {
+  /** ID of the process. */
+  readonly pid: number;
+  #process: ProcessDescriptor | null;
+  #result: ProcessResult | null = null;
+
+  /**
+   * Opens a descriptor for a process.
+   *
+   * @param pid ID of the process
+   * @throws {RangeError} if `pid` is not an integer from 1 to 2^31-1
+   * @throws {TypeError} if `pid` is not a number
+   * @throws {OSError} ESRCH if there is no such process, EMFILE or ENFILE if too many descriptors are open
+   * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+   * @throws {Deno.errors.NotSupported} on Windows, Solaris, illumos, and Linux before 5.3; use `child.status` there
+   */
+  constructor(pid: number) {
+    const isPid = typeof pid === "number" && (pid | 0) === pid && pid > 0;
+    if (!isPid) throw numberError(pid, `Cannot wait for process ${show(pid)}: use an integer from 1 to 2147483647`);
+    this.pid = pid;
+    this.#process = openProcess(pid);
+  }
+
+  /** True if the object is closed. */
+  get closed(): boolean {
+    return this.#process === null;
+  }
+
+  /** Returns the file descriptor, or -1 if the object is closed. */
+  fileno(): number {
+    return this.#process?.fd ?? -1;
+  }
+
+  /**
+   * Returns the way in which the process ended, or null while it runs. Does not block; later calls return the same.
+   *
+   * @throws {Deno.errors.BadResource} if the object is closed
+   */
+  read(): ProcessResult | null {
+    const process = this.#open("read");
+    if (this.#result === null) {
+      const status = process.status();
+      if (status === null) return null;
+      this.#result = resultOf(status);
+    }
+    return { ...this.#result };
+  }
+
+  /** Closes the descriptor, which does nothing to the process; a second call has no effect. */
+  close(): void {
+    this.#process?.close();
+    this.#process = null;
+  }
+
+  /** Closes the descriptor at the end of a `using` block. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(action: string): ProcessDescriptor {
+    if (this.#process !== null) return this.#process;
+    throw new Deno.errors.BadResource(`Cannot ${action}: the ProcessExit is closed`);
+  }
+}
+
+/** Returns the meaning of a wait status: 7 bits for a signal, a core dump's, and 8 for an exit code. */
+function resultOf(status: number | undefined): ProcessResult {
+  if (status === undefined) return { code: undefined, signal: null };
+  const signal = status & 0x7f;
+  return signal === 0 ? { code: status >> 8 & 0xff, signal: null } : { code: 128 + signal, signal: signalName(signal) };
+}
+
+function openProcess(pid: number): ProcessDescriptor {
+  switch (system.process) {
+    case "pidfd":
+      return new Pidfd(pid);
+    case "kqueue":
+      return new KqueueProcess(pid);
+    default:
+      throw new Deno.errors.NotSupported(
+        `Cannot wait for process ${pid}: ${os} has no descriptors for processes; use the status of Deno.ChildProcess`,
+      );
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Signals such as Ctrl-C, for which a selector can wait.
+ *
+ * @module
+ */
+
+import { show } from "../os/arguments.ts";
+import { SignalWorker } from "../os/signal_worker.ts";
+import { isCatchable, isSignal, signalNumber } from "../os/signals.ts";
+import { os } from "../os/systems.ts";
+
+/**
+ * Signals: readable after one of them arrives, until {@linkcode Signals.read} is called.
+ *
+ * A listener of `Deno.addSignalListener` cannot run during a synchronous wait. With this class, Ctrl-C ends a blocking
+ * `select()` like data on a socket, and works the same in asynchronous waits. Once the constructor has returned, no signal
+ * is missed. Several signals of a kind before a `read()` count as one.
+ *
+ * A Worker listens, which costs a thread and, for the first one, about 20 MB. The constructor waits 20 to 50 ms for it, and
+ * {@linkcode Signals.close} about a millisecond. The object keeps the program running until it is closed. Then the signals do
+ * what they did before: SIGINT ends the program.
+ *
+ * A program listens with the permissions that it has; nothing but `--allow-ffi` is needed. On Windows, Deno knows
+ * SIGINT, SIGBREAK and SIGHUP.
+ *
+ * @example End at Ctrl-C
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { Signals, Timer } from "@selectors/selectors/sources";
+ *
+ * using selector = new DefaultSelector();
+ * using signals = new Signals(["SIGINT", "SIGTERM"]);
+ * selector.register(signals, EVENT_READ);
+ * using timer = new Timer(0.01); // in place of a server's sockets
+ * selector.register(timer, EVENT_READ);
+ * loop: for (;;) {
+ *   for (const [{ fileobj }] of selector.select()) {
+ *     if (fileobj === signals && signals.read().length > 0) break loop;
+ *     if (fileobj === timer && timer.read() > 0) break loop;
+ *   }
+ * }
+ * ```
+ */
+export class Signals implements Disposable {
+  #worker: SignalWorker | null;
+
+  /**
+   * Starts to listen.
+   *
+   * @param signals Names such as `["SIGINT", "SIGTERM"]`
+   * @throws {RangeError} if there is no name, or a signal for which no program can listen, such as SIGKILL
+   * @throws {TypeError} if `signals` is not an iterable of names, or the system does not have a signal
+   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open
+   * @throws {Error} if the Worker cannot listen, for a reason in the message
+   * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+   * @throws {Deno.errors.TimedOut} if the Worker does not start within 30 seconds
+   */
+  constructor(signals: Iterable<Deno.Signal>) {
+    this.#worker = new SignalWorker(namesOf(signals));
+  }
+
+  /** True if the object is closed. */
+  get closed(): boolean {
+    return this.#worker === null;
+  }
+
+  /** Returns the file descriptor, or -1 if the object is closed. */
+  fileno(): number {
+    return this.#worker?.fd ?? -1;
+  }
+
+  /**
+   * Returns the signals that have arrived since the last call, each once and in the order of the constructor. Does not block.
+   *
+   * @throws {Deno.errors.BadResource} if the object is closed
+   */
+  read(): Deno.Signal[] {
+    if (this.#worker !== null) return this.#worker.read();
+    throw new Deno.errors.BadResource("Cannot read: the Signals object is closed");
+  }
+
+  /** Stops listening, and ends the Worker; a second call has no effect. Signals that were not read are lost. */
+  close(): void {
+    this.#worker?.close();
+    this.#worker = null;
+  }
+
+  /** Stops listening at the end of a `using` block. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** Returns the names without duplicates. */
+function namesOf(signals: Iterable<Deno.Signal>): Deno.Signal[] {
+  if (typeof signals === "string" || typeof signals?.[Symbol.iterator] !== "function") {
+    throw new TypeError(`Cannot listen for ${show(signals)}: use an array of names, such as ["SIGINT"]`);
+  }
+  const names = [...new Set(signals)];
+  if (names.length === 0) throw new RangeError(`Cannot listen for no signal: use names, such as ["SIGINT"]`);
+  for (const name of names) {
+    if (!isSignal(name)) throw new TypeError(`Cannot listen for ${show(name)}: it is not the name of a signal`);
+    if (signalNumber(name) === 0) throw new TypeError(`Cannot listen for ${name}: ${os} does not have this signal`);
+    if (!isCatchable(name)) throw new RangeError(`Cannot listen for ${name}: no program can`);
+  }
+  return names;
+}

@@ -1,0 +1,146 @@
+/**
+ * A timer that a selector can wait for.
+ *
+ * @module
+ */
+
+import { KqueueTimer } from "../os/kqueue_timer.ts";
+import { os, system } from "../os/systems.ts";
+import { type Timeout, timeoutToMs } from "../os/timeout.ts";
+import type { TimerDescriptor } from "../os/timer.ts";
+import { Timerfd } from "../os/timerfd.ts";
+
+/** Options of a {@linkcode Timer}. */
+export interface TimerOptions {
+  /** Time between expiries after the first one, above 0. Without it, or with null, the timer expires once. */
+  every?: Timeout | undefined;
+}
+
+/**
+ * A timer: readable when its time is over, until {@linkcode Timer.read} is called.
+ *
+ * The clock is monotonic, so a step of the wall clock changes nothing. A timer is never early. Its resolution is that of the
+ * system: nanoseconds on Linux, milliseconds on macOS and the BSDs.
+ *
+ * @example Usage
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { Timer } from "@selectors/selectors/sources";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using selector = new DefaultSelector();
+ * using timer = new Timer({ milliseconds: 10 }, { every: { milliseconds: 5 } });
+ * selector.register(timer, EVENT_READ);
+ * for (let expiries = 0; expiries < 3;) {
+ *   for (const [key] of selector.select()) {
+ *     assertEquals(key.fileobj, timer);
+ *     expiries += timer.read();
+ *   }
+ * }
+ * ```
+ */
+export class Timer implements Disposable {
+  #timer: TimerDescriptor | null;
+
+  /**
+   * Creates a timer.
+   *
+   * @param delay Time until the first expiry; a timer with 0 or less expires at once, and one with null, undefined or
+   * `Infinity` does not run until {@linkcode Timer.set}
+   * @param options Time between expiries
+   * @throws {RangeError} if a time is NaN, or `every` is not above 0
+   * @throws {TypeError} if a time is neither a number, null nor a duration
+   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open
+   * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+   * @throws {Deno.errors.NotSupported} on Windows, Solaris and illumos; use the timeout of the wait there
+   */
+  constructor(delay?: Timeout, options: TimerOptions = {}) {
+    const [delayMs, everyMs] = timesOf(delay, options);
+    const timer = openTimer();
+    try {
+      if (delayMs !== Infinity) timer.set(delayMs, everyMs);
+    } catch (error) {
+      timer.close();
+      throw error;
+    }
+    this.#timer = timer;
+  }
+
+  /** True if the timer is closed. */
+  get closed(): boolean {
+    return this.#timer === null;
+  }
+
+  /** Returns the file descriptor, or -1 if the timer is closed. */
+  fileno(): number {
+    return this.#timer?.fd ?? -1;
+  }
+
+  /**
+   * Starts or restarts the timer. An expiry that was not read is forgotten.
+   *
+   * @param delay Time until the first expiry, as in the constructor
+   * @param options Time between expiries; it does not stay from an earlier call
+   * @throws {RangeError} if a time is NaN, or `every` is not above 0
+   * @throws {TypeError} if a time is neither a number, null nor a duration
+   * @throws {Deno.errors.BadResource} if the timer is closed
+   */
+  set(delay?: Timeout, options: TimerOptions = {}): void {
+    const timer = this.#open("set");
+    timer.set(...timesOf(delay, options));
+  }
+
+  /**
+   * Stops the timer, until {@linkcode Timer.set}. An expiry that was not read is forgotten.
+   *
+   * @throws {Deno.errors.BadResource} if the timer is closed
+   */
+  cancel(): void {
+    this.#open("cancel").set(Infinity, Infinity);
+  }
+
+  /**
+   * Returns the number of expiries since the last call, missed ones included, or 0. Does not block.
+   *
+   * @throws {Deno.errors.BadResource} if the timer is closed
+   */
+  read(): number {
+    return this.#open("read").read();
+  }
+
+  /** Closes the timer; a second call has no effect. */
+  close(): void {
+    this.#timer?.close();
+    this.#timer = null;
+  }
+
+  /** Closes the timer at the end of a `using` block. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #open(action: string): TimerDescriptor {
+    if (this.#timer !== null) return this.#timer;
+    throw new Deno.errors.BadResource(`Cannot ${action}: the timer is closed`);
+  }
+}
+
+function timesOf(delay: Timeout | undefined, { every }: TimerOptions): [delayMs: number, everyMs: number] {
+  const [delayMs, everyMs] = [timeoutToMs(delay), timeoutToMs(every)];
+  if (everyMs > 0) return [delayMs, everyMs];
+  throw new RangeError("Cannot repeat a timer without a pause: `every` must be above 0");
+}
+
+/** Creates a timer that does not run. */
+function openTimer(): TimerDescriptor {
+  switch (system.timer) {
+    case "timerfd":
+      return new Timerfd();
+    case "kqueue":
+      return new KqueueTimer();
+    default:
+      throw new Deno.errors.NotSupported(
+        `Cannot create a Timer: ${os} has no descriptors for timers; use the timeout of the wait, or setTimeout()`,
+      );
+  }
+}
