@@ -1,0 +1,180 @@
+/**
+ * What every class of `./sources` has in common, in every selector class and every other wait.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import { Epoll, EPOLLIN, Poll, POLLIN, select } from "../ffi/select/mod.ts";
+import { Notifier, ProcessExit, Signals, Timer } from "../ffi/sources/mod.ts";
+import { type BaseSelector, EpollSelector, EVENT_READ, PollSelector, SelectSelector } from "../mod.ts";
+import { EPOLL, SIGNALS } from "./support/needs.ts";
+import { PROCESSES, testOfWorkers, TIMERS } from "./support/sources.ts";
+import { F_GETFD, FD_CLOEXEC, isWindows, libc, type Need, SOON, test } from "./support/util.ts";
+
+/** A class of sources, as the tests below see it. */
+interface Subject {
+  name: string;
+  needs: readonly Need[];
+  /** Creates a source, and returns it with a function that makes it readable and one that waits for what that leaves. */
+  create(): { source: Source; fire(): void; ended?(): Promise<unknown> };
+  /** Result of `read()` before and after something happened. */
+  nothing: unknown;
+  something: unknown;
+  /** True if the source stays readable after `read()`. */
+  stays?: boolean;
+  /** Declares a test. */
+  test: typeof test;
+}
+
+interface Source extends Disposable {
+  readonly closed: boolean;
+  fileno(): number;
+  read(): unknown;
+  close(): void;
+}
+
+const SUBJECTS: readonly Subject[] = [
+  {
+    name: "Timer",
+    needs: [TIMERS],
+    create() {
+      const source = new Timer();
+      return { source, fire: () => source.set(0.001) };
+    },
+    nothing: 0,
+    something: 1,
+    test,
+  },
+  {
+    name: "ProcessExit",
+    needs: [PROCESSES],
+    create() {
+      const child = new Deno.Command("cat", { stdin: "piped", stdout: "null" }).spawn();
+      const source = new ProcessExit(child.pid);
+      return {
+        source,
+        fire: () => child.kill("SIGTERM"),
+        ended: async () => {
+          await child.stdin.close();
+          return child.status;
+        },
+      };
+    },
+    nothing: null,
+    something: { code: 143, signal: "SIGTERM" },
+    stays: true,
+    test,
+  },
+  {
+    name: "Notifier",
+    needs: [],
+    create() {
+      const source = new Notifier();
+      return { source, fire: () => source.notify() };
+    },
+    nothing: false,
+    something: true,
+    test,
+  },
+  {
+    name: "Signals",
+    needs: [SIGNALS],
+    create: () => ({ source: new Signals(["SIGWINCH", "SIGUSR2"]), fire: () => Deno.kill(Deno.pid, "SIGUSR2") }),
+    nothing: [],
+    something: ["SIGUSR2"],
+    test: testOfWorkers,
+  },
+];
+
+/** Waits in each way that the package has, until the source is readable; null if this system lacks it. */
+const WAITS: Record<string, [need: Need, wait: (source: Source) => unknown]> = {
+  "select()": [null, (source) => select([source], [], [], SOON)[0].length],
+  "Poll": [isWindows ? "Windows has no poll()" : null, (source) => {
+    const poll = new Poll();
+    poll.register(source, POLLIN);
+    return poll.poll(SOON * 1000).length;
+  }],
+  "Epoll": [EPOLL, (source) => {
+    using epoll = new Epoll();
+    epoll.register(source, EPOLLIN);
+    return epoll.poll(SOON).length;
+  }],
+};
+const CLASSES: [need: Need, Selector: new () => BaseSelector][] = [
+  [EPOLL, EpollSelector],
+  [isWindows ? "Windows has no poll()" : null, PollSelector],
+  [null, SelectSelector],
+];
+for (const [need, Selector] of CLASSES) {
+  const registered = <Result>(source: Source, use: (selector: BaseSelector) => Result) => {
+    const selector = new Selector();
+    selector.register(source, EVENT_READ);
+    return use(selector);
+  };
+  WAITS[`${Selector.name}.select()`] = [need, (source) =>
+    registered(source, (selector) => {
+      using _ = selector;
+      return selector.select(SOON).length;
+    })];
+  WAITS[`${Selector.name}.selectAsync()`] = [need, (source) =>
+    registered(source, async (selector) => {
+      using _ = selector;
+      return (await selector.selectAsync(SOON)).length;
+    })];
+  WAITS[`for await of ${Selector.name}`] = [need, (source) =>
+    registered(source, async (selector) => {
+      using _ = selector;
+      for await (const [key, events] of selector.events({ timeout: SOON })) {
+        assertEquals([key.fileobj, events], [source, EVENT_READ]);
+        return 1;
+      }
+      return 0;
+    })];
+}
+
+for (const { name, needs, create, nothing, something, stays = false, test } of SUBJECTS) {
+  describe(name, () => {
+    test(`${name} is a file object that closes once, and then has no descriptor`, { needs }, async () => {
+      const { source, fire, ended } = create();
+      const fd = source.fileno();
+      assert(fd >= 0);
+      assertEquals([source.closed, source.read()], [false, nothing]);
+      if (libc !== null) assertEquals(libc.fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+      fire();
+      source.close();
+      assertEquals([source.closed, source.fileno()], [true, -1]);
+      using other = new Notifier(); // may have the same descriptor
+      source.close();
+      other.notify();
+      assert(other.read());
+      assertThrows(() => source.read(), Deno.errors.BadResource, "closed");
+      await ended?.();
+    });
+
+    test(`${name} closes at the end of a using block`, { needs }, async () => {
+      const { source, fire, ended } = create();
+      {
+        using _ = source;
+        fire();
+        await ended?.();
+      }
+      assert(source.closed);
+    });
+
+    for (const [way, [need, wait]] of Object.entries(WAITS)) {
+      test(`${name} ends a wait of ${way}, and read() empties it`, { needs: [...needs, need] }, async () => {
+        const { source, fire, ended } = create();
+        using _ = source;
+        assertEquals(select([source], [], [], 0)[0], []);
+        fire();
+        assertEquals(await wait(source), 1);
+        assertEquals(source.read(), something);
+        assertEquals(source.read(), stays ? something : nothing);
+        assertEquals(select([source], [], [], 0)[0].length, stays ? 1 : 0);
+        await ended?.();
+      });
+    }
+  });
+}

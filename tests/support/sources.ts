@@ -1,0 +1,46 @@
+/**
+ * Helpers of the tests of `./sources`.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { it } from "@std/testing/bdd";
+import { os, system } from "../../ffi/os/systems.ts";
+import { lendWaker } from "../../ffi/os/waker.ts";
+import { Signals } from "../../ffi/sources/mod.ts";
+import { isWindows, type Need, openDescriptors, skip, type TestArguments, withOptions } from "./util.ts";
+
+/** Timers with a descriptor. */
+export const TIMERS: Need = system.timer === null ? `${os} has no descriptors for timers` : null;
+
+/** Processes with a descriptor. */
+export const PROCESSES: Need = system.process === null ? `${os} has no descriptors for processes` : null;
+
+// Deno opens descriptors of its own for the first Worker, the first signal and the first child, and wakers are kept.
+const wakers = Array.from({ length: 4 }, lendWaker);
+if (!isWindows) {
+  new Signals(["SIGWINCH"]).close();
+  await new Deno.Command("true").output();
+}
+for (const waker of wakers) waker.giveBack();
+
+/**
+ * Declares a test that starts Workers, and fails if it leaves more or fewer descriptors open than it found.
+ *
+ * Deno keeps two descriptors of the last Worker, so their numbers change with each Worker, and only the count is compared.
+ */
+export function testOfWorkers(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
+  const [{ needs = [] }, body] = withOptions(args);
+  const reason = needs.find((need) => need !== null);
+  if (reason != null) return skip(name, reason);
+  it(name, async () => {
+    const before = openDescriptors().size;
+    await body();
+    // The thread of a terminated Worker ends later.
+    for (let tries = 0; tries < 100 && openDescriptors().size !== before; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assertEquals(openDescriptors().size, before, "The test left other descriptors open than it found");
+  });
+}
