@@ -29,13 +29,19 @@ const c = (os !== "linux" ? null : Deno.dlopen("libc.so.6", {
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
   ppoll: { parameters: ["buffer", "u64", "buffer", "pointer"], result: "i32" },
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  syscall: { parameters: ["i64", "i32", "u32"], result: "i32" },
+  timerfd_create: { parameters: ["i32", "i32"], result: "i32" },
+  timerfd_settime: { parameters: ["i32", "i32", "buffer", "pointer"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "u64"], result: "i64" },
+  waitid: { parameters: ["i32", "i32", "buffer", "i32"], result: "i32" },
 }).symbols)!;
 
 const errno = new Int32Array(
   os === "linux" ? Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4) : new ArrayBuffer(4),
 );
 
-const [ENOENT, EBADF, EFAULT, EINVAL] = [2, 9, 14, 22];
+const [ENOENT, ESRCH, EBADF, EACCES, EFAULT, EINVAL] = [2, 3, 9, 13, 14, 22];
 const [POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x2000];
 const ECONNRESET = 54; // of a BSD
 
@@ -50,6 +56,7 @@ interface Dialect {
   read: number;
   write: number;
   timer: number;
+  proc: number;
   user: number;
   /** macOS alone has it. */
   except?: number;
@@ -68,6 +75,7 @@ const DIALECTS: Record<StandInSystem, Dialect> = {
     read: -1,
     write: -2,
     timer: -7,
+    proc: -5,
     user: -10,
     except: -15,
     FIOCLEX: 0x20006601,
@@ -83,6 +91,7 @@ const DIALECTS: Record<StandInSystem, Dialect> = {
     read: -1,
     write: -2,
     timer: -7,
+    proc: -5,
     user: -11,
     FIOCLEX: 0x20006601,
   },
@@ -97,6 +106,7 @@ const DIALECTS: Record<StandInSystem, Dialect> = {
     read: 0,
     write: 1,
     timer: 6,
+    proc: 4,
     user: 8,
     FIOCLEX: 0x20006601,
   },
@@ -111,6 +121,7 @@ const DIALECTS: Record<StandInSystem, Dialect> = {
     read: -1,
     write: -2,
     timer: -7,
+    proc: -5,
     user: -11,
     FIOCLEX: 0x5451,
   },
@@ -151,6 +162,30 @@ interface Note extends Event {
   /** EVFILT_USER: true if triggered. EVFILT_TIMER uses `expires`, the time of the next expiry. */
   triggered: boolean;
   expires: number;
+  /** A descriptor of Linux that is readable when an event without a file has occurred, or -1. */
+  mirror: number;
+}
+
+/** EVFILT_PROC of macOS, FreeBSD and NetBSD. */
+const NOTE_EXIT = 0x8000_0000;
+/** EVFILT_PROC of macOS: reports the wait status, and only to the parent of the process. */
+const NOTE_EXITSTATUS = 0x0400_0000;
+
+const [P_PID, WEXITED, WNOHANG, WNOWAIT] = [1, 4, 1, 0x0100_0000];
+const SYS_PIDFD_OPEN = 434n;
+
+/** Returns the wait status of a child that has ended, null for one that runs, and undefined for any other process. */
+function childStatus(pid: number): number | null | undefined {
+  const info = new Int32Array(32);
+  if (c.waitid(P_PID, pid, info, WEXITED | WNOHANG | WNOWAIT) !== 0) return undefined;
+  if (info[4] === 0) return null;
+  return info[2] === 1 ? info[6]! << 8 : info[6]!;
+}
+
+/** Returns whether poll(2) reports a descriptor of Linux. */
+function isReadable(fd: number): boolean {
+  const pollfd = new Int32Array([fd, POLLIN]);
+  return c.ppoll(new Uint8Array(pollfd.buffer), 1n, new BigInt64Array(2), null) > 0;
 }
 
 /** Returns the identity and mode of a file, from struct stat of Linux on x86_64 and aarch64. */
@@ -187,6 +222,8 @@ export interface KqueueStandIn {
   looks: number;
   /** Errno values with which the next kevent() calls fail. */
   fail: number[];
+  /** Lets the timers with an identifier expire. */
+  expire(ident: number): void;
   /** Returns the filters that are registered for a descriptor. */
   filtersOf(fd: number): number[];
   /** Replaces the functions of the kqueue library, and makes the package believe that it runs on a system. */
@@ -209,6 +246,12 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     filtersOf: (fd) =>
       [...queues.values()].flatMap((notes) => [...notes.values()])
         .filter((note) => note.ident === BigInt(fd)).map((note) => note.filter).sort(),
+    expire(ident) {
+      for (const note of [...queues.values()].flatMap((notes) => [...notes.values()])) {
+        if (note.filter !== dialect.timer || note.ident !== BigInt(ident)) continue;
+        c.timerfd_settime(note.mirror, 0, new BigInt64Array([0n, 0n, 0n, 1n]), null);
+      }
+    },
     install: (as = system) => standIn("kqueue", functions, as),
   };
 
@@ -252,9 +295,37 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     return filter === dialect.read || filter === dialect.write || filter === dialect.except;
   }
 
-  /** Applies a change. Returns 0 or an errno. */
-  function change(notes: Map<string, Note>, event: Event): number {
-    const known = [dialect.read, dialect.write, dialect.timer, dialect.user, dialect.except];
+  /** Removes an event; returns false if there is none. */
+  function drop(notes: Map<string, Note>, name: string): boolean {
+    const note = notes.get(name);
+    if (note !== undefined && note.mirror >= 0) c.close(note.mirror);
+    return notes.delete(name);
+  }
+
+  /** Returns a descriptor of Linux that is readable when the event occurs, or `-errno`. */
+  function mirrorOf(event: Event): number {
+    if (event.filter === dialect.proc) {
+      const pid = Number(event.ident);
+      const status = childStatus(pid);
+      if (system === "darwin") {
+        if (typeof status === "number") return -ESRCH; // a zombie
+        if (status === undefined && (event.fflags & NOTE_EXITSTATUS) !== 0) return -EACCES;
+      }
+      assert((event.fflags & NOTE_EXIT) !== 0, "EVFILT_PROC without NOTE_EXIT");
+      const fd = c.syscall(SYS_PIDFD_OPEN, pid, 0);
+      return fd < 0 ? -errno[0]! : fd;
+    }
+    if (event.filter === dialect.user) return c.eventfd(0, 0);
+    if (event.filter !== dialect.timer || (event.flags & EV.ONESHOT) === 0) return -1;
+    assert(event.data > 0n, "A timer of 0 ms differs between systems");
+    const fd = c.timerfd_create(1, 0);
+    c.timerfd_settime(fd, 0, new BigInt64Array([0n, 0n, event.data / 1000n, event.data % 1000n * 1_000_000n]), null);
+    return fd;
+  }
+
+  /** Applies a change to the queue `kq`. Returns 0 or an errno. */
+  function change(kq: number, notes: Map<string, Note>, event: Event): number {
+    const known = [dialect.read, dialect.write, dialect.timer, dialect.proc, dialect.user, dialect.except];
     if (!known.includes(event.filter)) return EINVAL;
     const isFile = isOfFile(event.filter);
     const NOTE_OOB = 2;
@@ -262,23 +333,26 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const file = isFile ? event.ident < 2n ** 31n ? fileOf(Number(event.ident)) : null : undefined;
     const name = `${event.filter}:${event.ident}`;
     if (file === null) {
-      notes.delete(name); // the close of the descriptor removed the event
+      drop(notes, name); // the close of the descriptor removed the event
       return system === "linux" ? EFAULT : EBADF; // libkqueue up to 2.7.0 has no other errno for a failed EV_ADD
     }
     let note = notes.get(name);
     // The kernel removes the events of a descriptor when it is closed.
     if (note !== undefined && file !== undefined && note.identity !== file.identity) {
-      notes.delete(name);
+      drop(notes, name);
       note = undefined;
     }
     const refused = control.refuse.get(event.filter);
     if (refused !== undefined && (event.flags & EV.ADD) !== 0) return refused;
-    if ((event.flags & EV.DELETE) !== 0) return notes.delete(name) ? 0 : ENOENT;
+    if ((event.flags & EV.DELETE) !== 0) return drop(notes, name) ? 0 : ENOENT;
     if (note === undefined) {
       if ((event.flags & EV.ADD) === 0) return ENOENT;
       const kind = kindOf(file?.mode ?? 0);
       if (system === "darwin" && kind === S_IFCHR) return EINVAL; // /dev/tty, /dev/null
       if (system === "linux" && kind === S_IFCHR) return EFAULT; // /dev/null, but not terminals
+      const fd = mirrorOf(event);
+      if (fd < -1) return -fd;
+      if (fd >= 0) c.epoll_ctl(kq, 1, fd, new Int32Array([POLLIN, 0, 0, 0])); // EPOLL_CTL_ADD
       note = {
         ...event,
         disabled: false,
@@ -288,7 +362,8 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         reported: null,
         triggered: false,
         expires: performance.now() + Number(event.data),
-        fflags: 0,
+        fflags: event.filter === dialect.proc ? event.fflags : 0,
+        mirror: fd,
       };
       notes.set(name, note);
     } else if ((event.flags & EV.ADD) !== 0) {
@@ -305,7 +380,10 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     if (event.filter === dialect.user) {
       const [operation, bits] = [event.fflags >>> 30, event.fflags & 0xffffff];
       note.fflags = [note.fflags, note.fflags & bits, note.fflags | bits, bits][operation]!;
-      if ((event.fflags & 0x1000000) !== 0) note.triggered = true;
+      if ((event.fflags & 0x1000000) !== 0) {
+        note.triggered = true;
+        c.write(note.mirror, new BigUint64Array([1n]), 8n);
+      }
     }
     return 0;
   }
@@ -383,7 +461,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       const files: [name: string, note: Note][] = [];
       for (const [name, note] of notes) {
         if (!isOfFile(note.filter)) continue;
-        if (fileOf(Number(note.ident))?.identity !== note.identity) notes.delete(name);
+        if (fileOf(Number(note.ident))?.identity !== note.identity) drop(notes, name);
         else if (!note.disabled) files.push([name, note]);
       }
       const pollfds = new DataView(new ArrayBuffer(Math.max(8 * files.length, 8)));
@@ -398,6 +476,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       for (const note of notes.values()) {
         if (note.disabled) continue;
         if (note.filter === dialect.user && note.triggered) waitMs = 0;
+        if (note.filter === dialect.proc) waitMs = isReadable(note.mirror) ? 0 : Math.min(waitMs, 5);
         if (note.filter === dialect.timer) waitMs = Math.min(waitMs, Math.max(note.expires - performance.now(), 0));
       }
       const outcome = poll(pollfds, files.length, waitMs);
@@ -412,7 +491,18 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         const event: Event = { ident, filter, flags: note.flags & 0xfff & ~EV.RECEIPT, fflags: 0, data: 0n, udata };
         if (filter === dialect.user) {
           if (note.triggered) found.push([name, note, { ...event, fflags: note.fflags }]);
+        } else if (filter === dialect.proc) {
+          if (!isReadable(note.mirror)) continue;
+          const tells = system !== "darwin" || (note.fflags & NOTE_EXITSTATUS) !== 0;
+          const status = tells ? childStatus(Number(ident)) ?? 0 : 0;
+          // The kernel adds both flags: a process ends once.
+          const flags = event.flags | EV.EOF | EV.ONESHOT;
+          found.push([name, note, { ...event, flags, fflags: NOTE_EXIT, data: BigInt(status) }]);
         } else if (filter === dialect.timer) {
+          if (note.mirror >= 0) {
+            if (isReadable(note.mirror)) found.push([name, note, { ...event, data: 1n }]);
+            continue;
+          }
           const period = Math.max(Number(note.data), 1);
           const times = Math.floor((performance.now() - note.expires) / period) + 1;
           if (times <= 0) continue;
@@ -433,8 +523,11 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       }
       for (const [name, note] of found) {
         // Move the event to the end of the queue, so that a short event list reports every event in turn.
-        notes.delete(name);
-        if ((note.flags & EV.ONESHOT) === 0) notes.set(name, note);
+        if ((note.flags & EV.ONESHOT) !== 0 || note.filter === dialect.proc) drop(notes, name);
+        else {
+          notes.delete(name);
+          notes.set(name, note);
+        }
         if ((note.flags & EV.DISPATCH) !== 0) note.disabled = true;
         if (note.filter === dialect.user && (note.flags & EV.CLEAR) !== 0) note.triggered = false;
       }
@@ -485,8 +578,8 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     let filled = 0;
     for (let index = 0; index < Number(nchanges); index++) {
       const event = read(changes!, index);
-      const error = change(notes, event);
-      mirror(kq, notes, event.ident);
+      const error = change(kq, notes, event);
+      if (event.filter === dialect.read || event.filter === dialect.write) mirror(kq, notes, event.ident);
       const wantsReceipt = control.knowsReceipts && (event.flags & EV.RECEIPT) !== 0;
       if (error === 0 && !wantsReceipt) continue;
       if (filled === room) return error === 0 ? 0 : fails(error);
@@ -542,6 +635,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       return 0;
     },
     close(fd: number): number {
+      for (const { mirror } of queues.get(fd)?.values() ?? []) if (mirror >= 0) c.close(mirror);
       queues.delete(fd);
       return c.close(fd);
     },
