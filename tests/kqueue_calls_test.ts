@@ -7,7 +7,7 @@
 import { assertEquals, assertGreaterOrEqual } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { Kevent, Kqueue } from "../ffi/select/mod.ts";
-import { KqueueInstance } from "../ffi/os/kqueue.ts";
+import { KqueueInstance } from "../ffi/os/kqueue_instance.ts";
 import { standIn } from "../ffi/os/library.ts";
 import { os } from "../ffi/os/systems.ts";
 import { EVENT_READ, EVENT_WRITE, KqueueSelector } from "../mod.ts";

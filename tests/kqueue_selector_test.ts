@@ -15,7 +15,7 @@ import {
 } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { OSError } from "../ffi/select/mod.ts";
-import { KqueueInstance } from "../ffi/os/kqueue.ts";
+import { KqueueInstance } from "../ffi/os/kqueue_instance.ts";
 import { os, SYSTEMS as RECORDS } from "../ffi/os/systems.ts";
 import { AF_INET, close } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector, wake } from "../mod.ts";

@@ -9,7 +9,7 @@
 
 import { EINTR } from "./errno.ts";
 import { type KeventFields, readKevent, writeKevent } from "./kevent.ts";
-import { KqueueInstance } from "./kqueue.ts";
+import { KqueueInstance } from "./kqueue_instance.ts";
 import type { KqueueSystem } from "./kqueue_system.ts";
 
 const KQ_EV_ADD = 0x0001;

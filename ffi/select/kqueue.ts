@@ -6,7 +6,7 @@
 
 import { filenoOf, numberError, show } from "../os/arguments.ts";
 import { check } from "../os/errno.ts";
-import { KqueueInstance } from "../os/kqueue.ts";
+import { KqueueInstance } from "../os/kqueue_instance.ts";
 import { deadlineAfter, isInterruption, leftUntil, monotonicMs, type Timeout, timeoutToMs } from "../os/timeout.ts";
 import { decode, encode, Kevent } from "./kevent.ts";
 
