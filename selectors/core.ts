@@ -31,6 +31,8 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   parked = 0;
   /** Number of calls of {@linkcode wake} and of the waker so far. */
   wakeups = 0;
+  /** Number of changes of registrations so far. */
+  changes = 0;
   // True if the selector was woken since the last wait.
   #isWoken = false;
   #waker: Waker | null = null;
@@ -96,9 +98,10 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     throw new OSError(this.poller.controlCall, -outcome, `fd ${fd}`, text === undefined ? {} : { text });
   }
 
-  /** Restarts parked waits if the kernel does not keep the registrations, so that they see the change. */
+  /** Restarts parked waits if the kernel does not keep all registrations, so that they see the change. */
   #changed(): void {
-    if (this.parked > 0 && !this.poller.nests) parking.interrupt();
+    this.changes++;
+    if (this.parked > 0 && (!this.poller.nests || this.poller.outside !== undefined)) parking.interrupt();
   }
 
   /** Waits until entries are ready, the timeout ends, or the selector is woken. */

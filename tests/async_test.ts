@@ -194,10 +194,9 @@ const CYCLES = isEmulated ? 200 : isWindows ? 1_000 : 10_000;
 const POOL = 32;
 const HEAP_GROWTH = (CYCLES === 10_000 ? 2 : 16) * 1024 ** 2;
 
-/** Waits until parked calls are blocked, which takes one more turn of the event loop. */
+/** Waits until parked calls are blocked, which takes a few microtasks. */
 async function blocked(): Promise<void> {
-  await null;
-  await null;
+  for (let ticks = 0; ticks < 8; ticks++) await null;
 }
 
 /** One of the things that happen to a wait. The call is blocked by then, or it is not yet. */

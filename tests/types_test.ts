@@ -49,5 +49,7 @@ describe("types", () => {
     const base: BaseSelector<() => number, Socket> = selector;
     const annotated: DefaultSelector<() => number, Socket> = base;
     assertStrictEquals(annotated, selector);
+    const general: BaseSelector<unknown, Socket> = selector; // for functions that take any selector
+    assertStrictEquals(general, selector);
   });
 });

@@ -184,6 +184,7 @@ export class DevpollPoller implements Poller {
   readonly nests = false; // some versions of Solaris cannot wait for the device
   readonly #closed = new Set<number>();
   readonly #once = new OnceSet();
+  #closings = 0;
   readonly #device = new DevpollInstance();
   // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
@@ -194,6 +195,10 @@ export class DevpollPoller implements Poller {
   /** Opens the device. */
   constructor() {
     this.fd = this.#device.fd;
+  }
+
+  get silences(): number {
+    return this.#closings + this.#once.spends;
   }
 
   isSilent(fd: number): boolean {
@@ -252,7 +257,9 @@ export class DevpollPoller implements Poller {
   /** Removes a descriptor that is closed, or that a failed write has left: the device would report it forever. */
   #discard(fd: number): void {
     this.#device.remove(fd);
-    if (this.#serials[fd] !== undefined) this.#closed.add(fd);
+    if (this.#serials[fd] === undefined) return;
+    this.#closed.add(fd);
+    this.#closings++;
   }
 
   fdAt(index: number): number {

@@ -157,6 +157,7 @@ export class EpollPoller implements Poller {
   readonly supports = SUPPORTED;
   readonly fd: number;
   readonly nests = true;
+  readonly silences = 0; // the kernel ignores them
   readonly #libc = epollLibc();
   readonly #event = new Int32Array(STRIDE);
   readonly #eventAddress = this.#addressOf(this.#event);

@@ -75,6 +75,8 @@ export class OnceSet {
   // Serial numbers by descriptor.
   readonly #armed = new Map<number, number>();
   readonly #spent = new Set<number>();
+  /** Number of registrations so far that were spent. */
+  spends = 0;
   // False until the first registration with MODE_ONCE, so that the others cost nothing.
   #isUsed = false;
 
@@ -104,6 +106,7 @@ export class OnceSet {
     if (this.#armed.get(fd) !== serial) return false;
     this.#armed.delete(fd);
     this.#spent.add(fd);
+    this.spends++;
     return true;
   }
 

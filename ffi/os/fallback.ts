@@ -21,12 +21,11 @@ export class FallbackPoller implements Poller {
   readonly waitCall: string;
   readonly supports: number;
   readonly fd: number;
+  readonly nests: boolean;
+  /** Descriptors that are registered with select(). */
+  readonly outside: Set<number> = new Set();
   readonly #main: Poller;
   readonly #select = new SelectPoller();
-  // Descriptors that are registered with select().
-  readonly #refused = new Set<number>();
-  // True after the first refusal.
-  #isUsed = false;
   // Number of entries of the mechanism, which come first.
   #found = 0;
   // Index of the mechanism's own descriptor among the entries of select(), or Infinity.
@@ -41,10 +40,11 @@ export class FallbackPoller implements Poller {
     this.waitCall = main.waitCall;
     this.supports = main.supports;
     this.fd = main.fd;
+    this.nests = main.nests;
   }
 
-  get nests(): boolean {
-    return this.#main.nests && !this.#isUsed;
+  get silences(): number {
+    return this.#main.silences + this.#select.silences;
   }
 
   isSilent(fd: number): boolean {
@@ -58,29 +58,28 @@ export class FallbackPoller implements Poller {
     if (this.#missing !== 0) return outcome;
     const added = this.#select.add(fd, events, serial);
     if (added < 0) return added;
-    if (this.#refused.size === 0 && this.#main.nests) this.#select.add(this.fd, EVENT_READ, 0);
-    this.#refused.add(fd);
-    this.#isUsed = true;
+    if (this.outside.size === 0 && this.#main.nests) this.#select.add(this.fd, EVENT_READ, 0);
+    this.outside.add(fd);
     return 0;
   }
 
   modify(fd: number, events: number, serial: number): number {
-    if (!this.#refused.has(fd)) return this.#main.modify(fd, events, serial);
+    if (!this.outside.has(fd)) return this.#main.modify(fd, events, serial);
     this.#missing = events & ~this.#select.supports;
     return this.#missing === 0 ? this.#select.modify(fd, events, serial) : -EPERM;
   }
 
   remove(fd: number): void {
     this.#pollerOf(fd).remove(fd);
-    if (this.#refused.delete(fd) && this.#refused.size === 0) this.#select.remove(this.fd);
+    if (this.outside.delete(fd) && this.outside.size === 0) this.#select.remove(this.fd);
   }
 
   #pollerOf(fd: number): Poller {
-    return this.#refused.has(fd) ? this.#select : this.#main;
+    return this.outside.has(fd) ? this.#select : this.#main;
   }
 
   wait(timeoutMs: number): number {
-    if (this.#refused.size === 0) return this.#found = this.#main.wait(timeoutMs);
+    if (this.outside.size === 0) return this.#found = this.#main.wait(timeoutMs);
     const selected = this.#select.wait(this.#main.nests ? timeoutMs : Math.min(timeoutMs, SLICE_MS));
     if (selected < 0) return selected;
     this.#own = this.#ownEntry(selected);
@@ -123,7 +122,7 @@ export class FallbackPoller implements Poller {
 
   purge(registrations: Registration[], _count: number): boolean {
     if (this.#main.purge === undefined) return false;
-    return this.#main.purge(registrations.filter(([fd]) => !this.#refused.has(fd)), this.#found);
+    return this.#main.purge(registrations.filter(([fd]) => !this.outside.has(fd)), this.#found);
   }
 
   close(): void {

@@ -79,6 +79,7 @@ export class KqueuePoller implements Poller {
   readonly #closed = new Set<number>();
   readonly #extensions = new Map<number, Extension>();
   readonly #once = new OnceSet();
+  #closings = 0;
 
   /** Creates a kqueue, close-on-exec. */
   constructor() {
@@ -89,10 +90,18 @@ export class KqueuePoller implements Poller {
       (Number.isNaN(filters.EXCEPT) ? 0 : EVENT_PRIORITY);
   }
 
+  get silences(): number {
+    // kqueue forgets a closed descriptor by itself. But for a kqueue that does not nest, poll(2) watches each descriptor, and
+    // returns at once for a closed one, and for a new file with the same number.
+    for (const [fd, identity] of this.#identities) {
+      if (this.#closed.has(fd) || this.#kqueue.identity(fd) === identity) continue;
+      this.#closed.add(fd);
+      this.#closings++;
+    }
+    return this.#closings + this.#once.spends;
+  }
+
   isSilent(fd: number): boolean {
-    // kqueue forgets a closed descriptor by itself. But poll(2) returns at once for a closed one, and for a new file with
-    // the same number.
-    if (this.#kqueue.identity(fd) !== this.#identities.get(fd)) this.#closed.add(fd);
     return this.#closed.has(fd) || this.#once.spent.has(fd);
   }
 

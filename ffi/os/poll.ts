@@ -224,11 +224,16 @@ export class PollPoller implements Poller {
   readonly #set = new PollSet();
   readonly #closed = new Set<number>();
   readonly #once = new OnceSet();
+  #closings = 0;
   // Serial numbers by descriptor.
   readonly #serials: number[] = [];
   // Entries of the last wait.
   #fds = new Int32Array(16);
   #events = new Int32Array(16);
+
+  get silences(): number {
+    return this.#closings + this.#once.spends;
+  }
 
   isSilent(fd: number): boolean {
     return this.#closed.has(fd) || this.#once.spent.has(fd);
@@ -301,6 +306,7 @@ export class PollPoller implements Poller {
   /** Mutes a descriptor that was closed: every poll() would return at once. */
   #mute(fd: number): void {
     this.#closed.add(fd);
+    this.#closings++;
     this.#set.mute(fd);
   }
 

@@ -49,8 +49,13 @@ export class SelectPoller implements Poller {
   readonly #set = new SelectSet();
   readonly #closed = new Set<number>();
   readonly #once = new OnceSet();
+  #closings = 0;
   // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
+
+  get silences(): number {
+    return this.#closings + this.#once.spends;
+  }
 
   isSilent(fd: number): boolean {
     return this.#closed.has(fd) || this.#once.spent.has(fd);
@@ -105,6 +110,7 @@ export class SelectPoller implements Poller {
       if (serial === undefined || isOpen(fd)) return;
       this.#set.set(fd, 0);
       this.#closed.add(fd);
+      this.#closings++;
     });
     return this.#closed.size > before;
   }

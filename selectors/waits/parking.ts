@@ -1,57 +1,39 @@
 /**
- * Parks the asynchronous waits of an isolate in one blocking call, until a selector has to check its descriptors.
+ * Parks the asynchronous waits of an isolate in one blocking call, until one of them has to check its descriptors.
  *
  * Deno runs blocking calls on a few dozen threads, and reads files on them too. All waits of an isolate therefore share
- * one thread: its call waits for the descriptors of every wait, and each selector checks its own when the call returns.
- * The result has no other use, because its errno belongs to another thread and readiness may have ended.
- *
- * ## Fruitless returns
- *
- * The call may report a descriptor that no selector finds ready: a stale epoll registration that cannot be removed
- * because no descriptor is free, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. The call
- * would then return at once for ever. After a few fruitless returns, these descriptors are left out for 10 ms.
+ * one thread: its call waits for the descriptors of every wait. A return of the call only says which watchers have to
+ * check: its errno belongs to another thread, and readiness may have ended.
  *
  * @module
  */
 
 import { check, EBADF } from "../../ffi/os/errno.ts";
 import { EVENT_READ } from "../../ffi/os/events.ts";
-import { ParkingSet } from "../../ffi/os/parking_set.ts";
 import { isInterruption, leftUntil, monotonicMs } from "../../ffi/os/timeout.ts";
 import { Waker } from "../../ffi/os/waker.ts";
 import { callAfter } from "./turns.ts";
-
-/** Descriptors of all waits, with the union of their events. */
-export class WatchedSet {
-  readonly #events = new Map<number, number>();
-
-  /** Adds events to a descriptor. */
-  add(fd: number, events: number): void {
-    this.#events.set(fd, (this.#events.get(fd) ?? 0) | events);
-  }
-
-  /** Returns the set for the call, without the resting descriptors. */
-  toParkingSet(resting: readonly number[]): ParkingSet {
-    const set = new ParkingSet();
-    for (const fd of resting) this.#events.delete(fd);
-    for (const [fd, events] of this.#events) set.set(fd, events);
-    return set;
-  }
-}
+import { REST_MS, watched, type Watcher } from "./watched.ts";
 
 /** A wait that is parked. */
 export interface ParkedWait {
   /** Time at which the wait ends, by `monotonicMs()`; `Infinity` for never. */
   readonly deadlineMs: number;
 
-  /** Adds the descriptors of the wait. */
-  addTo(set: WatchedSet): void;
-
-  /** Checks for ready entries; settles the wait and returns true if it is over; never throws. */
+  /** Checks for readiness; settles the wait and returns true if it is over; never throws. */
   check(): boolean;
+
+  /** Takes account of a change that the call cannot see; settles the wait if it is over; never throws. */
+  update(): void;
 
   /** Rejects the wait. */
   fail(error: unknown): void;
+}
+
+/** A watcher that has no parked wait. Its descriptors stay in the set for its next wait, unless a call comes first. */
+export interface IdleWatcher {
+  /** Stops watching. */
+  unwatch(): void;
 }
 
 /**
@@ -60,30 +42,32 @@ export interface ParkedWait {
  */
 const MAX_BLOCK_MS = 2_000;
 
-/** Number of fruitless returns in a row, after which the reported descriptors rest. */
-const MAX_FRUITLESS = 3;
-
-/** Milliseconds for which resting descriptors are left out of the call. */
-const REST_MS = 10;
+/** Number of failed calls in a row, after which the next call is delayed. */
+const MAX_FAILURES = 3;
 
 /** Milliseconds until an interruption is repeated that failed for lack of memory. */
 const RESEND_MS = 1;
 
-/** The parked waits of an isolate, and their common call. */
-class Parking {
+/** Microtasks in which a program may begin its next wait after one has ended; then the next call includes it. */
+const TICKS = 4;
+
+/** The parked waits of an isolate, and their common call. It watches its own waker. */
+class Parking implements Watcher {
   readonly #waits = new Set<ParkedWait>();
+  #idle: IdleWatcher | null = null;
+  // No wait ends before this time; it may be earlier than the first deadline.
+  #earliestMs = Infinity;
   // Number of open selectors that have waited asynchronously.
   #users = 0;
   #waker: Waker | null = null;
   #isRunning = false;
   #isBlocked = false;
-  // True if every wait has to be checked.
+  // True if every wait has to be updated.
   #isChanged = false;
   // True if the blocked call was interrupted.
   #isInterrupted = false;
-  // Number of fruitless returns in a row, and the descriptors that they reported.
-  #fruitless = 0;
-  #named: number[] = [];
+  // Number of failed calls in a row.
+  #failures = 0;
 
   /**
    * Prepares for the waits of one more selector.
@@ -93,7 +77,7 @@ class Parking {
    * @throws {OSError} EMFILE if too many descriptors are open
    */
   acquire(): void {
-    this.#waker ??= new Waker();
+    this.#openWaker();
     this.#users++;
   }
 
@@ -104,14 +88,36 @@ class Parking {
     this.#closeWaker();
   }
 
-  /** Adds a wait; it is checked after each return of the call until it is over. */
+  /**
+   * Adds a wait. The watcher of each reported descriptor checks until the wait leaves.
+   *
+   * @throws {OSError} EMFILE if too many descriptors are open; nothing is parked then
+   */
   park(wait: ParkedWait): void {
+    this.#openWaker();
     this.#waits.add(wait);
-    if (!this.#isRunning) this.#run();
-    else if (this.#isBlocked) this.interrupt();
+    this.#earliestMs = Math.min(this.#earliestMs, wait.deadlineMs);
+    if (this.#isRunning) this.#send();
+    else this.#run();
   }
 
-  /** Checks every wait and builds a new set, because of a change that the blocked call cannot see. */
+  /** Removes a wait that is over. The blocked call ends, because it would keep a closed descriptor open. */
+  leave(wait: ParkedWait): void {
+    if (this.#waits.delete(wait)) this.#send();
+  }
+
+  /** Keeps the descriptors of an idle watcher in the set. Only the last one is kept, as a program with one loop needs. */
+  keep(watcher: IdleWatcher): void {
+    if (this.#idle !== watcher) this.#idle?.unwatch();
+    this.#idle = watcher;
+  }
+
+  /** Undoes {@linkcode keep}, because the watcher waits again or has stopped watching. */
+  unkeep(watcher: IdleWatcher): void {
+    if (this.#idle === watcher) this.#idle = null;
+  }
+
+  /** Updates every wait, because of a change that the blocked call cannot see. */
   interrupt(): void {
     this.#isChanged = true;
     this.#send();
@@ -128,50 +134,34 @@ class Parking {
     this.#isRunning = true;
     this.#isChanged = false;
     try {
+      await undefined; // so that waits that park at the same time share the first call
       while (this.#waits.size > 0) {
-        await undefined; // so that waits that park at the same time share the first call
         if (!this.#isChanged) await this.#block();
-        const wasChanged = this.#isChanged;
-        this.#isChanged = false;
-        if (this.#check() || wasChanged) this.#fruitless = 0;
+        if (this.#isChanged) this.#update();
+        for (let ticks = 0; ticks < TICKS; ticks++) await undefined;
       }
     } catch (error) {
       for (const wait of this.#waits) wait.fail(error);
-      this.#waits.clear();
     } finally {
       this.#isRunning = false;
+      this.#earliestMs = Infinity;
       this.#closeWaker();
     }
   }
 
-  /** Checks every wait; returns true if any wait is over. */
-  #check(): boolean {
-    let hasEnded = false;
-    for (const wait of this.#waits) {
-      if (wait.check()) hasEnded = this.#waits.delete(wait);
-    }
-    return hasEnded;
-  }
-
-  /** Waits on another thread until a wait has to be checked. */
+  /** Waits on another thread, and lets the waits check that the result concerns. */
   async #block(): Promise<void> {
-    const isResting = this.#fruitless >= MAX_FRUITLESS;
-    if (isResting && this.#named.length === 0) return await this.#rest();
-    const watched = new WatchedSet();
-    watched.add(this.#waker!.fd, EVENT_READ);
-    let deadlineMs = monotonicMs() + (isResting ? REST_MS : MAX_BLOCK_MS);
-    for (const wait of this.#waits) {
-      wait.addTo(watched);
-      deadlineMs = Math.min(deadlineMs, wait.deadlineMs);
-    }
-    const set = watched.toParkingSet(isResting ? this.#named : []);
+    if (this.#failures >= MAX_FAILURES) return await this.#rest();
+    this.#idle?.unwatch();
+    this.#idle = null;
+    const nowMs = monotonicMs();
+    const deadlineMs = Math.min(nowMs + MAX_BLOCK_MS, this.#earliestMs, watched.restEndMs);
     this.#isBlocked = true;
     try {
-      const count = await set.wait(leftUntil(deadlineMs));
+      const count = await watched.wait(leftUntil(deadlineMs), nowMs);
       this.#isBlocked = false;
-      if (count < 0) this.#diagnose(set);
-      this.#note(count > 0 ? set.named(count) : [], isResting);
-      if (count < 0) this.#fruitless++;
+      this.#failures = count < 0 ? this.#failures + 1 : 0;
+      this.#check(count < 0 ? watched.look() : count);
     } finally {
       this.#isBlocked = false;
       if (this.#isInterrupted) this.#waker!.drain();
@@ -179,43 +169,64 @@ class Parking {
     }
   }
 
-  /** Records the reported descriptors, until a wait ends. */
-  #note(fds: number[], wasResting: boolean): void {
-    const { fd: wakerFd } = this.#waker!;
-    const named = fds.filter((fd) => fd !== wakerFd || !this.#isInterrupted);
-    if (named.includes(wakerFd)) this.#mendWaker();
-    if (named.length > 0) {
-      this.#named = wasResting ? [...this.#named, ...named] : named;
-      this.#fruitless++;
-    } else if (wasResting) {
-      this.#fruitless = MAX_FRUITLESS - 1; // the rest is over, and the next call includes the descriptors again
+  /** Lets the waits check that a result of the call concerns: a count or `-errno`. */
+  #check(outcome: number): void {
+    // A closed descriptor fails select() without being reported.
+    if (outcome === -EBADF) watched.checkAll();
+    else if (outcome >= 0) watched.check(watched.reported(outcome), monotonicMs());
+    else if (!isInterruption(outcome)) check(outcome, watched.call); // it would fail again and again
+    if (monotonicMs() >= this.#earliestMs) this.#checkDeadlines();
+  }
+
+  #checkDeadlines(): void {
+    const nowMs = monotonicMs();
+    this.#earliestMs = Infinity;
+    for (const wait of this.#waits) {
+      if (wait.deadlineMs > nowMs || !wait.check()) this.#earliestMs = Math.min(this.#earliestMs, wait.deadlineMs);
     }
   }
 
-  /** Makes the waker silent, which is readable without an interruption. */
-  #mendWaker(): void {
-    // Open: an earlier drain() has failed. Closed: the program did that, and the numbers may belong to other files.
-    if (this.#waker!.isOpen()) this.#waker!.drain();
-    else this.#waker = new Waker();
+  #update(): void {
+    this.#isChanged = false;
+    for (const wait of this.#waits) wait.update();
   }
 
-  /** Pauses if the call fails without reporting a descriptor. */
+  /** Pauses if the call fails again and again without a lasting reason. */
   async #rest(): Promise<void> {
     await new Promise<void>((resolve) => callAfter(REST_MS, resolve));
-    this.#fruitless = MAX_FRUITLESS - 1;
+    this.#failures = MAX_FAILURES - 1;
   }
 
-  /** Throws if the call fails for a lasting reason, because it would otherwise be repeated for ever. */
-  #diagnose(set: ParkingSet): void {
-    const outcome = set.look();
-    // EBADF is a closed descriptor, which its selector finds.
-    if (!isInterruption(outcome) && outcome !== -EBADF) check(outcome, set.call);
+  #openWaker(): void {
+    if (this.#waker !== null) return;
+    this.#waker = new Waker();
+    watched.watch(this.#waker.fd, EVENT_READ, this);
+  }
+
+  /**
+   * Makes the waker silent, which is readable; returns true if it interrupted the call.
+   *
+   * @throws {OSError} EMFILE if the waker has to be replaced and too many descriptors are open
+   */
+  check(): boolean {
+    const waker = this.#waker!;
+    if (this.#isInterrupted) return true;
+    // Open: an earlier drain() has failed. Closed: the program did that, and the numbers may belong to other files.
+    if (waker.isOpen()) {
+      waker.drain();
+      return false;
+    }
+    this.#waker = null;
+    watched.unwatch(waker.fd, this);
+    this.#openWaker();
+    return false;
   }
 
   /** Closes the waker if neither a selector nor a call uses it. */
   #closeWaker(): void {
-    if (this.#users > 0 || this.#isRunning) return;
-    this.#waker?.close();
+    if (this.#users > 0 || this.#isRunning || this.#waker === null) return;
+    watched.unwatch(this.#waker.fd, this);
+    this.#waker.close();
     this.#waker = null;
   }
 }

@@ -8,12 +8,19 @@ import type { FileObject } from "../../ffi/os/arguments.ts";
 import { EVENT_READ } from "../../ffi/os/events.ts";
 import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
 import type { Ready, SelectorCore } from "../core.ts";
-import { type ParkedWait, parking, type WatchedSet } from "./parking.ts";
+import { type IdleWatcher, type ParkedWait, parking } from "./parking.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
+import { watched, type Watcher } from "./watched.ts";
 
 /** The asynchronous waits of a selector. */
-export class Waits<D, F extends FileObject> {
+export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   readonly #core: SelectorCore<D, F>;
+  readonly #parked: ParkedWait[] = [];
+  // Events of the watched descriptors.
+  readonly #watched: (number | undefined)[] = [];
+  // Numbers of changes and of silences that #watched takes account of; -1 if nothing is watched.
+  #changes = -1;
+  #silences = 0;
   #usesParking = false;
 
   /** Prepares waits for a selector; the first wait opens the descriptors. */
@@ -59,14 +66,67 @@ export class Waits<D, F extends FileObject> {
 
   /** Waits after a look that found nothing; `isLeft` ends the wait early. */
   park(deadlineMs: number, signal?: AbortSignal, isLeft?: () => boolean): Promise<Ready<D, F>[]> {
-    const wait = new Wait(this.#core, deadlineMs, signal, isLeft);
-    parking.park(wait);
+    const wait = new Wait(this, this.#core, deadlineMs, signal, isLeft);
+    this.#parked.push(wait);
+    this.watch();
+    parking.unkeep(this);
     return wait.promise;
+  }
+
+  /** Removes a parked wait that is over. */
+  leave(wait: ParkedWait): void {
+    this.#parked.splice(this.#parked.indexOf(wait), 1);
+    if (this.#parked.length === 0 && this.#changes !== -1) parking.keep(this);
+    parking.leave(wait);
+  }
+
+  /** Watches the registered descriptors, or the descriptor that stands for them; does nothing if none has changed. */
+  watch(): void {
+    const { poller, changes } = this.#core;
+    if (changes === this.#changes && poller.silences === this.#silences) return;
+    this.#changes = changes;
+    this.#silences = poller.silences;
+    if (poller.nests) this.#watch(poller.fd, EVENT_READ);
+    if (!poller.nests || poller.outside !== undefined) this.#watchEach();
+  }
+
+  #watchEach(): void {
+    const { poller, keys } = this.#core;
+    const isWatched = (fd: number) => {
+      return keys.get(fd) !== undefined && !poller.isSilent(fd) && (!poller.nests || poller.outside!.has(fd));
+    };
+    this.#watched.forEach((_, fd) => {
+      if (fd !== poller.fd && !isWatched(fd)) this.#watch(fd, undefined);
+    });
+    for (const { fd, events } of keys.all()) if (isWatched(fd)) this.#watch(fd, events);
+  }
+
+  #watch(fd: number, events: number | undefined): void {
+    if (this.#watched[fd] === events) return;
+    this.#watched[fd] = events;
+    if (events === undefined) watched.unwatch(fd, this);
+    else watched.watch(fd, events, this);
+  }
+
+  unwatch(): void {
+    this.#watched.forEach((_, fd) => this.#watch(fd, undefined));
+    this.#watched.length = 0;
+    this.#changes = -1;
+  }
+
+  check(): boolean {
+    let isAnyOver = false;
+    for (const wait of [...this.#parked]) if (wait.check()) isAnyOver = true;
+    this.watch(); // because a check may have found closed descriptors
+    return isAnyOver;
   }
 
   /** Releases parking; parked waits end by themselves. */
   close(): void {
-    if (this.#usesParking) parking.release();
+    if (!this.#usesParking) return;
+    this.unwatch();
+    parking.unkeep(this);
+    parking.release();
   }
 }
 
@@ -74,6 +134,7 @@ export class Waits<D, F extends FileObject> {
 class Wait<D, F extends FileObject> implements ParkedWait {
   readonly deadlineMs: number;
   readonly promise: Promise<Ready<D, F>[]>;
+  readonly #waits: Waits<D, F>;
   readonly #core: SelectorCore<D, F>;
   readonly #signal: AbortSignal | undefined;
   readonly #isLeft: (() => boolean) | undefined;
@@ -82,44 +143,53 @@ class Wait<D, F extends FileObject> implements ParkedWait {
   readonly #resolve: (ready: Ready<D, F>[]) => void;
   readonly #reject: (error: unknown) => void;
 
-  constructor(core: SelectorCore<D, F>, deadlineMs: number, signal?: AbortSignal, isLeft?: () => boolean) {
+  constructor(
+    waits: Waits<D, F>,
+    core: SelectorCore<D, F>,
+    deadlineMs: number,
+    signal?: AbortSignal,
+    isLeft?: () => boolean,
+  ) {
     const { promise, resolve, reject } = Promise.withResolvers<Ready<D, F>[]>();
     this.deadlineMs = deadlineMs;
     this.promise = promise;
+    this.#waits = waits;
     this.#core = core;
     this.#signal = signal;
     this.#isLeft = isLeft;
     this.#wakeups = core.wakeups;
     this.#resolve = resolve;
     this.#reject = reject;
+    parking.park(this);
     signal?.addEventListener("abort", this);
     core.parked++;
   }
 
-  addTo(set: WatchedSet): void {
-    const { poller, keys } = this.#core;
-    if (poller.nests) return set.add(poller.fd, EVENT_READ);
-    for (const { fd, events } of keys.all()) {
-      if (!poller.isSilent(fd)) set.add(fd, events);
-    }
+  /** True if the wait ends without a look. */
+  get #isEnded(): boolean {
+    return this.#core.isClosed || this.#isLeft?.() === true;
   }
 
   check(): boolean {
     const core = this.#core;
+    const isEnded = this.#isEnded;
     try {
-      this.#signal?.throwIfAborted();
-      const isOver = core.isClosed || this.#isLeft?.() === true;
-      const ready = isOver ? [] : core.look();
-      if (!isOver && ready.length === 0 && this.#wakeups === core.wakeups && monotonicMs() < this.deadlineMs) {
+      const ready = isEnded ? [] : core.look();
+      if (!isEnded && ready.length === 0 && this.#wakeups === core.wakeups && monotonicMs() < this.deadlineMs) {
         return false;
       }
-      if (!isOver) core.takeWakeup();
+      if (!isEnded) core.takeWakeup();
       this.#end();
       this.#resolve(ready);
     } catch (error) {
       this.fail(error);
     }
     return true;
+  }
+
+  update(): void {
+    if (this.#isEnded || this.#wakeups !== this.#core.wakeups) this.check();
+    else this.#waits.watch();
   }
 
   fail(error: unknown): void {
@@ -130,10 +200,11 @@ class Wait<D, F extends FileObject> implements ParkedWait {
   #end(): void {
     this.#core.parked--;
     this.#signal?.removeEventListener("abort", this);
+    this.#waits.leave(this);
   }
 
-  /** Ends the wait soon after its signal is aborted. */
+  /** Rejects the wait when its signal is aborted. */
   handleEvent(): void {
-    parking.interrupt();
+    this.fail(this.#signal!.reason);
   }
 }

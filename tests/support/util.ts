@@ -222,10 +222,12 @@ class CountingPoller implements Poller {
 
   constructor(poller: Poller) {
     this.#poller = poller;
+    if (poller.outside !== undefined) this.outside = poller.outside;
     if (poller.explain !== undefined) this.explain = poller.explain.bind(poller);
     if (poller.purge !== undefined) this.purge = poller.purge.bind(poller);
   }
 
+  readonly outside?: ReadonlySet<number>;
   readonly explain?: NonNullable<Poller["explain"]>;
   readonly purge?: NonNullable<Poller["purge"]>;
   get controlCall() {
@@ -242,6 +244,9 @@ class CountingPoller implements Poller {
   }
   get supports() {
     return this.#poller.supports;
+  }
+  get silences() {
+    return this.#poller.silences;
   }
   isSilent(fd: number) {
     return this.#poller.isSilent(fd);

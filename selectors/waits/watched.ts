@@ -1,0 +1,172 @@
+/**
+ * Keeps the descriptors for which the waits of an isolate share one blocking call.
+ *
+ * The set of the call is kept from call to call: {@linkcode Descriptors.watch} and {@linkcode Descriptors.unwatch} record
+ * which descriptors have changed, and the next call begins by changing these in the set, because the set must not change
+ * during a call.
+ *
+ * ## Fruitless reports
+ *
+ * The call may report a descriptor for which no wait ends: a stale epoll registration that cannot be removed because no
+ * descriptor is free, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. The call would
+ * then return at once for ever. After a few fruitless reports, the descriptor is left out for 10 ms.
+ *
+ * @module
+ */
+
+import { lazy } from "../../ffi/os/library.ts";
+import { ParkingSet } from "../../ffi/os/parking_set.ts";
+
+/** Waits for descriptors, each for some events. */
+export interface Watcher {
+  /** Checks for readiness, because the call has reported a descriptor; returns true if a wait is over. */
+  check(): boolean;
+}
+
+/** Number of fruitless reports in a row, after which a descriptor rests. */
+const MAX_FRUITLESS = 3;
+
+/** Milliseconds for which a resting descriptor is left out of the call. */
+export const REST_MS = 10;
+
+/** A descriptor, with its watchers. */
+class Descriptor {
+  // In two arrays, which cost less garbage than a Map if a program waits for the same descriptor again and again.
+  readonly watchers: Watcher[] = [];
+  readonly #events: number[] = [];
+  /** True if it differs from the set. */
+  isChanged = false;
+  /** Number of fruitless reports in a row. */
+  fruitless = 0;
+
+  constructor(readonly fd: number) {}
+
+  /** Union of the events of all watchers. */
+  get events(): number {
+    let events = 0;
+    for (const asked of this.#events) events |= asked;
+    return events;
+  }
+
+  set(watcher: Watcher, events: number): void {
+    const index = this.watchers.indexOf(watcher);
+    if (index >= 0) this.#events[index] = events;
+    else this.#events[this.watchers.push(watcher) - 1] = events;
+  }
+
+  /** Removes a watcher; the last watcher moves to its place. */
+  delete(watcher: Watcher): void {
+    const index = this.watchers.indexOf(watcher);
+    if (index < 0) return;
+    const last = this.watchers.pop()!;
+    const events = this.#events.pop()!;
+    if (index === this.watchers.length) return;
+    this.watchers[index] = last;
+    this.#events[index] = events;
+  }
+}
+
+/** The watched descriptors of an isolate, and the set of its call. */
+class Descriptors {
+  readonly #set = lazy(() => new ParkingSet());
+  // A descriptor without watchers stays until the next call.
+  readonly #byFd = new Map<number, Descriptor>();
+  readonly #changed: Descriptor[] = [];
+  // Descriptors that rest, the earliest first, with the end of their rest.
+  readonly #resting = new Map<Descriptor, number>();
+
+  /** System call that waits, for error messages. */
+  get call(): string {
+    return this.#set().call;
+  }
+
+  /** Time at which a descriptor has rested enough, by `monotonicMs()`; `Infinity` if none rests. */
+  get restEndMs(): number {
+    for (const endMs of this.#resting.values()) return endMs;
+    return Infinity;
+  }
+
+  /** Waits for events of a descriptor, from the next call on; replaces the events that the watcher waited for. */
+  watch(fd: number, events: number, watcher: Watcher): void {
+    let descriptor = this.#byFd.get(fd);
+    if (descriptor === undefined) this.#byFd.set(fd, descriptor = new Descriptor(fd));
+    descriptor.set(watcher, events);
+    this.#change(descriptor);
+  }
+
+  /** Stops waiting for a descriptor. */
+  unwatch(fd: number, watcher: Watcher): void {
+    const descriptor = this.#byFd.get(fd);
+    if (descriptor === undefined) return;
+    descriptor.delete(watcher);
+    this.#change(descriptor);
+  }
+
+  #change(descriptor: Descriptor): void {
+    if (!descriptor.isChanged) this.#changed.push(descriptor);
+    descriptor.isChanged = true;
+  }
+
+  /** Makes the blocking call on another thread; returns its count, or -1 for a failure, whose errno is lost. */
+  wait(timeoutMs: number, nowMs: number): Promise<number> {
+    const set = this.#set();
+    for (const [descriptor, endMs] of this.#resting) {
+      if (endMs > nowMs) break;
+      this.#resting.delete(descriptor);
+      this.#change(descriptor);
+    }
+    for (const descriptor of this.#changed) {
+      const { fd, events } = descriptor;
+      descriptor.isChanged = false;
+      set.set(fd, this.#resting.has(descriptor) ? 0 : events);
+      if (events !== 0) continue;
+      this.#byFd.delete(fd);
+      this.#resting.delete(descriptor);
+    }
+    this.#changed.length = 0;
+    return set.wait(timeoutMs);
+  }
+
+  /** Makes the same call on this thread with the shortest timeout; returns a count or `-errno`. */
+  look(): number {
+    return this.#set().look();
+  }
+
+  /** Returns the descriptors that the last call reported; `count` is its result. */
+  reported(count: number): number[] {
+    return count > 0 ? this.#set().named(count) : [];
+  }
+
+  /** Lets the watchers of reported descriptors check, each once. */
+  check(fds: number[], nowMs: number): void {
+    const checked = new Map<Watcher, boolean>();
+    for (const fd of fds) {
+      const descriptor = this.#byFd.get(fd);
+      if (descriptor === undefined || descriptor.watchers.length === 0) continue;
+      let isFruitful = false;
+      for (const watcher of [...descriptor.watchers]) {
+        let isOver = checked.get(watcher);
+        if (isOver === undefined) checked.set(watcher, isOver = watcher.check());
+        isFruitful ||= isOver;
+      }
+      descriptor.fruitless = isFruitful ? 0 : descriptor.fruitless + 1;
+      if (descriptor.fruitless >= MAX_FRUITLESS) this.#rest(descriptor, nowMs);
+    }
+  }
+
+  /** Lets every watcher check. */
+  checkAll(): void {
+    const watchers = [...this.#byFd.values()].flatMap((descriptor) => descriptor.watchers);
+    for (const watcher of new Set(watchers)) watcher.check();
+  }
+
+  /** Leaves a descriptor out of the call for a while; if its next report is fruitless too, it rests again. */
+  #rest(descriptor: Descriptor, nowMs: number): void {
+    descriptor.fruitless = MAX_FRUITLESS - 1;
+    this.#resting.set(descriptor, nowMs + REST_MS);
+    this.#change(descriptor);
+  }
+}
+
+/** The watched descriptors of this isolate. */
+export const watched: Descriptors = new Descriptors();
