@@ -185,3 +185,4 @@ export { EpollSelector } from "./selectors/epoll.ts";
 export { KqueueSelector } from "./selectors/kqueue.ts";
 export { PollSelector } from "./selectors/poll.ts";
 export { SelectSelector } from "./selectors/select.ts";
+export { waitFor } from "./selectors/waits/wait_for.ts";

@@ -6,9 +6,8 @@
 
 import { filenoOf, type FileObject, KeyError, show } from "../ffi/os/arguments.ts";
 import { FallbackPoller } from "../ffi/os/fallback.ts";
-import { BASIC_EVENTS, completed, EVENT_READ, EVENT_WRITE, isMask, namesOf } from "../ffi/os/events.ts";
+import { checkMask, isBasic, isMask } from "../ffi/os/events.ts";
 import type { Poller } from "../ffi/os/poller.ts";
-import { os } from "../ffi/os/systems.ts";
 import { type Timeout, timeoutToMs } from "../ffi/os/timeout.ts";
 import { type Ready, SelectorCore } from "./core.ts";
 import { type SelectorKey, SelectorMap } from "./keys.ts";
@@ -387,23 +386,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.close();
   }
 
-  /** Checks a mask, and returns it with the events that the kernel reports unasked. */
   #maskOf(action: string, fileobj: FileObject, events: number): number {
     const object = typeof fileobj === "number" ? `fd ${fileobj}` : show(fileobj);
-    if (!isMask(events)) {
-      throw new RangeError(
-        `Cannot ${action} ${object} for events ${
-          show(events)
-        }: use EVENT_READ, EVENT_WRITE or both (${BASIC_EVENTS}), ` +
-          "or other EVENT_* and MODE_* bits with at least one event",
-      );
-    }
-    const { supports } = this.#core.poller;
-    if ((events & ~supports) === 0) return completed(events, supports);
-    throw new Deno.errors.NotSupported(
-      `Cannot ${action} ${object} for ${namesOf(events & ~supports)}: ${this.constructor.name} does not support this ` +
-        `on ${os}; ask supports() first`,
-    );
+    return checkMask(events, this.#core.poller.supports, `${action} ${object}`, this.constructor.name);
   }
 
   #find(action: string, fileobj: F | number): SelectorKey<D, F> {
@@ -422,8 +407,4 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const object = fileobj === undefined ? "" : typeof fileobj === "number" ? ` fd ${fileobj}` : ` ${show(fileobj)}`;
     throw new Deno.errors.BadResource(`Cannot ${action}${object}: the selector is closed`);
   }
-}
-
-function isBasic(events: number): boolean {
-  return events === EVENT_READ || events === EVENT_WRITE || events === BASIC_EVENTS;
 }

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { show } from "./arguments.ts";
+import { os } from "./systems.ts";
+
 /** The file object can be read without blocking: data, a connection to accept, end of file, or an error. */
 export const EVENT_READ = 1;
 /** The file object can be written without blocking: room, a completed connection, or an error. */
@@ -61,13 +64,32 @@ export function isMask(mask: unknown): mask is number {
   return typeof mask === "number" && (mask & ALL) === mask && (mask & ~MODES) !== 0;
 }
 
+/** Returns true for EVENT_READ, EVENT_WRITE and both, which every mechanism supports. */
+export function isBasic(mask: number): boolean {
+  return mask === EVENT_READ || mask === EVENT_WRITE || mask === BASIC_EVENTS;
+}
+
 /**
- * Returns a mask with the events that the kernel reports unasked, if the mask has an event beyond reading and writing.
+ * Checks a mask, and returns it. If it has an event beyond reading and writing, the result also has the events that the
+ * kernel reports unasked.
  *
  * @param supports Bits that the mechanism supports
+ * @param action What the caller attempts, for the message: `"register fd 5"`
+ * @param actor Name of the class or function that does not support a bit
+ * @throws {RangeError} if the mask has no event or an unknown bit
+ * @throws {Deno.errors.NotSupported} if the mechanism does not support a bit
  */
-export function completed(mask: number, supports: number): number {
-  return (mask & MORE_EVENTS) === 0 ? mask : mask | (UNASKED & supports);
+export function checkMask(mask: number, supports: number, action: string, actor: string): number {
+  if (!isMask(mask)) {
+    throw new RangeError(
+      `Cannot ${action} for events ${show(mask)}: use EVENT_READ, EVENT_WRITE or both (${BASIC_EVENTS}), ` +
+        "or other EVENT_* and MODE_* bits with at least one event",
+    );
+  }
+  if ((mask & ~supports) === 0) return (mask & MORE_EVENTS) === 0 ? mask : mask | (UNASKED & supports);
+  throw new Deno.errors.NotSupported(
+    `Cannot ${action} for ${namesOf(mask & ~supports)}: ${actor} does not support this on ${os}`,
+  );
 }
 
 /** Registrations with MODE_ONCE, for a poller. Those that were reported are spent until the next {@linkcode arm}. */

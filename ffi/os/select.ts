@@ -29,7 +29,7 @@ export function setsOf(events: number): number {
 }
 
 /** Returns the EVENT_* bits of sets. */
-function eventsOf(where: number): number {
+export function eventsOf(where: number): number {
   return (where & IN_EXCEPT) === 0 ? where : rareEventsOf(where);
 }
 
@@ -37,13 +37,14 @@ function rareEventsOf(where: number): number {
   return EVENT_PRIORITY | (where & IN_READ) | ((where & IN_WRITABLE) !== 0 ? EVENT_WRITE : 0);
 }
 
-const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | MODE_ONCE;
+/** EVENT_* and MODE_* bits that select(2) supports. */
+export const SELECT_SUPPORTED: number = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | MODE_ONCE;
 
 /** Three sets and the entries of the last wait. */
 export class SelectPoller implements Poller {
   readonly controlCall = "select";
   readonly waitCall = "select";
-  readonly supports = SUPPORTED;
+  readonly supports = SELECT_SUPPORTED;
   readonly fd = -1;
   readonly nests = false;
   readonly #set = new SelectSet();

@@ -57,11 +57,18 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
    */
   look(): Ready<D, F>[] {
     const ready = this.#core.look();
-    if (!this.#usesParking) {
+    if (!this.#usesParking) this.#acquire(ready);
+    return ready;
+  }
+
+  #acquire(ready: Ready<D, F>[]): void {
+    try {
       parking.acquire();
       this.#usesParking = true;
+    } catch (error) {
+      if (ready.length === 0) throw error;
+      // The entries are returned, because one with a mode is not found again. The next look tries again.
     }
-    return ready;
   }
 
   /** Waits after a look that found nothing; `isLeft` ends the wait early. */

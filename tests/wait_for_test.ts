@@ -1,0 +1,593 @@
+/**
+ * `waitFor()`: its results, its errors, what ends it, and many waits at once.
+ *
+ * @module
+ */
+
+import { assertEquals, assertGreaterOrEqual, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
+import { describe } from "@std/testing/bdd";
+import {
+  DefaultSelector,
+  EpollSelector,
+  EVENT_ERROR,
+  EVENT_HANGUP,
+  EVENT_PRIORITY,
+  EVENT_READ,
+  EVENT_READ_CLOSED,
+  EVENT_WRITE,
+  type FileObject,
+  MODE_EDGE,
+  MODE_ONCE,
+  OSError,
+  PollSelector,
+  SelectSelector,
+  type Timeout,
+  waitFor,
+} from "../mod.ts";
+import { SelectPoller } from "../ffi/os/select.ts";
+import { os } from "../ffi/os/systems.ts";
+import { isTurnOver } from "../selectors/waits/turns.ts";
+import { close, type Socket } from "../ffi/socket/mod.ts";
+import { FILES, lackedBy, LINUX, SIGNALS } from "./support/needs.ts";
+import { STATES } from "./contracts/selector/states.ts";
+import {
+  BOTH,
+  bytes,
+  Cleanup,
+  CountingSelector,
+  descriptorLimit,
+  isEmulated,
+  isWindows,
+  leavingDescriptors,
+  libc,
+  moduleOf,
+  nextTurns,
+  printedBy,
+  SOON,
+  test,
+  text,
+} from "./support/util.ts";
+
+/** A limit of descriptors. */
+const DESCRIPTOR_LIMIT = lackedBy({ windows: "there is no such limit" });
+
+const MOD = JSON.stringify(import.meta.resolve("../mod.ts"));
+const SOCKET = JSON.stringify(import.meta.resolve("../ffi/socket/mod.ts"));
+
+/** Fills the buffers of a socket, so that it is not writable. */
+function fill(socket: Socket): void {
+  socket.setBlocking(false);
+  while (socket.trySend(new Uint8Array(65_536)) !== null);
+}
+
+/** Reads everything that a socket has. */
+function drain(socket: Socket): void {
+  socket.setBlocking(false);
+  while (socket.tryRecvInto(new Uint8Array(65_536)) !== null);
+}
+
+/** Returns a promise's value if it is settled in a few turns, or "pending". */
+async function valueNow<T>(promise: Promise<T>): Promise<T | "pending"> {
+  return await Promise.race([promise, nextTurns().then(() => "pending" as const)]);
+}
+
+describe("waitFor(): its result", () => {
+  test("waitFor() resolves to the events that are ready now", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    assertEquals(await waitFor(here, EVENT_WRITE), EVENT_WRITE);
+    assertEquals(await waitFor(here.fileno(), BOTH, 5), EVENT_WRITE);
+    assertEquals(await waitFor(here, EVENT_READ, 0), 0);
+    there.send(bytes("x"));
+    assertEquals(await waitFor(here, BOTH), BOTH);
+    assertEquals(await waitFor(here, EVENT_READ, 0), EVENT_READ);
+    assertEquals(await waitFor({ fileno: () => here.fileno() }, EVENT_READ, -1), EVENT_READ);
+  });
+
+  test("waitFor() resolves when the descriptor becomes ready", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    for (const timeout of [undefined, null, Infinity, 60, { minutes: 1 }] as (Timeout | undefined)[]) {
+      const wait = waitFor(here, EVENT_READ, timeout);
+      assertEquals(await valueNow(wait), "pending");
+      there.send(bytes("x"));
+      assertEquals(await wait, EVENT_READ);
+      here.recv(1);
+    }
+    fill(here);
+    const wait = waitFor(here, BOTH);
+    assertEquals(await valueNow(wait), "pending");
+    drain(there);
+    assertEquals(await wait, EVENT_WRITE);
+  });
+
+  test("waitFor() resolves to EVENT_READ when the peer closes", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const wait = waitFor(here, EVENT_READ);
+    await nextTurns();
+    there.close();
+    assertEquals(await wait, EVENT_READ);
+  });
+
+  test("waitFor() resolves to 0 when its timeout ends, never earlier", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    for (const timeout of [0.02, { milliseconds: 20 }, 0.0205]) {
+      const start = performance.now();
+      assertEquals(await waitFor(here, EVENT_READ, timeout), 0);
+      assertGreaterOrEqual(performance.now() - start, timeout === 0.0205 ? 20.5 : 20);
+    }
+    const order: number[] = [];
+    const start = performance.now();
+    await Promise.all([0.06, 0.02, 0.04].map(async (timeout) => {
+      assertEquals(await waitFor(here, EVENT_READ, timeout), 0);
+      assertGreaterOrEqual(performance.now() - start, timeout * 1000);
+      order.push(timeout);
+    }));
+    assertEquals(order, [0.02, 0.04, 0.06]);
+  });
+
+  test("waitFor() with a timeout of 0 or less only looks", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    let isLater = false;
+    for (const timeout of [0, -0, -1, -Infinity, { seconds: -1 }]) {
+      assertEquals(await waitFor(here, EVENT_READ, timeout), 0);
+    }
+    setTimeout(() => isLater = true, 0);
+    await waitFor(here, EVENT_READ, 0);
+    assertEquals(isLater, false);
+  });
+
+  test("waitFor() finds regular files and /dev/null ready at once", { needs: [FILES] }, async () => {
+    using cleanup = new Cleanup();
+    for (const path of ["/dev/null", import.meta.filename!]) {
+      const fd = libc!.open(bytes(`${path}\0`), 0);
+      cleanup.defer(() => close(fd));
+      assertEquals(await waitFor(fd, BOTH), BOTH);
+    }
+  });
+});
+
+describe("waitFor(): several waits", () => {
+  test("waitFor() for different events of one descriptor resolves each wait by its own events", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    fill(here);
+    const reads = [waitFor(here, EVENT_READ), waitFor(here.fileno(), EVENT_READ)];
+    const write = waitFor(here, EVENT_WRITE);
+    const both = waitFor(here, BOTH);
+    assertEquals(await valueNow(Promise.race([...reads, write, both])), "pending");
+    drain(there);
+    assertEquals(await Promise.all([write, both]), [EVENT_WRITE, EVENT_WRITE]);
+    assertEquals(await valueNow(Promise.race(reads)), "pending");
+    there.setBlocking(true);
+    there.send(bytes("x"));
+    assertEquals(await Promise.all(reads), [EVENT_READ, EVENT_READ]);
+  });
+
+  test("waitFor() and selectAsync() of every selector wait for one descriptor at once", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const classes = os === "linux" ? [EpollSelector, PollSelector, SelectSelector] : [DefaultSelector, SelectSelector];
+    const selectors = classes.map((Selector) => cleanup.add(new Selector()));
+    for (const selector of selectors) selector.register(here, EVENT_READ);
+    for (let round = 0; round < 3; round++) {
+      const waits = selectors.map(async (selector) => (await selector.selectAsync())[0]?.[1]);
+      const wait = waitFor(here, EVENT_READ);
+      await nextTurns();
+      there.send(bytes("x"));
+      assertEquals(await Promise.all(waits), selectors.map(() => EVENT_READ));
+      assertEquals(await wait, EVENT_READ);
+      here.recv(1);
+    }
+    // The end of one kind of wait leaves the other alone.
+    const wait = waitFor(here, EVENT_READ);
+    for (const selector of selectors) assertEquals(await selector.selectAsync(0.01), []);
+    for (const selector of selectors) selector.close();
+    assertEquals(await valueNow(wait), "pending");
+    there.send(bytes("x"));
+    assertEquals(await wait, EVENT_READ);
+  });
+
+  test("waitFor() resolves thousands of waits at once, each by its own write", async () => {
+    using cleanup = new Cleanup();
+    const most = isWindows ? 200 : isEmulated ? 400 : 5_000;
+    const count = Math.min(most, descriptorLimit() - 200) >> 1;
+    const pairs = Array.from({ length: count }, () => cleanup.pair());
+    const sockets = pairs.flat();
+    const peers = pairs.flatMap(([here, there]) => [there, here]);
+    const results: number[] = sockets.map(() => 0);
+    // Two waits for each descriptor.
+    const waits = [...sockets, ...sockets].map(async (socket, index) => {
+      assertEquals(await waitFor(socket, EVENT_READ), EVENT_READ);
+      results[index % sockets.length]!++;
+    });
+    await nextTurns();
+    for (let index = 0; index < 50; index++) {
+      const chosen = (index * 7919) % sockets.length;
+      peers[chosen]!.send(bytes("x"));
+      await Promise.all([waits[chosen], waits[chosen + sockets.length]]);
+      assertEquals(results.filter((count) => count > 0).length, index + 1);
+    }
+    for (const [index, peer] of peers.entries()) if (results[index] === 0) peer.send(bytes("x"));
+    await Promise.all(waits);
+    assertEquals(results, sockets.map(() => 2));
+  });
+
+  test("waitFor() that ends lets no parked selector look at its descriptors", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [idle, other] = cleanup.pair();
+    const selector = cleanup.add(new CountingSelector(new SelectPoller()));
+    selector.register(idle, EVENT_READ);
+    const parked = selector.selectAsync();
+    await nextTurns();
+    const looks = selector.waits;
+    for (let round = 0; round < 20; round++) {
+      const wait = waitFor(here, EVENT_READ);
+      await nextTurns();
+      there.send(bytes("x"));
+      await wait;
+      here.recv(1);
+    }
+    assertEquals(selector.waits, looks);
+    other.send(bytes("x"));
+    assertEquals((await parked).length, 1);
+  });
+});
+
+/** Number of waits after which everything is as before; an emulator has time for fewer. */
+const cycles = isEmulated || isWindows ? 200 : 5_000;
+const ends: Record<string, (here: Socket, there: Socket, index: number) => Promise<void>> = {
+  "resolves": async (here, there) => {
+    const wait = waitFor(here, EVENT_READ);
+    there.send(bytes("x"));
+    await wait;
+    here.recv(1);
+  },
+  "is aborted": async (here, _, index) => {
+    const controller = new AbortController();
+    const wait = waitFor(here, EVENT_READ, null, { signal: controller.signal }).catch((error) => error);
+    for (let ticks = 0; ticks < index % 10; ticks++) await null;
+    controller.abort();
+    assertStrictEquals(await wait, controller.signal.reason);
+  },
+  "reaches its timeout": async (here) => {
+    assertEquals(await waitFor(here, EVENT_READ, 1e-6), 0);
+  },
+};
+{
+  // The libraries are opened once, which the sanitizers would take for a leak.
+  using cleanup = new Cleanup();
+  const [here, there] = cleanup.pair();
+  for (let tries = 0; tries < 100; tries++) await waitFor(here, EVENT_READ, 1e-6);
+  const wait = waitFor(here, EVENT_READ, SOON);
+  await nextTurns();
+  there.send(bytes("x"));
+  await wait;
+}
+
+for (const [what, cycle] of Object.entries(ends)) {
+  // Deno's own declaration, for its sanitizers: nothing that was started may still go on at the end.
+  Deno.test({
+    name: `waitFor() ${what} ${cycles} times, and nothing is left`,
+    sanitizeOps: true,
+    sanitizeResources: true,
+    fn: () =>
+      leavingDescriptors(async () => {
+        using cleanup = new Cleanup();
+        const [here, there] = cleanup.pair();
+        for (let index = 0; index < cycles; index++) await cycle(here, there, index);
+      }),
+  });
+}
+
+describe("waitFor(): errors", () => {
+  test("waitFor() rejects for an invalid event mask", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    for (const events of [0, -1, 1.5, NaN, 4, 8, 1 << 30, "1", null, undefined]) {
+      await assertRejects(() => waitFor(here, events as number), RangeError, "Cannot wait on");
+    }
+  });
+
+  test("waitFor() rejects for an invalid file object, timeout or options", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    for (const strange of [null, undefined, "5", {}, { fileno: () => "5" }, 1.5]) {
+      await assertRejects(() => waitFor(strange as FileObject, EVENT_READ), TypeError);
+    }
+    for (const fd of [-1, 2 ** 31, { fileno: () => -1 }]) {
+      await assertRejects(() => waitFor(fd, EVENT_READ), RangeError);
+    }
+    await assertRejects(() => waitFor(here, EVENT_READ, NaN), RangeError, "NaN");
+    await assertRejects(() => waitFor(here, EVENT_READ, { months: 1 }), RangeError, "P1M");
+    await assertRejects(() => waitFor(here, EVENT_READ, "1" as unknown as number), TypeError);
+    await assertRejects(() => waitFor(here, EVENT_READ, 0, null as unknown as undefined), TypeError);
+  });
+
+  test("waitFor() rejects with EBADF for a closed descriptor", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const fd = here.fileno();
+    here.close();
+    for (const closed of [fd, 2 ** 31 - 1]) {
+      for (const timeout of [0, 1, null]) {
+        const error = await assertRejects(() => waitFor(closed, BOTH, timeout), OSError, `fd ${closed}`);
+        assertEquals(error.code, "EBADF");
+      }
+    }
+  });
+
+  test("waitFor() rejects with EBADF if its descriptor is closed during the wait", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const [live, peer] = cleanup.pair();
+    const closed = [waitFor(here, EVENT_READ), waitFor(here, EVENT_READ, 60)];
+    const wait = waitFor(live, EVENT_READ);
+    await nextTurns();
+    here.close();
+    for (const one of closed) assertEquals((await assertRejects(() => one, OSError)).code, "EBADF");
+    assertEquals(await valueNow(wait), "pending");
+    peer.send(bytes("x"));
+    assertEquals(await wait, EVENT_READ);
+  });
+
+  test("waitFor() rejects with EMFILE if it has to wait, and works once there is room", {
+    needs: [DESCRIPTOR_LIMIT],
+  }, async () => {
+    const script = moduleOf(`
+      import { EVENT_READ, EVENT_WRITE, waitFor } from ${MOD};
+      import { close, pipe, socketpair } from ${SOCKET};
+      const codeOf = (wait) => wait.catch(({ code }) => code);
+      const [here] = socketpair();
+      const fds = [];
+      try { for (;;) fds.push(...pipe()); } catch {}
+      const codes = [
+        await codeOf(waitFor(here, EVENT_WRITE)),
+        await codeOf(waitFor(here, EVENT_READ, 0)),
+        await codeOf(waitFor(here, EVENT_READ, 0.01)),
+        await codeOf(waitFor(here, EVENT_READ)),
+      ];
+      for (const fd of fds) close(fd);
+      codes.push(await codeOf(waitFor(here, EVENT_READ, 0.01)));
+      console.log(codes.join());
+      Deno.exit();
+    `);
+    const { stdout, stderr } = await new Deno.Command("sh", {
+      args: ["-c", `ulimit -n 64; exec "$0" run --quiet --allow-all --no-lock "$1"`, Deno.execPath(), script],
+      stdin: "null",
+    }).output();
+    assertEquals([text(stdout), text(stderr)], ["2,0,EMFILE,EMFILE,0\n", ""]);
+  });
+});
+
+describe("waitFor(): an abort", () => {
+  /** Counts the listeners of a signal. */
+  function counted(signal: AbortSignal): () => number {
+    const listeners = new Set<unknown>();
+    const { addEventListener, removeEventListener } = signal;
+    Object.assign(signal, {
+      addEventListener(...args: Parameters<typeof addEventListener>) {
+        listeners.add(args[1]);
+        addEventListener.apply(signal, args);
+      },
+      removeEventListener(...args: Parameters<typeof removeEventListener>) {
+        listeners.delete(args[1]);
+        removeEventListener.apply(signal, args);
+      },
+    });
+    return () => listeners.size;
+  }
+
+  test("an abort rejects waitFor() with its reason, before the wait and during it", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const reason = new Error("enough");
+    for (const start of [null, () => {}, nextTurns]) {
+      const controller = new AbortController();
+      const listeners = counted(controller.signal);
+      if (start === null) controller.abort(reason);
+      const wait = waitFor(here, EVENT_READ, null, { signal: controller.signal });
+      const rejection = assertRejects(() => wait, Error, "enough");
+      await start?.();
+      controller.abort(reason);
+      assertStrictEquals(await rejection, reason);
+      assertEquals(listeners(), 0);
+    }
+    there.send(bytes("x"));
+    await assertRejects(() => waitFor(here, EVENT_READ, 0, { signal: AbortSignal.abort(reason) }), Error, "enough");
+  });
+
+  test("waitFor() leaves no listener on its signal", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const { signal } = new AbortController();
+    const listeners = counted(signal);
+    assertEquals(await waitFor(here, EVENT_READ, 0.001, { signal }), 0);
+    const wait = waitFor(here, EVENT_READ, null, { signal });
+    assertEquals(listeners(), 1);
+    there.send(bytes("x"));
+    assertEquals(await wait, EVENT_READ);
+    assertEquals(await waitFor(here, EVENT_READ, null, { signal }), EVENT_READ);
+    assertEquals(listeners(), 0);
+  });
+
+  test("an abort of one wait leaves the others pending, and lets the peer see the end of its socket", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const [other, peer] = cleanup.pair();
+    const controller = new AbortController();
+    const aborted = assertRejects(() => waitFor(here, EVENT_READ, null, { signal: controller.signal }));
+    const twin = waitFor(other, EVENT_READ);
+    await nextTurns();
+    controller.abort();
+    await aborted;
+    here.close();
+    assertEquals(await waitFor(there, EVENT_READ), EVENT_READ);
+    assertEquals(there.recv(1).length, 0);
+    assertEquals(await valueNow(twin), "pending");
+    peer.send(bytes("x"));
+    assertEquals(await twin, EVENT_READ);
+  });
+});
+
+describe("waitFor(): beside the event loop", () => {
+  test("a loop of waitFor() does not starve timers", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    for (const [events, timeout, result] of [[EVENT_WRITE, null, EVENT_WRITE], [EVENT_READ, 0, 0]] as const) {
+      let ticks = 0;
+      const start = performance.now();
+      const interval = setInterval(() => ticks++, 5);
+      while (ticks < 5) assertEquals(await waitFor(here, events, timeout), result);
+      clearInterval(interval);
+      assertLess(performance.now() - start, 30_000);
+    }
+  });
+
+  test("an abort or a closed descriptor is noticed by a wait that lets the event loop run first", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const [other] = cleanup.pair();
+    const reason = new Error("enough");
+    while (!isTurnOver());
+    const controller = new AbortController();
+    const aborted = waitFor(here, EVENT_WRITE, null, { signal: controller.signal }).catch((error) => error);
+    const closed = waitFor(other, EVENT_WRITE).catch(({ code }) => code);
+    controller.abort(reason);
+    other.close();
+    assertEquals(await Promise.all([aborted, closed]), [reason, "EBADF"]);
+  });
+
+  test("waitFor() does not depend on the wall clock and on fake timers", async () => {
+    const seen = await printedBy(`
+      const { EVENT_READ, EVENT_WRITE, waitFor } = await import(${MOD});
+      const { socketpair } = await import(${SOCKET});
+      const [here, there] = socketpair();
+      const now = performance.now.bind(performance);
+      performance.now = () => 0;
+      Date.now = () => 0;
+      for (const name of ["setTimeout", "setImmediate", "setInterval"]) globalThis[name] = () => 0;
+      const start = now();
+      const results = [await waitFor(here, EVENT_READ, 0.02)];
+      const waitedMs = now() - start;
+      for (let count = 0; count < 10_000; count++) await waitFor(here, EVENT_WRITE);
+      there.send(new Uint8Array(1));
+      results.push(await waitFor(here, EVENT_READ));
+      console.log(JSON.stringify({ results, waitedMs }));
+      Deno.exit();
+    `) as { results: number[]; waitedMs: number };
+    assertEquals(seen.results, [0, EVENT_READ]);
+    assertGreaterOrEqual(seen.waitedMs, 20);
+  });
+
+  test("a signal listener runs during waitFor(), and the wait goes on", { needs: [SIGNALS] }, async () => {
+    const seen = await printedBy(`
+      import { EVENT_READ, waitFor } from ${MOD};
+      import { socketpair } from ${SOCKET};
+      const [here, there] = socketpair();
+      const signals = [];
+      Deno.addSignalListener("SIGUSR2", () => {
+        signals.push(signals.length);
+        if (signals.length === 3) there.send(new Uint8Array(1));
+        else setTimeout(() => Deno.kill(Deno.pid, "SIGUSR2"), 2);
+      });
+      const wait = waitFor(here, EVENT_READ);
+      Deno.kill(Deno.pid, "SIGUSR2");
+      console.log(JSON.stringify([await wait, signals.length]));
+      Deno.exit();
+    `);
+    assertEquals(seen, [EVENT_READ, 3]);
+  });
+
+  test("waitFor() waits in several Workers at once", async () => {
+    const seen = await printedBy(`
+      import { EVENT_READ, waitFor } from ${MOD};
+      import { socketpair } from ${SOCKET};
+      const source = \`
+        import { EVENT_READ, waitFor } from ${MOD};
+        self.onmessage = async ({ data }) => {
+          const wait = waitFor(data, EVENT_READ);
+          postMessage("waiting");
+          postMessage(await wait);
+          self.close();
+        };
+      \`;
+      const [here, there] = socketpair();
+      const results = await Promise.all([1, 2, 3].map(async () => {
+        const [reader, writer] = socketpair();
+        const worker = new Worker("data:application/javascript," + encodeURIComponent(source), { type: "module" });
+        const messages = [];
+        const { promise, resolve } = Promise.withResolvers();
+        worker.onmessage = ({ data }) => {
+          messages.push(data);
+          if (data === "waiting") writer.send(new Uint8Array(1));
+          else resolve();
+        };
+        worker.postMessage(reader.fileno());
+        await promise;
+        there.send(new Uint8Array(1));
+        messages.push(await waitFor(here, EVENT_READ));
+        return messages;
+      }));
+      console.log(JSON.stringify(results));
+    `);
+    assertEquals(seen, [1, 2, 3].map(() => ["waiting", EVENT_READ, EVENT_READ]));
+  });
+
+  test("waitFor() keeps the process alive until it is over", async () => {
+    const seen = await printedBy(`
+      import { EVENT_READ, waitFor } from ${MOD};
+      import { socketpair } from ${SOCKET};
+      const [here] = socketpair();
+      const start = performance.now();
+      const controller = new AbortController();
+      waitFor(here, EVENT_READ, null, { signal: controller.signal }).catch(() => {});
+      Deno.unrefTimer(setTimeout(() => controller.abort(), 50));
+      globalThis.addEventListener("unload", () => console.log(JSON.stringify(performance.now() - start)));
+    `) as number;
+    assertGreaterOrEqual(seen, 49);
+    assertLess(seen, 30_000);
+  });
+});
+
+describe("waitFor(): events", () => {
+  for (const [title, { make, events }] of Object.entries(STATES)) {
+    test(`waitFor() reports the events of ${title}`, { needs: [LINUX] }, async () => {
+      using cleanup = new Cleanup();
+      const object = make(cleanup);
+      const asked = EVENT_PRIORITY | EVENT_READ_CLOSED | EVENT_HANGUP | EVENT_ERROR;
+      assertEquals(await waitFor(object, asked, events === 0 ? 0 : SOON), events);
+    });
+  }
+
+  test(
+    "waitFor() for a hang-up sleeps while data is there, and also reports an error",
+    { needs: [LINUX] },
+    async () => {
+      using cleanup = new Cleanup();
+      const [here, there] = cleanup.pair();
+      there.send(bytes("data"));
+      const wait = waitFor(here, EVENT_READ_CLOSED);
+      await nextTurns();
+      there.close();
+      assertEquals(await wait, EVENT_READ_CLOSED | EVENT_HANGUP);
+      const [reader, writer] = cleanup.pipe();
+      const error = waitFor(writer, EVENT_HANGUP);
+      await nextTurns();
+      cleanup.close(reader);
+      assertEquals(await error, EVENT_ERROR);
+    },
+  );
+
+  test("waitFor() rejects for a mode", async () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    for (const mode of [MODE_ONCE, MODE_EDGE]) {
+      await assertRejects(() => waitFor(here, EVENT_READ | mode), Deno.errors.NotSupported, "waitFor()");
+    }
+  });
+});
