@@ -8,8 +8,16 @@ import { primitives } from "./primitives.ts";
 import type { Scenario } from "./scenario.ts";
 import { sockets } from "./sockets.ts";
 import { stale } from "./stale.ts";
+import { waitingFor } from "./wait_for.ts";
 import { waiting } from "./waiting.ts";
 import { wakeups } from "./wakeups.ts";
 
 /** Every scenario of the harness. */
-export const scenarios: readonly Scenario[] = [...waiting, ...wakeups, ...stale, ...sockets, ...primitives];
+export const scenarios: readonly Scenario[] = [
+  ...waiting,
+  ...waitingFor,
+  ...wakeups,
+  ...stale,
+  ...sockets,
+  ...primitives,
+];

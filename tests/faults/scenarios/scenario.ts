@@ -23,7 +23,7 @@ export interface Scenario {
 type Body = (lab: Lab, Selector: SelectorConstructor) => void | Promise<void>;
 
 /** Faults of recv() that the socket of a waker never shows: its recv() fails at most once. */
-const OF_WAKERS = ["recv EAGAIN", "recv ECONNRESET", "recv lasting"];
+export const OF_WAKERS = ["recv EAGAIN", "recv ECONNRESET", "recv lasting"];
 
 /** Creates a scenario for each selector of this system. */
 export function ofEach(
