@@ -31,6 +31,8 @@
  * - `selectAsync()`, and `for await (const [key, events] of selector)`, run beside the event loop. Use them if the
  *   program does other things too. An entry that is already ready costs little more than with `select()`. A wait uses a
  *   thread of Deno's pool, and needs some tens of microseconds to return from that thread.
+ * - {@linkcode waitFor} waits for one descriptor beside the event loop, without a selector. Use it where a program waits for
+ *   one connection or device at a time.
  * - `select(0)` does not wait. Use it in a program that has its own loop, such as a game.
  *
  * Timeouts do not depend on the wall clock or on fake timers. They never end early, and may exceed 24.8 days.
@@ -80,7 +82,7 @@
  * - Regular files and `/dev/null`, and on macOS FIFOs and terminals: `new DefaultSelector({ fallback: "select" })`.
  *   `epoll` and `kqueue` reject them. Standard input may be one of them.
  * - A few descriptors, and a new selector for each wait: {@linkcode PollSelector}, which opens no descriptor of its
- *   own.
+ *   own; for one descriptor, {@linkcode waitFor}.
  * - Flags that selectors do not have, such as `EPOLLEXCLUSIVE`: `Epoll`, `Kqueue` and `Poll` of
  *   `@selectors/selectors/select`.
  *
