@@ -105,7 +105,12 @@ export const byteLengthOf: (bytes: Uint8Array) => number = getterOf(TypedArrayPr
 
 /** Returns a view of the rest of an array; `subarray()` would use the array's own class. */
 export function restOf(bytes: Uint8Array, offset: number): Uint8Array {
-  return new Uint8Array(bufferOf(bytes), byteOffsetOf(bytes) + offset, byteLengthOf(bytes) - offset);
+  return partOf(bytes, offset, byteLengthOf(bytes) - offset);
+}
+
+/** Returns a view of `size` bytes of an array. */
+export function partOf(bytes: Uint8Array, offset: number, size: number): Uint8Array {
+  return new Uint8Array(bufferOf(bytes), byteOffsetOf(bytes) + offset, size);
 }
 
 /**

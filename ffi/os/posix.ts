@@ -76,6 +76,10 @@ const libc = lazyLibc({
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
+  // int isatty(int fd)
+  isatty: { parameters: ["i32"], result: "i32" },
+  // char *ptsname(int fd)
+  ptsname: { parameters: ["i32"], result: "usize" },
   // int fcntl(int fd, int cmd, ...): Apple's arm64 passes a variadic argument on the stack, other ABIs in a register.
   // Seven copies fill every remaining register and the first stack slot, so that the argument arrives everywhere.
   fcntl: { parameters: ["i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32", "i32"], result: "i32" },
@@ -207,6 +211,16 @@ export function write(fd: number, bytes: Bytes): number {
 /** Closes a file descriptor. */
 export function close(fd: number): number {
   return result(libc().close(fd), errnoCell[0]!);
+}
+
+/** Returns true if a file descriptor is a terminal. */
+export function isTerminal(fd: number): boolean {
+  return libc().isatty(fd) === 1;
+}
+
+/** Returns true if a file descriptor is the master of a pseudoterminal: only a master has a slave's name. */
+export function isPtyMaster(fd: number): boolean {
+  return libc().ptsname(fd) !== 0n;
 }
 
 /** Returns true if a file descriptor is open. */

@@ -26,6 +26,8 @@ export const {
   getsockname,
   getsockopt,
   isOpen,
+  isPtyMaster,
+  isTerminal,
   kindOf,
   listen,
   pipe,

@@ -92,6 +92,8 @@ export interface System {
   readonly process: "pidfd" | "kqueue" | null;
   /** Column of the table of signals. */
   readonly signals: "linux" | "bsd" | "solaris" | "windows";
+  /** Bytes for which a pipe has room while poll(2) or select(2) reports it writable: `<limits.h>`. */
+  readonly PIPE_BUF: number;
 }
 
 /**
@@ -149,6 +151,7 @@ const linux: System = {
   timer: "timerfd",
   process: "pidfd",
   signals: "linux",
+  PIPE_BUF: 4096,
 };
 
 const android: System = {
@@ -176,6 +179,7 @@ const freebsd: System = {
   timer: "kqueue",
   process: "kqueue",
   signals: "bsd",
+  PIPE_BUF: 512,
 };
 
 const darwin: System = {
@@ -221,6 +225,7 @@ const solaris: System = {
   timer: null,
   process: null,
   signals: "solaris",
+  PIPE_BUF: 5120,
 };
 
 const windows: System = {
@@ -246,6 +251,7 @@ const windows: System = {
   timer: null,
   process: null,
   signals: "windows",
+  PIPE_BUF: 512,
 };
 
 /** Records of the systems, by their names in Deno. */

@@ -259,6 +259,16 @@ export function close(fd: number): number {
   return outcome(closesocket(handle(fd)), WSAGetLastError());
 }
 
+/** Returns false, since a file descriptor is a socket. */
+export function isTerminal(_fd: number): boolean {
+  return false;
+}
+
+/** Returns false, since a file descriptor is a socket. */
+export function isPtyMaster(_fd: number): boolean {
+  return false;
+}
+
 /** Returns true if a file descriptor is an open socket. */
 export function isOpen(fd: number): boolean {
   return getsockopt(fd, SOL_SOCKET, SO_TYPE, new Uint8Array(4), new Uint32Array([4])) >= 0;

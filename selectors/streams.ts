@@ -1,0 +1,394 @@
+/**
+ * Web Streams over any file descriptor that can be waited for: pipes, FIFOs, terminals, serial lines and sockets.
+ *
+ * {@linkcode toReadableStream} and {@linkcode toWritableStream} have the names and options of `@std/io`, and take a file
+ * object: a descriptor, or an object with a `fileno()`. They wait until it is ready, so they block neither the event loop
+ * nor a thread.
+ *
+ * ```ts
+ * import { toReadableStream, toWritableStream } from "@selectors/selectors/streams";
+ * import { socketpair } from "@selectors/selectors/socket";
+ *
+ * const [here, there] = socketpair();
+ * const upperCase = new TransformStream<string, string>({
+ *   transform: (text, controller) => controller.enqueue(text.toUpperCase()),
+ * });
+ * toReadableStream(there)
+ *   .pipeThrough(new TextDecoderStream())
+ *   .pipeThrough(upperCase)
+ *   .pipeThrough(new TextEncoderStream())
+ *   .pipeTo(toWritableStream(there));
+ *
+ * await new Blob(["hello"]).stream().pipeTo(toWritableStream(here, { autoClose: false }));
+ * here.shutdown(1);
+ * console.log(await new Response(toReadableStream(here)).text()); // HELLO
+ * ```
+ *
+ * ## Blocking and non-blocking descriptors
+ *
+ * The streams work with both, and change neither: other programs may use the same terminal or pipe, for example the shell
+ * that started this program, and they would fail with `EAGAIN` on a descriptor that has become non-blocking. No call
+ * blocks all the same:
+ *
+ * - Calls on a socket say that they must not block (`MSG_DONTWAIT`).
+ * - A read from any other file is made only if `poll` has reported the file readable.
+ * - A write to a pipe is made only if `poll` has reported the pipe writable, and then writes as many bytes as certainly
+ *   fit: 4,096 on Linux, 512 on macOS. `setBlocking(fd, false)` lets a pipe that nobody shares take more at once.
+ * - A terminal is non-blocking for the microseconds of a write. On Windows, so is a socket.
+ *
+ * Between a `poll` and the call that follows, another process that reads from the same pipe or terminal can take the bytes,
+ * or a process that writes to the same pipe can take the room. Then the call blocks until there are bytes or room again.
+ * A descriptor that is non-blocking already excludes this.
+ *
+ * ## Closing
+ *
+ * A stream owns its file object unless `autoClose` is false. Use the file object no more, and do not close it yourself: to
+ * end a stream early, call `cancel()` or `abort()`, which stop a wait at once.
+ *
+ * A readable and a writable stream of the same file object own it together, and the last one to end closes it. If the
+ * writable one is closed first, the peer of a socket reads the end of the stream.
+ *
+ * @module
+ */
+
+import { byteLengthOf, checkBytes, filenoOf, type FileObject, numberError, show } from "../ffi/os/arguments.ts";
+import { Channel } from "../ffi/os/channel.ts";
+import { check, EAGAIN, EBADF, EINTR, EIO, OSError } from "../ffi/os/errno.ts";
+import { EVENT_READ, EVENT_WRITE } from "../ffi/os/events.ts";
+import { isTurnOver, nextTurn } from "./waits/turns.ts";
+import { waitFor } from "./waits/wait_for.ts";
+
+export { type FileObject, OSError };
+
+/** Options of {@linkcode toReadableStream}. */
+export interface ToReadableStreamOptions {
+  /**
+   * Closes the file object when the end is reached, the stream is canceled, or a read fails: an object by its `close()`,
+   * if it has one.
+   *
+   * @default {true}
+   */
+  autoClose?: boolean;
+  /**
+   * Largest chunk in bytes, and largest number of bytes that one system call reads. A read into a buffer of the caller
+   * (BYOB) may return as many bytes as the buffer has.
+   *
+   * @default {65536}
+   */
+  chunkSize?: number;
+  /**
+   * Queuing strategy. Its `highWaterMark` is the number of bytes that the stream reads ahead, at least a chunk unless it
+   * is 0. By default it is 0: bytes that nobody has asked for stay in the file.
+   */
+  strategy?: QueuingStrategy<Uint8Array>;
+}
+
+/** Options of {@linkcode toWritableStream}. */
+export interface ToWritableStreamOptions {
+  /**
+   * Closes the file object when the stream is closed or aborted, or a write fails: an object by its `close()`, if it has
+   * one.
+   *
+   * @default {true}
+   */
+  autoClose?: boolean;
+}
+
+/** Measured with `deno task streams`: a smaller chunk costs throughput, and a larger one gains nothing. */
+const DEFAULT_CHUNK_SIZE = 64 * 1024;
+
+/**
+ * Returns a stream of the bytes that are read from a file object.
+ *
+ * The stream is a byte stream, so it also has BYOB readers. It reads only if a reader asks, and ends at the end of the
+ * file; for the master of a pseudoterminal, when the last slave is closed. A peer that resets the connection is an error.
+ *
+ * A wait for bytes keeps the program alive, and `cancel()` ends it. A loop that always finds bytes lets the event loop run
+ * about once per millisecond.
+ *
+ * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
+ * @param options Whether to close the file object, the size of chunks, and the strategy
+ * @throws {TypeError} if `fileobj` is not a file object
+ * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not a positive integer, or `strategy`
+ * has a `size` and is not a `ByteLengthQueuingStrategy`
+ * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+ *
+ * @example Lines of a pipe
+ * ```ts
+ * import { toReadableStream } from "@selectors/selectors/streams";
+ * import { close, pipe, write } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [reader, writer] = pipe();
+ * write(writer, new TextEncoder().encode("hello"));
+ * close(writer);
+ * const texts = toReadableStream(reader).pipeThrough(new TextDecoderStream());
+ * assertEquals(await Array.fromAsync(texts), ["hello"]);
+ * ```
+ *
+ * @example Timeout for the first bytes
+ * ```ts
+ * import { toReadableStream } from "@selectors/selectors/streams";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [here, there] = socketpair();
+ * const reader = toReadableStream(here).getReader();
+ * const timer = setTimeout(() => reader.cancel(), 10); // closes `here`
+ * const { done } = await reader.read();
+ * clearTimeout(timer);
+ * assertEquals([done, here.fileno()], [true, -1]);
+ * there.close();
+ * ```
+ */
+export function toReadableStream(
+  fileobj: FileObject,
+  options: ToReadableStreamOptions = {},
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const { autoClose = true, chunkSize = DEFAULT_CHUNK_SIZE, strategy } = options;
+  if (!Number.isSafeInteger(chunkSize) || chunkSize <= 0) {
+    throw numberError(chunkSize, `Cannot use ${show(chunkSize)} as chunkSize: it must be a positive integer`);
+  }
+  // A byte stream rejects a strategy with a size, even one that counts bytes as the stream does.
+  const bytes = strategy instanceof ByteLengthQueuingStrategy ? { highWaterMark: strategy.highWaterMark } : strategy;
+  return new ReadableStream(new Source(fileobj, autoClose, chunkSize), bytes as { highWaterMark?: number });
+}
+
+/**
+ * Returns a stream whose chunks are written to a file object.
+ *
+ * A write ends when the whole chunk is written, so `ready` and `desiredSize` show how fast the peer reads. `close()` waits
+ * for all chunks. `abort()` stops a write that waits, and drops the rest.
+ *
+ * A chunk must not change before its write ends. If its buffer is detached or shrunk meanwhile, the write fails with a
+ * TypeError.
+ *
+ * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
+ * @param options Whether to close the file object
+ * @returns A stream that fails with an OSError if a write does: `EPIPE` or `ECONNRESET` if the peer is gone; and with a
+ * TypeError for a chunk that is not a Uint8Array
+ * @throws {TypeError} if `fileobj` is not a file object
+ * @throws {RangeError} if the descriptor is negative or above 2^31-1
+ * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+ *
+ * @example Usage
+ * ```ts
+ * import { toReadableStream, toWritableStream } from "@selectors/selectors/streams";
+ * import { pipe } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [reader, writer] = pipe();
+ * const sent = new Blob(["x".repeat(1_000_000)]).stream().pipeTo(toWritableStream(writer));
+ * const received = await new Response(toReadableStream(reader)).text();
+ * await sent;
+ * assertEquals(received.length, 1_000_000);
+ * ```
+ */
+export function toWritableStream(
+  fileobj: FileObject,
+  options: ToWritableStreamOptions = {},
+): WritableStream<Uint8Array> {
+  const { autoClose = true } = options;
+  return new WritableStream(new Sink(fileobj, autoClose));
+}
+
+/** A buffer to read into. A read that fills less than half of it makes a copy, so that a chunk keeps no more alive. */
+class ReadBuffer {
+  readonly #size: number;
+  #bytes: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** The whole buffer; it is created when it is needed. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes ??= new Uint8Array(this.#size);
+  }
+
+  /** Returns the first bytes as an array that nobody else uses. */
+  take(count: number): Uint8Array<ArrayBuffer> {
+    const { bytes } = this;
+    if (count < this.#size / 2) return bytes.slice(0, count);
+    this.#bytes = undefined;
+    return bytes.subarray(0, count);
+  }
+}
+
+/** The buffer of all streams with the default size, so that a stream that waits holds none. */
+const sharedBuffer = new ReadBuffer(DEFAULT_CHUNK_SIZE);
+
+/** Reads a file into a byte stream. */
+class Source implements UnderlyingByteSource {
+  readonly type = "bytes";
+  readonly #fileobj: FileObject;
+  readonly #autoClose: boolean;
+  readonly #buffer: ReadBuffer;
+  readonly #canceled = new AbortController();
+  #file!: StreamedFile;
+
+  constructor(fileobj: FileObject, autoClose: boolean, chunkSize: number) {
+    this.#fileobj = fileobj;
+    this.#autoClose = autoClose;
+    this.#buffer = chunkSize === DEFAULT_CHUNK_SIZE ? sharedBuffer : new ReadBuffer(chunkSize);
+  }
+
+  /** Takes the file; called by the stream's constructor after it has checked the strategy. */
+  start(): void {
+    this.#file = new StreamedFile(this.#fileobj, EVENT_READ, this.#autoClose);
+  }
+
+  async pull(controller: ReadableByteStreamController): Promise<void> {
+    const { signal } = this.#canceled;
+    try {
+      if (isTurnOver()) await nextTurn();
+      while (!signal.aborted && !this.#take(controller)) await this.#file.wait(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#file.abandon();
+      throw error;
+    }
+  }
+
+  /** Reads once; returns false if there are no bytes yet. */
+  #take(controller: ReadableByteStreamController): boolean {
+    const request = controller.byobRequest; // after each wait, because it may change meanwhile
+    const count = this.#file.read(request === null ? this.#buffer.bytes : request.view as Uint8Array);
+    if (count === -EAGAIN) return false;
+    if (count === 0) {
+      this.#file.release();
+      controller.close();
+    } else if (request === null) {
+      controller.enqueue(this.#buffer.take(count));
+      return true;
+    }
+    request?.respond(count);
+    return true;
+  }
+
+  cancel(): void {
+    this.#canceled.abort();
+    this.#file.release();
+  }
+}
+
+/** Writes the chunks of a stream to a file. */
+class Sink implements UnderlyingSink<Uint8Array> {
+  readonly #file: StreamedFile;
+
+  constructor(fileobj: FileObject, autoClose: boolean) {
+    this.#file = new StreamedFile(fileobj, EVENT_WRITE, autoClose);
+  }
+
+  async write(chunk: Uint8Array, controller: WritableStreamDefaultController): Promise<void> {
+    try {
+      await this.#writeAll(chunk, controller.signal);
+    } catch (error) {
+      this.#file.abandon();
+      throw error;
+    }
+  }
+
+  async #writeAll(chunk: Uint8Array, signal: AbortSignal): Promise<void> {
+    const size = byteLengthOf(checkBytes(chunk));
+    for (let written = 0; written < size;) {
+      if (isTurnOver()) await nextTurn();
+      signal.throwIfAborted();
+      if (byteLengthOf(chunk) < size) {
+        throw new TypeError("Cannot write the rest of the Uint8Array: its buffer was detached or shrunk meanwhile");
+      }
+      const count = this.#file.write(chunk, written);
+      if (count === -EAGAIN) await this.#file.wait(signal);
+      else written += count;
+    }
+  }
+
+  close(): void {
+    this.#file.release();
+  }
+
+  abort(): void {
+    this.#file.release();
+  }
+}
+
+// Number of streams that will close a file object.
+const ownersOfObjects = new WeakMap<object, number>();
+const ownersOfNumbers = new Map<number, number>();
+
+/** Adds `change` to the number of streams that will close a file object, and returns the sum. */
+function countOwners(fileobj: FileObject, change: 1 | -1): number {
+  const owners = (typeof fileobj === "number" ? ownersOfNumbers : ownersOfObjects) as Map<FileObject, number>;
+  const count = (owners.get(fileobj) ?? 0) + change;
+  if (count === 0) owners.delete(fileobj);
+  else owners.set(fileobj, count);
+  return count;
+}
+
+/** A file object as one stream uses it: in one direction, and until the stream ends. */
+class StreamedFile {
+  readonly #fileobj: FileObject;
+  readonly #fd: number;
+  readonly #events: typeof EVENT_READ | typeof EVENT_WRITE;
+  readonly #channel: Channel;
+  #isOwner: boolean;
+
+  constructor(fileobj: FileObject, events: typeof EVENT_READ | typeof EVENT_WRITE, isOwner: boolean) {
+    this.#fileobj = fileobj;
+    this.#fd = filenoOf(fileobj);
+    this.#events = events;
+    this.#channel = new Channel(this.#fd, events);
+    this.#isOwner = isOwner;
+    if (isOwner) countOwners(fileobj, 1);
+  }
+
+  /** Reads bytes; returns their number, 0 at the end, or `-EAGAIN`. */
+  read(bytes: Uint8Array): number {
+    this.#checkOpen("read");
+    let count;
+    do count = this.#channel.read(bytes); while (count === -EINTR);
+    if (count === -EIO && this.#channel.isPtyMaster) return 0;
+    return count === -EAGAIN ? count : check(count, "read", this.#fd);
+  }
+
+  /** Writes the bytes from `offset` on, or some of them; returns their number, or `-EAGAIN`. */
+  write(bytes: Uint8Array, offset: number): number {
+    this.#checkOpen("write");
+    let count;
+    do count = this.#channel.write(bytes, offset); while (count === -EINTR);
+    return count === -EAGAIN ? count : check(count, "write", this.#fd);
+  }
+
+  /** Waits until the file is ready; rejects if the signal is aborted. */
+  async wait(signal: AbortSignal): Promise<void> {
+    await waitFor(this.#fd, this.#events, undefined, { signal });
+  }
+
+  /** Ends the use of the file: the last stream that owns it closes it. A second call has no effect. */
+  release(): void {
+    if (!this.#isOwner) return;
+    this.#isOwner = false;
+    if (countOwners(this.#fileobj, -1) > 0) {
+      if (this.#events === EVENT_WRITE) this.#channel.endWriting();
+    } else if (typeof this.#fileobj === "number") {
+      check(this.#channel.close(), "close", this.#fd);
+    } else if ("close" in this.#fileobj && typeof this.#fileobj.close === "function") {
+      this.#fileobj.close();
+    }
+  }
+
+  /** Releases the file after an error, which is reported instead of one of close(). */
+  abandon(): void {
+    try {
+      this.release();
+    } catch {
+      // Nothing is left to do: close() frees a descriptor even if it fails.
+    }
+  }
+
+  /** Rejects an object that was closed or detached: its descriptor may belong to another file by now. */
+  #checkOpen(syscall: string): void {
+    if (typeof this.#fileobj === "number" || this.#fileobj.fileno() === this.#fd) return;
+    throw new OSError(syscall, EBADF, `fd ${this.#fd}`);
+  }
+}
