@@ -32,11 +32,11 @@ const WRITTEN = 256 * 1024;
 interface Ends {
   readable: ReadableStream<Uint8Array>;
   writable: WritableStream<Uint8Array>;
-  close?: () => void;
 }
 
-async function connections(listener: Deno.Listener, connect: () => Promise<Deno.Conn>): Promise<Ends> {
-  const [from, to] = await Promise.all([connect(), listener.accept()]);
+/** Connects two sockets of Deno. */
+async function connected(listener: Deno.Listener, connecting: Promise<Deno.Conn>): Promise<Ends> {
+  const [to, from] = await Promise.all([listener.accept(), connecting]);
   listener.close();
   return { readable: to.readable, writable: from.writable };
 }
@@ -56,11 +56,9 @@ const WAYS: Record<string, () => Ends | Promise<Ends>> = {
     return { readable: toReadableStream(there, options), writable: toWritableStream(here) };
   },
   "Deno.Conn, Unix"() {
-    const path = `${Deno.makeTempDirSync()}/socket`;
-    return connections(
-      Deno.listen({ transport: "unix", path }) as unknown as Deno.Listener,
-      () => Deno.connect({ transport: "unix", path }),
-    );
+    const path = `\0streams-${Deno.pid}`;
+    const listener = Deno.listen({ transport: "unix", path });
+    return connected(listener as unknown as Deno.Listener, Deno.connect({ transport: "unix", path }));
   },
   "Socket, TCP"() {
     using listener = createServer({ hostname: "127.0.0.1", port: 0 });
@@ -70,7 +68,7 @@ const WAYS: Record<string, () => Ends | Promise<Ends>> = {
   },
   "Deno.Conn, TCP"() {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    return connections(listener, () => Deno.connect({ ...listener.addr as Deno.NetAddr }));
+    return connected(listener, Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port }));
   },
 };
 

@@ -252,6 +252,7 @@ class Source implements UnderlyingByteSource {
 
   /** Reads once; returns false if there are no bytes yet. */
   #take(controller: ReadableByteStreamController): boolean {
+    this.#file.checkOpen("read"); // first, because a fileno() of the caller may use other streams
     const request = controller.byobRequest; // after each wait, because it may change meanwhile
     const count = this.#file.read(request === null ? this.#buffer.bytes : request.view as Uint8Array);
     if (count === -EAGAIN) return false;
@@ -294,6 +295,7 @@ class Sink implements UnderlyingSink<Uint8Array> {
     for (let written = 0; written < size;) {
       if (isTurnOver()) await nextTurn();
       signal.throwIfAborted();
+      this.#file.checkOpen("write"); // first, because a fileno() of the caller may detach the chunk
       if (byteLengthOf(chunk) < size) {
         throw new TypeError("Cannot write the rest of the Uint8Array: its buffer was detached or shrunk meanwhile");
       }
@@ -342,9 +344,13 @@ class StreamedFile {
     if (isOwner) countOwners(fileobj, 1);
   }
 
+  /** Throws EBADF for an object that was closed or detached: its descriptor may belong to another file by now. */
+  checkOpen(syscall: string): void {
+    if (typeof this.#fileobj === "number" || this.#fileobj.fileno() === this.#fd) return;
+    throw new OSError(syscall, EBADF, `fd ${this.#fd}`);
+  }
   /** Reads bytes; returns their number, 0 at the end, or `-EAGAIN`. */
   read(bytes: Uint8Array): number {
-    this.#checkOpen("read");
     let count;
     do count = this.#channel.read(bytes); while (count === -EINTR);
     if (count === -EIO && this.#channel.isPtyMaster) return 0;
@@ -353,7 +359,6 @@ class StreamedFile {
 
   /** Writes the bytes from `offset` on, or some of them; returns their number, or `-EAGAIN`. */
   write(bytes: Uint8Array, offset: number): number {
-    this.#checkOpen("write");
     let count;
     do count = this.#channel.write(bytes, offset); while (count === -EINTR);
     return count === -EAGAIN ? count : check(count, "write", this.#fd);
@@ -384,11 +389,5 @@ class StreamedFile {
     } catch {
       // Nothing is left to do: close() frees a descriptor even if it fails.
     }
-  }
-
-  /** Rejects an object that was closed or detached: its descriptor may belong to another file by now. */
-  #checkOpen(syscall: string): void {
-    if (typeof this.#fileobj === "number" || this.#fileobj.fileno() === this.#fd) return;
-    throw new OSError(syscall, EBADF, `fd ${this.#fd}`);
   }
 }

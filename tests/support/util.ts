@@ -127,12 +127,23 @@ export class Cleanup implements Disposable {
   /** Opens a pipe, or a pair of sockets on Windows. Each end that the test does not close is closed at the end. */
   pipe(): [reader: number, writer: number] {
     const [reader, writer] = isWindows ? socketpair().map((socket) => socket.detach()) as [number, number] : pipe();
-    for (const fd of [reader, writer]) this.#stack.defer(() => this.#open.delete(fd) && close(fd));
-    this.#open.add(reader).add(writer);
-    return [reader, writer];
+    return [this.own(reader), this.own(writer)];
   }
 
-  /** Closes a descriptor of a pipe before the end. */
+  /** Closes a descriptor at the end, unless the test closes or disowns it before. */
+  own(fd: number): number {
+    this.#stack.defer(() => this.#open.delete(fd) && close(fd));
+    this.#open.add(fd);
+    return fd;
+  }
+
+  /** Leaves a descriptor to something else that closes it, for example a stream. */
+  disown(fd: number): number {
+    assert(this.#open.delete(fd), `Descriptor ${fd} is not one to disown`);
+    return fd;
+  }
+
+  /** Closes a descriptor before the end. */
   close(fd: number): void {
     assert(this.#open.delete(fd), `Descriptor ${fd} is not one to close`);
     close(fd);
