@@ -45,6 +45,18 @@
  * A stream owns its file object unless `autoClose` is false. Use the file object no more, and do not close it yourself: to
  * end a stream early, call `cancel()` or `abort()`, which stop a wait at once.
  *
+ * Deno closes a descriptor of `node:fs` by itself when it gets the same number again, so it must be closed by `node:fs`.
+ * Pass an object whose `close()` does that, or `autoClose: false`:
+ *
+ * ```ts
+ * import { closeSync, openSync } from "node:fs";
+ * import { toReadableStream } from "@selectors/selectors/streams";
+ *
+ * const fd = openSync("/dev/null");
+ * const stream = toReadableStream({ fileno: () => fd, close: () => closeSync(fd) });
+ * console.log((await Array.fromAsync(stream)).length); // 0
+ * ```
+ *
  * A readable and a writable stream of the same file object own it together, and the last one to end closes it. If the
  * writable one is closed first, the peer of a socket reads the end of the stream.
  *

@@ -8,11 +8,12 @@ import { assert, assertEquals, assertGreater, assertRejects, assertThrows } from
 import { describe } from "@std/testing/bdd";
 import { EVENT_READ, SelectSelector } from "../mod.ts";
 import { getBlocking } from "../ffi/os/sys.ts";
-import { read, SO_LINGER, Socket, SOL_SOCKET, write } from "../ffi/socket/mod.ts";
+import { read, SO_LINGER, type Socket, SOL_SOCKET, write } from "../ffi/socket/mod.ts";
 import { OSError, toReadableStream } from "../selectors/streams.ts";
 import { FILES } from "./support/needs.ts";
-import { bytes, Cleanup, fifo, nextTurns, RESET_ON_CLOSE, tcpPair, test, text } from "./support/util.ts";
+import { bytes, Cleanup, fifo, nextTurns, openFile, RESET_ON_CLOSE, tcpPair, test, text } from "./support/util.ts";
 
+const READ_ONLY = 0;
 const READ_WRITE = 2;
 
 /** Reads a stream of text to its end. */
@@ -58,9 +59,8 @@ describe("toReadableStream()", () => {
   });
 
   test("toReadableStream() reads a regular file", { needs: [FILES] }, async () => {
-    const { openSync } = await import("node:fs");
-    const path = new URL(import.meta.url);
-    assertEquals(await textOf(toReadableStream(openSync(path, "r"))), await Deno.readTextFile(path));
+    const path = import.meta.filename!;
+    assertEquals(await textOf(toReadableStream(openFile(path, READ_ONLY))), await Deno.readTextFile(path));
   });
 
   test("toReadableStream() fails with ECONNRESET if the peer resets the connection", async () => {

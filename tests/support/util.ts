@@ -415,6 +415,13 @@ export function duplicate(cleanup: Cleanup, fd: number, number: number): number 
   return number;
 }
 
+/** Opens a file without Deno, which would close a descriptor of its own a second time: see `streams.ts`. */
+export function openFile(path: string, flags: number): number {
+  const fd = libc!.open(bytes(`${path}\0`), flags);
+  assert(fd >= 0, `Cannot open ${path}`);
+  return fd;
+}
+
 /** Creates a FIFO, and returns its path and a descriptor of it. */
 export function fifo(cleanup: Cleanup, flags: number): [path: string, fd: number] {
   const directory = Deno.makeTempDirSync();
