@@ -31,8 +31,8 @@ export interface Pty {
   path: string;
 }
 
-/** Opens a pseudoterminal in raw mode; each end that the test does not close is closed at the end. */
-export function openPty(cleanup: Cleanup): Pty {
+/** Opens a pseudoterminal; each end that the test does not close is closed at the end. */
+export function openPty(cleanup: Cleanup, mode: "raw" | "lines" = "raw"): Pty {
   const master = libc!.posix_openpt(O_RDWR | O_NOCTTY);
   assertNotEquals(master, -1);
   cleanup.own(master);
@@ -41,15 +41,16 @@ export function openPty(cleanup: Cleanup): Pty {
   const slave = libc!.open(bytes(`${path}\0`), O_RDWR | O_NOCTTY);
   assertNotEquals(slave, -1);
   cleanup.own(slave);
-  const termios = new Uint8Array(TERMIOS_SIZE);
-  assertEquals(libc!.tcgetattr(slave, termios), 0);
-  libc!.cfmakeraw(termios);
-  assertEquals(libc!.tcsetattr(slave, 0, termios), 0);
+  if (mode === "raw") {
+    const termios = attributesOf(slave);
+    libc!.cfmakeraw(termios);
+    assertEquals(libc!.tcsetattr(slave, 0, termios), 0);
+  }
   return { master, slave, path };
 }
 
 /** Returns the attributes of a terminal, as bytes that can be compared. */
-export function attributesOf(terminal: number): Uint8Array {
+export function attributesOf(terminal: number): Uint8Array<ArrayBuffer> {
   const termios = new Uint8Array(TERMIOS_SIZE);
   assertEquals(libc!.tcgetattr(terminal, termios), 0);
   return termios;

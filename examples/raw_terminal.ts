@@ -1,0 +1,71 @@
+/**
+ * Prints each key that is pressed, with its bytes, until `q` or Ctrl-C. A line of seconds runs beside it.
+ *
+ * The terminal is in raw mode: it passes every key on at once, does not show it, and Ctrl-C is a key like any other. The
+ * stream reads the terminal only when it is readable, so no pending read swallows the keys that are meant for the shell.
+ *
+ * ```sh
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/raw-terminal
+ * ```
+ *
+ * @module
+ */
+
+import { toReadableStream } from "../selectors/streams.ts";
+
+const STDIN = 0;
+
+/** Names of keys whose text cannot be shown. */
+const NAMES: Readonly<Record<string, string>> = {
+  "\x03": "Ctrl-C",
+  "\t": "Tab",
+  "\r": "Enter",
+  "\x1b": "Escape",
+  " ": "Space",
+  "\x7f": "Backspace",
+  "\x1b[A": "Up",
+  "\x1b[B": "Down",
+  "\x1b[C": "Right",
+  "\x1b[D": "Left",
+};
+
+/** An escape sequence, or one character. */
+// deno-lint-ignore no-control-regex -- an escape sequence begins with a control character
+const KEY = /\x1b(?:\[[\d;]*.|O.)?|[^]/gu;
+
+if (!Deno.stdin.isTerminal()) {
+  console.error("raw_terminal: standard input is not a terminal");
+  Deno.exit(1);
+}
+const start = Date.now();
+const clock = setInterval(() => {
+  Deno.stdout.writeSync(new TextEncoder().encode(`\r${Math.floor((Date.now() - start) / 1000)} s `));
+}, 1000);
+Deno.stdin.setRaw(true);
+try {
+  console.log("Press keys; q or Ctrl-C ends");
+  await showKeys();
+} finally {
+  Deno.stdin.setRaw(false);
+  clearInterval(clock);
+}
+console.log("Done");
+
+/** Shows keys until one of them ends the program. */
+async function showKeys(): Promise<void> {
+  // Not closed at the end, because standard input belongs to Deno.
+  const keys = toReadableStream(STDIN, { autoClose: false }).pipeThrough(new TextDecoderStream());
+  for await (const text of keys) {
+    // Pasted text comes as one chunk.
+    for (const [key] of text.matchAll(KEY)) {
+      const hex = new TextEncoder().encode(key).toHex();
+      console.log(`\r${nameOf(key)} (${hex})`);
+      if (key === "q" || key === "\x03") return; // leaving the loop cancels the stream
+    }
+  }
+}
+
+function nameOf(key: string): string {
+  if (NAMES[key] !== undefined) return NAMES[key];
+  return key < " " ? `Ctrl-${String.fromCharCode(key.charCodeAt(0) + 64)}` : key;
+}
