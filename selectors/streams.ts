@@ -123,6 +123,7 @@ const DEFAULT_CHUNK_SIZE = 64 * 1024;
  * @throws {TypeError} if `fileobj` is not a file object
  * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not a positive integer, or `strategy`
  * has a `size` and is not a `ByteLengthQueuingStrategy`
+ * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
  *
  * @example Lines of a pipe
@@ -181,6 +182,7 @@ export function toReadableStream(
  * TypeError for a chunk that is not a Uint8Array
  * @throws {TypeError} if `fileobj` is not a file object
  * @throws {RangeError} if the descriptor is negative or above 2^31-1
+ * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
  *
  * @example Usage
@@ -352,6 +354,7 @@ class StreamedFile {
     this.#fd = filenoOf(fileobj);
     this.#events = events;
     this.#channel = new Channel(this.#fd, events);
+    if (!this.#channel.isOpen) throw new OSError("getsockopt", EBADF, `fd ${this.#fd}`);
     this.#isOwner = isOwner;
     if (isOwner) countOwners(fileobj, 1);
   }

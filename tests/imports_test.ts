@@ -81,6 +81,13 @@ describe("imports", () => {
     }
   });
 
+  test("no file of the library imports the entry points mod.ts and selectors/streams.ts", () => {
+    for (const [path, imported] of imports) {
+      if (path.startsWith("examples/")) continue;
+      assertEquals(imported.filter((specifier) => ["mod.ts", "selectors/streams.ts"].includes(specifier)), [], path);
+    }
+  });
+
   test("examples import the package's entry points only", () => {
     const entries = Object.values(JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).exports as object)
       .map((path: string) => path.replace("./", ""));

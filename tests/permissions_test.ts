@@ -9,10 +9,10 @@ const UNIX = lackedBy({ windows: "it uses pipes, and tells by the errors of Unix
 /** Sockets in the C library. */
 const LIBC_SOCKETS = lackedBy({ windows: "sockets are in another library there" });
 
-const MODULES = ["../mod.ts", "../ffi/select/mod.ts", "../ffi/socket/mod.ts"].map((path) =>
+const MODULES = ["../mod.ts", "../ffi/select/mod.ts", "../ffi/socket/mod.ts", "../selectors/streams.ts"].map((path) =>
   new URL(path, import.meta.url).href
 );
-const [SELECTORS, SELECT, SOCKET] = MODULES.map((href) => JSON.stringify(href));
+const [SELECTORS, SELECT, SOCKET, STREAMS] = MODULES.map((href) => JSON.stringify(href));
 
 /** Names from `ffi/os/systems.ts` that a permission can be for. */
 const LIBC_PATHS = [
@@ -36,6 +36,7 @@ const EVERYTHING = `
   import { DefaultSelector, EVENT_READ } from ${SELECTORS};
   import { select } from ${SELECT};
   import { AF_INET, close, getaddrinfo, pipe, read, Socket, socketpair, write } from ${SOCKET};
+  import { toReadableStream, toWritableStream } from ${STREAMS};
 
   function codeOf(call) {
     try {
@@ -73,6 +74,11 @@ const EVERYTHING = `
   using client = new Socket();
   out.push(client.connectEx(dead.getsockname()));
   out.push(getaddrinfo("localhost", 80, { family: AF_INET })[0].address.hostname);
+
+  const [from, to] = pipe();
+  const sent = new Blob(["streamed"]).stream().pipeTo(toWritableStream(to));
+  out.push(await new Response(toReadableStream(from)).text());
+  await sent;
   console.log(JSON.stringify(out));
 `;
 const EVERYTHING_PRINTS = [
@@ -88,6 +94,7 @@ const EVERYTHING_PRINTS = [
   "EBADF",
   "ECONNREFUSED",
   "127.0.0.1",
+  "streamed",
 ];
 
 /** Runs a module as the main one of another Deno, with these permissions and no others. */
@@ -124,15 +131,17 @@ function isFile(path: string): boolean {
 }
 
 describe("permissions", () => {
-  test("importing mod.ts, ffi/select/mod.ts and ffi/socket/mod.ts needs no permission", async () => {
+  test("importing mod.ts, ffi/select/mod.ts, ffi/socket/mod.ts and selectors/streams.ts needs no permission", async () => {
     const source = `
       import { DefaultSelector } from ${SELECTORS};
       import { select } from ${SELECT};
       import { Socket } from ${SOCKET};
-      console.log(JSON.stringify([DefaultSelector, select, Socket].map((value) => typeof value)));
+      import { toReadableStream } from ${STREAMS};
+      console.log(JSON.stringify([DefaultSelector, select, Socket, toReadableStream].map((value) => typeof value)));
     `;
-    await assertPrints(["function", "function", "function"], source);
-    await assertPrints(["function", "function", "function"], source, "--deny-ffi");
+    const expected = ["function", "function", "function", "function"];
+    await assertPrints(expected, source);
+    await assertPrints(expected, source, "--deny-ffi");
   });
 
   test("importing opens no library, and the first selector or socket does", async () => {
@@ -149,6 +158,7 @@ describe("permissions", () => {
     await assertPrints([0, true], source(SELECTORS!, "new module.DefaultSelector().close()"), "--allow-ffi");
     await assertPrints([0, true], source(SELECT!, "module.select([], [], [], 0)"), "--allow-ffi");
     await assertPrints([0, true], source(SOCKET!, "new module.Socket().close()"), "--allow-ffi");
+    await assertPrints([0, true], source(STREAMS!, "try { module.toReadableStream(9999) } catch {}"), "--allow-ffi");
   });
 
   const needs: [name: string, href: string, call: string][] = [
@@ -159,6 +169,8 @@ describe("permissions", () => {
     ["socketpair()", SOCKET!, "module.socketpair()"],
     ...(isWindows ? [] : [["pipe()", SOCKET!, "module.pipe()"] satisfies [string, string, string]]),
     ["getaddrinfo()", SOCKET!, "module.getaddrinfo('127.0.0.1', 80)"],
+    ["toReadableStream()", STREAMS!, "module.toReadableStream(0)"],
+    ["toWritableStream()", STREAMS!, "module.toWritableStream(1)"],
   ];
   test(`${needs.map(([name]) => name).join(", ")} throw NotCapable that names --allow-ffi`, async () => {
     const lines = needs.map(([name, href, call]) => `

@@ -228,8 +228,10 @@ describe("toReadableStream()", () => {
       () => toReadableStream(here, { strategy: new CountQueuingStrategy({ highWaterMark: 1 }) }),
       RangeError,
     );
+    const fd = here.fileno();
     here.close();
     assertThrows(() => toReadableStream(here), RangeError, "closed");
+    assertThrows(() => toReadableStream(fd), OSError, "EBADF");
   });
 });
 

@@ -14,7 +14,7 @@
  */
 
 import { byteLengthOf, partOf, restOf } from "./arguments.ts";
-import { EAGAIN, ECONNRESET, EINTR } from "./errno.ts";
+import { EAGAIN, EBADF, ECONNRESET, EINTR } from "./errno.ts";
 import type { EVENT_READ, EVENT_WRITE } from "./events.ts";
 import { flagsOf, PollSet } from "./poll.ts";
 import { SelectSet, setsOf } from "./select.ts";
@@ -29,6 +29,8 @@ const SHUT_WR = 1;
 
 /** A file descriptor and its kind. A failure is `-errno`; `-EAGAIN` means that the call would block. */
 export class Channel {
+  /** False if the descriptor was closed when the channel was created. */
+  readonly isOpen: boolean;
   readonly #fd: number;
   readonly #isSocket: boolean;
   readonly #isTerminal: boolean;
@@ -43,7 +45,9 @@ export class Channel {
    */
   constructor(fd: number, events: typeof EVENT_READ | typeof EVENT_WRITE) {
     this.#fd = fd;
-    this.#isSocket = sys.kindOf(fd, new Int32Array(3)) >= 0;
+    const kind = sys.kindOf(fd, new Int32Array(3));
+    this.isOpen = kind !== -EBADF;
+    this.#isSocket = kind >= 0;
     this.#isTerminal = !this.#isSocket && sys.isTerminal(fd);
     this.#look = lookAt(fd, events);
   }
