@@ -9,6 +9,7 @@ import type { Scenario } from "./scenario.ts";
 import { sockets } from "./sockets.ts";
 import { stale } from "./stale.ts";
 import { waitingFor } from "./wait_for.ts";
+import { streams } from "./streams.ts";
 import { waiting } from "./waiting.ts";
 import { wakeups } from "./wakeups.ts";
 
@@ -19,5 +20,6 @@ export const scenarios: readonly Scenario[] = [
   ...wakeups,
   ...stale,
   ...sockets,
+  ...streams,
   ...primitives,
 ];
