@@ -113,7 +113,7 @@ function program(): string {
   for (const [name] of [...socketConstants, ...pollConstants, ...shutConstants, ...errnos]) putMacro(name);
   for (const [name] of hasEpoll ? epollConstants : []) put(name, name);
   for (const [name] of EAI_QUESTIONS) put(name, name);
-  for (const name of ["EAI_SYSTEM", "NI_MAXHOST", "FD_SETSIZE", "F_GETFL", "EWOULDBLOCK"]) put(name, name);
+  for (const name of ["EAI_SYSTEM", "NI_MAXHOST", "FD_SETSIZE", "F_GETFL", "EWOULDBLOCK", "PIPE_BUF"]) put(name, name);
   for (const type of TYPES) put(`sizeof(${type})`, `sizeof(${type})`);
   put("sizeof(sun_path)", "sizeof(((struct sockaddr_un *)0)->sun_path)");
   for (const [struct, fields] of Object.entries(STRUCTS)) {
@@ -128,6 +128,7 @@ function program(): string {
     #define _GNU_SOURCE
     #include <errno.h>
     #include <fcntl.h>
+    #include <limits.h>
     #include <netdb.h>
     #include <netinet/in.h>
     #include <netinet/tcp.h>
@@ -236,6 +237,10 @@ describe("layouts", () => {
   declare("EPOLL_EVENT is struct epoll_event", { needs: [EPOLL, CC] }, () => {
     assertEquals(epoll.EPOLL_EVENT, layoutOf("epoll_event", { events: "events", data: "data" }));
     assertEquals(c("epoll_event.data.fd"), epoll.EPOLL_EVENT.data);
+  });
+
+  test("PIPE_BUF is that of limits.h", () => {
+    assertEquals(system.PIPE_BUF, c("PIPE_BUF"));
   });
 
   test("POLLFD is struct pollfd", () => {
