@@ -34,7 +34,9 @@
  * - A read from any other file is made only if `poll` has reported the file readable.
  * - A write to a pipe is made only if `poll` has reported the pipe writable, and then writes as many bytes as certainly
  *   fit: 4,096 on Linux, 512 on macOS. `setBlocking(fd, false)` lets a pipe that nobody shares take more at once.
- * - A terminal is non-blocking for the microseconds of a write. On Windows, so is a socket.
+ * - A terminal is non-blocking for the microseconds of a write, because nothing tells how much it takes. If another program
+ *   waits for room in the same terminal just then, its write fails with `EAGAIN`. So write to the terminal of the shell with
+ *   `Deno.stdout`, and use a stream for a terminal of your own. On Windows, a socket is treated in this way.
  *
  * Between a `poll` and the call that follows, another process that reads from the same pipe or terminal can take the bytes,
  * or a process that writes to the same pipe can take the room. Then the call blocks until there are bytes or room again.
