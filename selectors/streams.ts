@@ -120,6 +120,8 @@ const DEFAULT_CHUNK_SIZE = 64 * 1024;
  * A wait for bytes keeps the program alive, and `cancel()` ends it. A loop that always finds bytes lets the event loop run
  * about once per millisecond.
  *
+ * A socket should be a stream (`SOCK_STREAM`): an empty datagram would end the stream, and a long one would be cut.
+ *
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
  * @param options Whether to close the file object, the size of chunks, and the strategy
  * @throws {TypeError} if `fileobj` is not a file object
