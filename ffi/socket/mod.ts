@@ -36,7 +36,8 @@
  * | `gaierror`, `error`, `herror`                               | {@linkcode OSError}, with a code such as `"EAI_NONAME"`    |
  * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: pass the timeout to a selector |
  * | `create_connection`                                         | left out: call `getaddrinfo`, then `connect` for each address |
- * | `makefile`, `sendfile`, `dup`, `fromfd`                     | left out: use `node:fs` and `node:net`, which accept descriptors |
+ * | `makefile`                                                  | `toReadableStream` and `toWritableStream` of `@selectors/selectors/streams` |
+ * | `sendfile`, `dup`, `fromfd`                                 | left out: use `node:fs` and `node:net`, which accept descriptors |
  * | `recvmsg`, `sendmsg`, `recv_fds`, `send_fds`, `recvfrom_into`, `recvmsg_into`, `sendmsg_afalg` | left out: selectors do not need them |
  * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is close-on-exec |
  * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: use `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` |
@@ -721,6 +722,9 @@ export function write(fd: number, data: Uint8Array): number {
 
 /**
  * Closes any descriptor; on Windows a socket.
+ *
+ * Close a descriptor of `node:fs` with its `closeSync()` instead. Deno would keep the descriptor in its table, and when it
+ * opens a file that gets the same number, it would close that file.
  *
  * @param fd File descriptor
  * @throws {OSError} EBADF if it is already closed
