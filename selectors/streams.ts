@@ -111,6 +111,9 @@ export interface ToWritableStreamOptions {
 /** Measured with `deno task streams`: a smaller chunk costs throughput, and a larger one gains nothing. */
 const DEFAULT_CHUNK_SIZE = 64 * 1024;
 
+/** Largest value of a C `int`; no system call reads more at once. */
+const MAX_CHUNK_SIZE = 0x7fff_ffff;
+
 /**
  * Returns a stream of the bytes that are read from a file object.
  *
@@ -125,7 +128,7 @@ const DEFAULT_CHUNK_SIZE = 64 * 1024;
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
  * @param options Whether to close the file object, the size of chunks, and the strategy
  * @throws {TypeError} if `fileobj` is not a file object
- * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not a positive integer, or `strategy`
+ * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not from 1 to 2^31-1, or `strategy`
  * has a `size` and is not a `ByteLengthQueuingStrategy`
  * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
@@ -163,8 +166,11 @@ export function toReadableStream(
   options: ToReadableStreamOptions = {},
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const { autoClose = true, chunkSize = DEFAULT_CHUNK_SIZE, strategy } = options;
-  if (!Number.isSafeInteger(chunkSize) || chunkSize <= 0) {
-    throw numberError(chunkSize, `Cannot use ${show(chunkSize)} as chunkSize: it must be a positive integer`);
+  if (!Number.isInteger(chunkSize) || chunkSize < 1 || chunkSize > MAX_CHUNK_SIZE) {
+    throw numberError(
+      chunkSize,
+      `Cannot use ${show(chunkSize)} as chunkSize: it must be an integer from 1 to ${MAX_CHUNK_SIZE}`,
+    );
   }
   // A byte stream rejects a strategy with a size, even one that counts bytes as the stream does.
   const bytes = strategy instanceof ByteLengthQueuingStrategy ? { highWaterMark: strategy.highWaterMark } : strategy;

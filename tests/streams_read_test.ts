@@ -220,7 +220,7 @@ describe("toReadableStream()", () => {
       assertThrows(() => toReadableStream(fileobj as unknown as number), TypeError);
     }
     for (const fd of [-1, 2 ** 31]) assertThrows(() => toReadableStream(fd), RangeError);
-    for (const chunkSize of [0, -1, 1.5, NaN, Infinity]) {
+    for (const chunkSize of [0, -1, 1.5, NaN, 2 ** 31, Infinity]) {
       assertThrows(() => toReadableStream(here, { chunkSize }), RangeError, "chunkSize");
     }
     assertThrows(() => toReadableStream(here, { chunkSize: "1" as unknown as number }), TypeError, "chunkSize");
