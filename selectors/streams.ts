@@ -54,7 +54,7 @@
  * import { closeSync, openSync } from "node:fs";
  * import { toReadableStream } from "@selectors/selectors/streams";
  *
- * const fd = openSync("/dev/null");
+ * const fd = openSync("/dev/null", "r");
  * const stream = toReadableStream({ fileno: () => fd, close: () => closeSync(fd) });
  * console.log((await Array.fromAsync(stream)).length); // 0
  * ```
@@ -65,14 +65,22 @@
  * @module
  */
 
-import { byteLengthOf, checkBytes, filenoOf, type FileObject, numberError, show } from "../ffi/os/arguments.ts";
+import { byteLengthOf, checkBytes, filenoOf, numberError, show } from "../ffi/os/arguments.ts";
 import { Channel } from "../ffi/os/channel.ts";
 import { check, EAGAIN, EBADF, EINTR, EIO, OSError } from "../ffi/os/errno.ts";
 import { EVENT_READ, EVENT_WRITE } from "../ffi/os/events.ts";
 import { isTurnOver, nextTurn } from "./waits/turns.ts";
 import { waitFor } from "./waits/wait_for.ts";
 
-export { type FileObject, OSError };
+export { OSError };
+
+/** A file descriptor, or an object with a `fileno()` method that returns one, and a `close()` method if it can be closed. */
+export type ClosableFileObject = number | {
+  /** Returns the file descriptor. */
+  fileno(): number;
+  /** Closes the file descriptor. */
+  close?(): void;
+};
 
 /** Options of {@linkcode toReadableStream}. */
 export interface ToReadableStreamOptions {
@@ -133,7 +141,7 @@ const MAX_CHUNK_SIZE = 0x7fff_ffff;
  * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
  *
- * @example Lines of a pipe
+ * @example Text of a pipe
  * ```ts
  * import { toReadableStream } from "@selectors/selectors/streams";
  * import { close, pipe, write } from "@selectors/selectors/socket";
@@ -162,7 +170,7 @@ const MAX_CHUNK_SIZE = 0x7fff_ffff;
  * ```
  */
 export function toReadableStream(
-  fileobj: FileObject,
+  fileobj: ClosableFileObject,
   options: ToReadableStreamOptions = {},
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const { autoClose = true, chunkSize = DEFAULT_CHUNK_SIZE, strategy } = options;
@@ -209,7 +217,7 @@ export function toReadableStream(
  * ```
  */
 export function toWritableStream(
-  fileobj: FileObject,
+  fileobj: ClosableFileObject,
   options: ToWritableStreamOptions = {},
 ): WritableStream<Uint8Array> {
   const { autoClose = true } = options;
@@ -235,6 +243,7 @@ class ReadBuffer {
     const { bytes } = this;
     if (count < this.#size / 2) return bytes.slice(0, count);
     this.#bytes = undefined;
+    // The rest holds no bytes of an earlier read, perhaps of another stream: such a read filled less than half.
     return bytes.subarray(0, count);
   }
 }
@@ -245,13 +254,13 @@ const sharedBuffer = new ReadBuffer(DEFAULT_CHUNK_SIZE);
 /** Reads a file into a byte stream. */
 class Source implements UnderlyingByteSource {
   readonly type = "bytes";
-  readonly #fileobj: FileObject;
+  readonly #fileobj: ClosableFileObject;
   readonly #autoClose: boolean;
   readonly #buffer: ReadBuffer;
   readonly #canceled = new AbortController();
   #file!: StreamedFile;
 
-  constructor(fileobj: FileObject, autoClose: boolean, chunkSize: number) {
+  constructor(fileobj: ClosableFileObject, autoClose: boolean, chunkSize: number) {
     this.#fileobj = fileobj;
     this.#autoClose = autoClose;
     this.#buffer = chunkSize === DEFAULT_CHUNK_SIZE ? sharedBuffer : new ReadBuffer(chunkSize);
@@ -301,7 +310,7 @@ class Source implements UnderlyingByteSource {
 class Sink implements UnderlyingSink<Uint8Array> {
   readonly #file: StreamedFile;
 
-  constructor(fileobj: FileObject, autoClose: boolean) {
+  constructor(fileobj: ClosableFileObject, autoClose: boolean) {
     this.#file = new StreamedFile(fileobj, EVENT_WRITE, autoClose);
   }
 
@@ -343,8 +352,8 @@ const ownersOfObjects = new WeakMap<object, number>();
 const ownersOfNumbers = new Map<number, number>();
 
 /** Adds `change` to the number of streams that will close a file object, and returns the sum. */
-function countOwners(fileobj: FileObject, change: 1 | -1): number {
-  const owners = (typeof fileobj === "number" ? ownersOfNumbers : ownersOfObjects) as Map<FileObject, number>;
+function countOwners(fileobj: ClosableFileObject, change: 1 | -1): number {
+  const owners = (typeof fileobj === "number" ? ownersOfNumbers : ownersOfObjects) as Map<ClosableFileObject, number>;
   const count = (owners.get(fileobj) ?? 0) + change;
   if (count === 0) owners.delete(fileobj);
   else owners.set(fileobj, count);
@@ -353,13 +362,13 @@ function countOwners(fileobj: FileObject, change: 1 | -1): number {
 
 /** A file object as one stream uses it: in one direction, and until the stream ends. */
 class StreamedFile {
-  readonly #fileobj: FileObject;
+  readonly #fileobj: ClosableFileObject;
   readonly #fd: number;
   readonly #events: typeof EVENT_READ | typeof EVENT_WRITE;
   readonly #channel: Channel;
   #isOwner: boolean;
 
-  constructor(fileobj: FileObject, events: typeof EVENT_READ | typeof EVENT_WRITE, isOwner: boolean) {
+  constructor(fileobj: ClosableFileObject, events: typeof EVENT_READ | typeof EVENT_WRITE, isOwner: boolean) {
     this.#fileobj = fileobj;
     this.#fd = filenoOf(fileobj);
     this.#events = events;
@@ -402,8 +411,8 @@ class StreamedFile {
       if (this.#events === EVENT_WRITE) this.#channel.endWriting();
     } else if (typeof this.#fileobj === "number") {
       check(this.#channel.close(), "close", this.#fd);
-    } else if ("close" in this.#fileobj && typeof this.#fileobj.close === "function") {
-      this.#fileobj.close();
+    } else {
+      this.#fileobj.close?.();
     }
   }
 

@@ -8,7 +8,7 @@ import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { createHash } from "node:crypto";
 import { describe } from "@std/testing/bdd";
 import { setBlocking, type Socket } from "../ffi/socket/mod.ts";
-import { type FileObject, toReadableStream, toWritableStream } from "../selectors/streams.ts";
+import { type ClosableFileObject, toReadableStream, toWritableStream } from "../selectors/streams.ts";
 import { FILES } from "./support/needs.ts";
 import { Cleanup, openFile, tcpPair, test } from "./support/util.ts";
 
@@ -16,7 +16,7 @@ const MIB = 2 ** 20;
 const READ_ONLY = 0;
 const WRITE_ONLY = 1;
 
-type Ends = [from: FileObject, to: FileObject];
+type Ends = [from: ClosableFileObject, to: ClosableFileObject];
 
 const WAYS: Record<string, (cleanup: Cleanup) => Ends> = {
   "a pipe": blockingPipe,

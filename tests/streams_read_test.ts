@@ -140,11 +140,14 @@ describe("toReadableStream()", () => {
     const chunks = await Array.fromAsync(toReadableStream(cleanup.disown(reader), { chunkSize: 2 }));
     assertEquals(chunks.map(text), ["12", "34", "5"]);
     assertEquals(new Set(chunks.map(({ buffer }) => buffer)).size, 3);
-    const small = new Uint8Array(10);
+    const small = new Uint8Array(10).fill(255);
     const [other, source] = cleanup.pipe();
     write(source, small);
-    const [chunk] = [(await toReadableStream(other, { autoClose: false }).getReader().read()).value!];
+    const chunk = (await toReadableStream(other, { autoClose: false }).getReader().read()).value!;
     assertEquals([chunk.length, chunk.buffer.byteLength], [10, 10]); // not the buffer of a whole chunk
+    write(source, new Uint8Array(40_000));
+    const large = (await toReadableStream(other, { autoClose: false }).getReader().read()).value!;
+    assertEquals(new Uint8Array(large.buffer).every((byte) => byte === 0), true); // and no bytes of another read
   });
 
   test("toReadableStream() fills the buffer of a BYOB reader, from its beginning", async () => {
