@@ -8,8 +8,8 @@ import { errnoCell, lazyLibc, result } from "./call.ts";
 import { EBADF } from "./errno.ts";
 import { lazy } from "./library.ts";
 import { MODES } from "./events.ts";
-import { eventsOf, flagsOf, POLL_SUPPORTED, POLLFD, POLLNVAL } from "./poll.ts";
-import { eventsOf as eventsOfSets, SELECT_SUPPORTED, SelectSet, setsOf } from "./select.ts";
+import { eventsOf, flagsOf, POLLFD, POLLNVAL, pollSupports } from "./poll.ts";
+import { eventsOf as eventsOfSets, SelectSet, selectSupports, setsOf } from "./select.ts";
 import { isOpen } from "./sys.ts";
 import { system } from "./systems.ts";
 import { isInterruption } from "./timeout.ts";
@@ -56,7 +56,7 @@ function lookBySelect(fd: number, events: number): number {
 export const lookCall: "poll" | "select" = system.park;
 
 /** EVENT_* bits that {@linkcode look} reports. */
-export const lookSupports: number = (system.park === "select" ? SELECT_SUPPORTED : POLL_SUPPORTED) & ~MODES;
+export const lookSupports: number = (system.park === "select" ? selectSupports : pollSupports) & ~MODES;
 
 /**
  * Returns the EVENT_* bits of a descriptor that are asked for and ready now, or `-errno`.

@@ -98,7 +98,7 @@ function rareEventsOf(flags: number): number {
 const { priority, readClosed, hangup } = system.pollReports;
 
 /** EVENT_* and MODE_* bits that poll(2) supports here. */
-export const POLL_SUPPORTED: number = EVENT_READ | EVENT_WRITE | MODE_ONCE | (priority ? EVENT_PRIORITY : 0) |
+export const pollSupports: number = EVENT_READ | EVENT_WRITE | MODE_ONCE | (priority ? EVENT_PRIORITY : 0) |
   (readClosed ? EVENT_READ_CLOSED : 0) | (hangup ? EVENT_HANGUP | EVENT_ERROR : 0);
 
 /** Descriptors and their event masks, in the array that poll(2) reads. A failure is `-errno`. */
@@ -218,7 +218,7 @@ export class PollSet {
 export class PollPoller implements Poller {
   readonly controlCall = "poll";
   readonly waitCall = "poll";
-  readonly supports = POLL_SUPPORTED;
+  readonly supports = pollSupports;
   readonly fd = -1;
   readonly nests = false;
   readonly #set = new PollSet();

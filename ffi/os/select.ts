@@ -38,13 +38,13 @@ function rareEventsOf(where: number): number {
 }
 
 /** EVENT_* and MODE_* bits that select(2) supports. */
-export const SELECT_SUPPORTED: number = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | MODE_ONCE;
+export const selectSupports: number = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | MODE_ONCE;
 
 /** Three sets and the entries of the last wait. */
 export class SelectPoller implements Poller {
   readonly controlCall = "select";
   readonly waitCall = "select";
-  readonly supports = SELECT_SUPPORTED;
+  readonly supports = selectSupports;
   readonly fd = -1;
   readonly nests = false;
   readonly #set = new SelectSet();
