@@ -16,7 +16,7 @@ import { os } from "../os/systems.ts";
  * `select()` like data on a socket, and works the same in asynchronous waits. Once the constructor has returned, no signal
  * is missed. Several signals of a kind before a `read()` count as one.
  *
- * A Worker listens, which costs a thread and, for the first one, about 20 MB. The constructor waits 20 to 50 ms for it, and
+ * A Worker listens, which costs a thread and about 12 MB. The constructor waits 10 to 50 ms for it, and
  * {@linkcode Signals.close} about a millisecond. The object keeps the program running until it is closed. Then the signals do
  * what they did before: SIGINT ends the program.
  *
