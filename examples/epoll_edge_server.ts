@@ -4,7 +4,7 @@
  * The server therefore accepts, reads and writes until the call would block. If it stops earlier, to be fair to other
  * sockets, it remembers the socket. In return, a registration never changes.
  *
- * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
+ * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/epoll-edge-server 10002
@@ -15,11 +15,13 @@
 
 import { Epoll, EPOLLET, EPOLLIN, EPOLLOUT, OSError } from "../ffi/select/mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
+import { Signals } from "../ffi/sources/mod.ts";
 
 type Connection = { socket: Socket; unsent: Uint8Array };
 
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10002) });
 listener.setBlocking(false);
+using signals = new Signals(["SIGINT"]);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
@@ -27,17 +29,19 @@ console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 const TURNS = 16;
 const epoll = new Epoll();
 epoll.register(listener, EPOLLIN | EPOLLET);
+epoll.register(signals, EPOLLIN);
 const connections = new Map<number, Connection>();
 const busy = new Set<number>(); // descriptors that may still be ready, for which no edge will come
 const buffer = new Uint8Array(64 * 1024);
 let pauseEndMs = Infinity; // the server accepts nothing until then; Infinity if it does not pause
-for (;;) {
+while (signals.read().length === 0) {
   const pauseMs = Math.max(pauseEndMs - performance.now(), 0);
   for (const [fd] of epoll.poll(busy.size > 0 ? 0 : pauseMs / 1000)) busy.add(fd);
   if (pauseMs === 0) {
     pauseEndMs = Infinity;
     busy.add(listener.fileno());
   }
+  busy.delete(signals.fileno()); // the loop reads them
   const fds = [...busy];
   busy.clear();
   for (const fd of fds) {
@@ -53,6 +57,7 @@ for (;;) {
     }
   }
 }
+console.log("Server shutting down");
 
 function accept(): void {
   const accepted = listener.tryAccept();

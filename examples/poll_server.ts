@@ -1,7 +1,7 @@
 /**
  * Echoes with `Poll`, which uses descriptors, event bits such as POLLIN and POLLOUT, and milliseconds.
  *
- * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
+ * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/poll-server 10001
@@ -12,19 +12,22 @@
 
 import { OSError, Poll, POLLIN, POLLOUT } from "../ffi/select/mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
+import { Signals } from "../ffi/sources/mod.ts";
 
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10001) });
 listener.setBlocking(false);
+using signals = new Signals(["SIGINT"]);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
 const TIMEOUT_MS = 30_000;
 const poll = new Poll();
 poll.register(listener, POLLIN);
+poll.register(signals, POLLIN);
 const connections = new Map<number, { socket: Socket; unsent: Uint8Array }>();
 const buffer = new Uint8Array(64 * 1024);
 let pauseEndMs = 0; // the server accepts nothing until then
-for (;;) {
+while (signals.read().length === 0) {
   const pauseMs = pauseEndMs - performance.now();
   if (pauseMs <= 0) poll.modify(listener, POLLIN);
   const ready = poll.poll(pauseMs > 0 ? pauseMs : TIMEOUT_MS);
@@ -32,6 +35,7 @@ for (;;) {
     console.log(`No event for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
   }
   for (const [fd, events] of ready) {
+    if (fd === signals.fileno()) continue; // the loop reads them
     try {
       if (fd === listener.fileno()) accept();
       else if (events & POLLOUT) send(fd);
@@ -48,6 +52,7 @@ for (;;) {
     }
   }
 }
+console.log("Server shutting down");
 
 function accept(): void {
   const accepted = listener.tryAccept();

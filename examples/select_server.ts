@@ -4,7 +4,7 @@
  * A connection is in one list at a time: the list for writing while it has unsent bytes, otherwise the list for
  * reading.
  *
- * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
+ * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/select-server 10000
@@ -15,23 +15,28 @@
 
 import { OSError, select } from "../ffi/select/mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
+import { Signals } from "../ffi/sources/mod.ts";
 
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10000) });
 listener.setBlocking(false);
+using signals = new Signals(["SIGINT"]);
 const { port } = listener.getsockname() as { port: number };
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
-const inputs = new Set([listener]);
+const inputs = new Set<Socket | Signals>([listener, signals]);
 const outputs = new Map<Socket, Uint8Array>(); // with the unsent bytes of each
 const buffer = new Uint8Array(64 * 1024);
 let pauseEndMs = 0; // the server accepts nothing until then
-for (;;) {
+while (signals.read().length === 0) {
   const pauseMs = pauseEndMs - performance.now();
   if (pauseMs <= 0) inputs.add(listener);
   const [readable, writable] = select(inputs, outputs.keys(), [], pauseMs > 0 ? pauseMs / 1000 : null);
-  for (const socket of readable) attempt(socket, socket === listener ? accept : receive);
+  for (const socket of readable) {
+    if (socket !== signals) attempt(socket as Socket, socket === listener ? accept : receive);
+  }
   for (const socket of writable) attempt(socket, send);
 }
+console.log("Server shutting down");
 
 function attempt(socket: Socket, action: (socket: Socket) => void): void {
   try {

@@ -3,7 +3,7 @@
  *
  * A datagram can be lost, arrive late, or find no server. So each wait has a timeout, and each datagram a number.
  *
- * The wait is synchronous, so no signal listener can run: Ctrl-C kills the program, and the system closes its sockets.
+ * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/udp-ping serve 9007
@@ -15,37 +15,45 @@
 
 import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
 import { AF_INET, getaddrinfo, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
+import { Signals } from "../ffi/sources/mod.ts";
 
 const SECONDS = 1;
 const [host = "serve", port = "9007", count = "4"] = Deno.args;
+using selector = new DefaultSelector<undefined, Socket | Signals>();
+using signals = new Signals(["SIGINT"]);
+selector.register(signals, EVENT_READ);
 if (host === "serve") serve();
 else ping(host);
 
-function serve(): never {
-  const socket = new Socket(AF_INET, SOCK_DGRAM);
+function serve(): void {
+  using socket = new Socket(AF_INET, SOCK_DGRAM);
   socket.bind({ hostname: "127.0.0.1", port: Number(port) });
+  socket.setBlocking(false);
+  selector.register(socket, EVENT_READ);
   const { port: bound } = socket.getsockname() as { port: number };
   console.log(`Echoing datagrams on port ${bound}; try: nc -u 127.0.0.1 ${bound}`);
-  for (;;) {
-    try {
-      const [datagram, sender] = socket.recvFrom(65_536); // may block, because the server waits for nothing else
-      socket.sendTo(datagram, sender);
-    } catch (error) {
-      if (!(error instanceof OSError)) throw error;
-      console.log(error.message);
+  while (signals.read().length === 0) {
+    for (const [key] of selector.select()) {
+      if (key.fileobj !== socket) continue;
+      try {
+        const [datagram, sender] = socket.recvFrom(65_536);
+        socket.sendTo(datagram, sender);
+      } catch (error) {
+        report(error);
+      }
     }
   }
+  console.log("Server shutting down");
 }
 
 function ping(host: string): void {
   const [{ family, address }] = getaddrinfo(host, port);
-  using selector = new DefaultSelector<undefined, Socket>();
   using socket = new Socket(family, SOCK_DGRAM);
   socket.connect(address); // so that only the server's datagrams and errors arrive
   socket.setBlocking(false);
   selector.register(socket, EVENT_READ);
   let received = 0;
-  for (let number = 1; number <= Number(count); number++) {
+  pings: for (let number = 1; number <= Number(count); number++) {
     const start = performance.now();
     try {
       socket.send(new TextEncoder().encode(`ping ${number}`));
@@ -54,7 +62,8 @@ function ping(host: string): void {
     }
     // Wait for the whole second, even after an answer.
     for (let left; (left = start + SECONDS * 1000 - performance.now()) > 0;) {
-      if (selector.select(left / 1000).length > 0) receive(start, number);
+      for (const [key] of selector.select(left / 1000)) if (key.fileobj === socket) receive(start, number);
+      if (signals.read().length > 0) break pings;
     }
   }
   console.log(`${received} of ${count} came back`);

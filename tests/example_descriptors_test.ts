@@ -9,6 +9,7 @@ import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
+import { CTRL_C } from "./support/needs.ts";
 import { deno, describeProgram, EXAMPLES, interrupt, isThere, Program, run, until } from "./support/program.ts";
 import { bytes, Cleanup, fifo, isWindows, test, text } from "./support/util.ts";
 
@@ -210,6 +211,17 @@ describeProgram("udp_ping", () => {
     const { code, out, error } = await deno("udp_ping.ts", "127.0.0.1", port!, "2");
     assertEquals([code, error], [0, ""]);
     assertMatch(out, /^ping 1: \d+\.\d{3} ms\nping 2: \d+\.\d{3} ms\n2 of 2 came back\n$/);
+  });
+
+  test("udp_ping ends at Ctrl-C, as a server and as a client", { needs: [CTRL_C] }, async () => {
+    await using server = Program.example("udp_ping.ts", "serve", "0");
+    const [port] = await server.line(/^Echoing datagrams on port (\d+)/);
+    await using client = Program.example("udp_ping.ts", "127.0.0.1", port!, "1000000");
+    await client.line(/^ping 1: /);
+    client.kill("SIGINT");
+    await client.line(/^1 of 1000000 came back$/);
+    assertEquals(await client.ended(), { code: 0, signal: null });
+    await interrupt(server);
   });
 
   test("udp_ping distinguishes answers in time, late answers and unreachable ports", async () => {

@@ -8,7 +8,8 @@ import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
-import { describeProgram, echoed, EXAMPLES, Program } from "./support/program.ts";
+import { CTRL_C } from "./support/needs.ts";
+import { describeProgram, echoed, EXAMPLES, interrupt, Program } from "./support/program.ts";
 import { bytes, isWindows, RESET_ON_CLOSE, test } from "./support/util.ts";
 
 const SERVERS: readonly [example: string, whyNot: string | null][] = [
@@ -46,6 +47,14 @@ for (const [example, whyNot] of SERVERS) {
       for (const connection of connections) connection.close();
       for (const _ of connections) await server.line(/^Closing fd \d+$/);
     });
+
+    testHere("ends at Ctrl-C, and closes its connections", async () => {
+      await using server = await started(Program.example(`${example}.ts`, "0"));
+      using connection = await connect(server);
+      assertEquals(await echoed(connection, "hello"), "hello");
+      await interrupt(server);
+      assertEquals(await connection.read(new Uint8Array(1)), null);
+    }, whyNot ?? CTRL_C);
 
     testHere("waits for a client that does not read, and serves the others meanwhile", async () => {
       await using server = await started(Program.example(`${example}.ts`, "0"));
