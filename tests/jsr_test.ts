@@ -7,8 +7,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
-import { lackedBy } from "./support/needs.ts";
-import { describeProgram, isThere, Program, ROOT, run } from "./support/program.ts";
+import { CTRL_C, lackedBy } from "./support/needs.ts";
+import { describeProgram, interrupt, isThere, Program, ROOT, run } from "./support/program.ts";
 import { bytes, isWindows, test, text } from "./support/util.ts";
 
 /** SO_REUSEPORT. */
@@ -180,6 +180,13 @@ console.log(select([here], [], [], 0)[0].length);
     const [port] = await program.line(/^2 workers listen on port (\d+); try/);
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
     assertMatch(await received(connection), /^You are served by worker [12]\n$/);
+  });
+
+  test("Signals hears Ctrl-C in a program from the registry with --allow-ffi alone", { needs: [CTRL_C] }, async () => {
+    await using registry = await Registry.start();
+    await using program = registry.program("select-server", ["--allow-ffi"], "0");
+    await program.line(/^Listening on port \d+/);
+    await interrupt(program);
   });
 
   test("every entry point exists and passes the type check", async () => {

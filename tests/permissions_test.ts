@@ -1,18 +1,23 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { arch, os } from "../ffi/os/systems.ts";
+import { arch, os, system } from "../ffi/os/systems.ts";
 import { lackedBy } from "./support/needs.ts";
-import { isWindows, skip, test } from "./support/util.ts";
+import { TIMERS } from "./support/sources.ts";
+import { isWindows, LIBC, skip, test } from "./support/util.ts";
 
 /** Pipes, and the errors of Unix. */
 const UNIX = lackedBy({ windows: "it uses pipes, and tells by the errors of Unix" });
 /** Sockets in the C library. */
 const LIBC_SOCKETS = lackedBy({ windows: "sockets are in another library there" });
 
-const MODULES = ["../mod.ts", "../ffi/select/mod.ts", "../ffi/socket/mod.ts", "../selectors/streams.ts"].map((path) =>
-  new URL(path, import.meta.url).href
-);
-const [SELECTORS, SELECT, SOCKET, STREAMS] = MODULES.map((href) => JSON.stringify(href));
+const MODULES = [
+  "../mod.ts",
+  "../ffi/select/mod.ts",
+  "../ffi/socket/mod.ts",
+  "../ffi/sources/mod.ts",
+  "../selectors/streams.ts",
+].map((path) => new URL(path, import.meta.url).href);
+const [SELECTORS, SELECT, SOCKET, SOURCES, STREAMS] = MODULES.map((href) => JSON.stringify(href));
 
 /** Names from `ffi/os/systems.ts` that a permission can be for. */
 const LIBC_PATHS = [
@@ -30,6 +35,31 @@ const LIBC_PATHS = [
   "/lib/libc.so.12",
   "/lib/64/libc.so.1",
 ];
+
+/** Uses every source, with a signal to itself by kill(2), because Deno.kill() needs a permission. */
+const SOURCES_WORK = `
+  import { DefaultSelector, EVENT_READ } from ${SELECTORS};
+  import { Notifier, ProcessExit, Signals, Timer } from ${SOURCES};
+
+  const libc = Deno.dlopen(LIBRARY, { kill: { parameters: ["i32", "i32"], result: "i32" } }).symbols;
+  const out = [];
+  using selector = new DefaultSelector();
+  using signals = new Signals(["SIGINT", "SIGWINCH"]);
+  using timer = new Timer(0.001);
+  using exit = new ProcessExit(Deno.pid);
+  using notifier = new Notifier();
+  for (const source of [signals, timer, exit, notifier]) selector.register(source, EVENT_READ);
+  notifier.notify();
+  libc.kill(Deno.pid, 2);
+  while (out.length < 3) {
+    for (const [{ fileobj }] of selector.select()) {
+      const result = fileobj.read();
+      if (result !== false && result !== 0 && result.length !== 0) out.push(JSON.stringify(result));
+    }
+  }
+  console.log(JSON.stringify([out.sort(), exit.read()]));
+`;
+const SOURCES_PRINT = [["1", '["SIGINT"]', "true"], null];
 
 /** Uses selectors, primitives, sockets and names, and errors of each. */
 const EVERYTHING = `
@@ -131,15 +161,17 @@ function isFile(path: string): boolean {
 }
 
 describe("permissions", () => {
-  test("importing mod.ts, ffi/select/mod.ts, ffi/socket/mod.ts and selectors/streams.ts needs no permission", async () => {
+  test("importing the public modules needs no permission", async () => {
     const source = `
       import { DefaultSelector } from ${SELECTORS};
       import { select } from ${SELECT};
       import { Socket } from ${SOCKET};
+      import { Signals } from ${SOURCES};
       import { toReadableStream } from ${STREAMS};
-      console.log(JSON.stringify([DefaultSelector, select, Socket, toReadableStream].map((value) => typeof value)));
+      const values = [DefaultSelector, select, Socket, Signals, toReadableStream];
+      console.log(JSON.stringify(values.map((value) => typeof value)));
     `;
-    const expected = ["function", "function", "function", "function"];
+    const expected = Array(5).fill("function");
     await assertPrints(expected, source);
     await assertPrints(expected, source, "--deny-ffi");
   });
@@ -159,6 +191,7 @@ describe("permissions", () => {
     await assertPrints([0, true], source(SELECT!, "module.select([], [], [], 0)"), "--allow-ffi");
     await assertPrints([0, true], source(SOCKET!, "new module.Socket().close()"), "--allow-ffi");
     await assertPrints([0, true], source(STREAMS!, "try { module.toReadableStream(9999) } catch {}"), "--allow-ffi");
+    await assertPrints([0, true], source(SOURCES!, "new module.Notifier().close()"), "--allow-ffi");
   });
 
   const needs: [name: string, href: string, call: string][] = [
@@ -171,6 +204,14 @@ describe("permissions", () => {
     ["getaddrinfo()", SOCKET!, "module.getaddrinfo('127.0.0.1', 80)"],
     ["toReadableStream()", STREAMS!, "module.toReadableStream(0)"],
     ["toWritableStream()", STREAMS!, "module.toWritableStream(1)"],
+    ["new Notifier()", SOURCES!, "new module.Notifier()"],
+    ["new Signals()", SOURCES!, "new module.Signals(['SIGINT'])"],
+    ...(system.timer === null
+      ? []
+      : [["new Timer()", SOURCES!, "new module.Timer(1)"] satisfies [string, string, string]]),
+    ...(system.process === null
+      ? []
+      : [["new ProcessExit()", SOURCES!, "new module.ProcessExit(Deno.pid)"] satisfies [string, string, string]]),
   ];
   test(`${needs.map(([name]) => name).join(", ")} throw NotCapable that names --allow-ffi`, async () => {
     const lines = needs.map(([name, href, call]) => `
@@ -205,12 +246,26 @@ describe("permissions", () => {
     await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi");
   });
 
+  const withLibrary = (path: string) => SOURCES_WORK.replace("LIBRARY", JSON.stringify(path));
+  test(
+    "every source works with --allow-ffi alone, without imports from elsewhere",
+    { needs: [UNIX, TIMERS] },
+    async () => {
+      await assertPrints(SOURCES_PRINT, withLibrary(LIBC), "--allow-ffi");
+      await assertPrints(SOURCES_PRINT, withLibrary(LIBC), "--allow-ffi", "--deny-import", "--deny-net", "--deny-read");
+    },
+  );
+
   const path = LIBC_PATHS.find(isFile);
   const alone = "everything works with --allow-ffi=<path of the C library> alone";
   if (path === undefined) {
     skip(alone, `none of the paths that are known for the C library is a file on this ${os} ${arch}`);
   } else {
     test(alone, { needs: [LIBC_SOCKETS] }, () => assertPrints(EVERYTHING_PRINTS, EVERYTHING, `--allow-ffi=${path}`));
+
+    test("every source works with --allow-ffi=<path of the C library> alone", { needs: [UNIX, TIMERS] }, async () => {
+      await assertPrints(SOURCES_PRINT, withLibrary(path), `--allow-ffi=${path}`);
+    });
 
     test("everything works with --allow-ffi and a denial of something else", { needs: [UNIX] }, async () => {
       await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi", "--deny-ffi=/nowhere/other.so");

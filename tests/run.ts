@@ -20,7 +20,14 @@ const PROGRAMS = /\/(example|jsr|permissions|readme)/;
 const DOCUMENTED = ["mod.ts", "ffi", "selectors", "examples"];
 
 /** Files with examples that use what Windows does not have. */
-const NOT_ON_WINDOWS = ["ffi/select/poll.ts", "ffi/socket/mod.ts", "selectors/poll.ts"];
+const NOT_ON_WINDOWS = [
+  "ffi/select/poll.ts",
+  "ffi/socket/mod.ts",
+  "ffi/sources/process_exit.ts",
+  "ffi/sources/signals.ts",
+  "ffi/sources/timer.ts",
+  "selectors/poll.ts",
+];
 
 /** Files with examples that use what Linux alone has. */
 const ONLY_ON_LINUX = ["ffi/select/epoll.ts"];
