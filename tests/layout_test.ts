@@ -4,11 +4,10 @@
  */
 
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertThrows } from "@std/assert";
-import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import * as epollCalls from "../ffi/os/epoll.ts";
 import { errnoCode, errnoOn, OSError } from "../ffi/os/errno.ts";
-import { arch, type Os, os, system, SYSTEMS } from "../ffi/os/systems.ts";
+import { type Os, os, system, SYSTEMS } from "../ffi/os/systems.ts";
 import * as epollFlags from "../ffi/select/epoll.ts";
 import * as pollFlags from "../ffi/select/poll.ts";
 import * as pollCalls from "../ffi/os/poll.ts";
@@ -28,6 +27,7 @@ import {
 import { AF_INET, AF_INET6, close, getaddrinfo, setBlocking, SHUT_RD, SHUT_RDWR, SHUT_WR } from "../ffi/socket/mod.ts";
 import * as constants from "../ffi/os/socket_constants.ts";
 import { Timespec } from "../ffi/os/timeout.ts";
+import { answersOf } from "./support/compiler.ts";
 import { EPOLL, lackedBy } from "./support/needs.ts";
 import { bytes, Cleanup, gathered, libc, test as declare, testNeeding } from "./support/util.ts";
 
@@ -180,31 +180,7 @@ function program(): string {
   `;
 }
 
-/** Compiles and runs the program; returns null without a compiler. */
-function askCompiler(): Map<string, string> | null {
-  if (os === "windows") return null;
-  const directory = Deno.makeTempDirSync();
-  try {
-    const [source, binary] = [join(directory, "layout.c"), join(directory, "layout")];
-    Deno.writeTextFileSync(source, program());
-    const machine = new Deno.Command("cc", { args: ["-dumpmachine"] }).outputSync();
-    // Apple calls the processor arm64 that others call aarch64.
-    const target = new TextDecoder().decode(machine.stdout).replace(/^arm64/, "aarch64");
-    if (!target.startsWith(arch)) return null; // the compiler is for another processor
-    const compiled = new Deno.Command("cc", { args: ["-o", binary, source] }).outputSync();
-    assert(compiled.success, new TextDecoder().decode(compiled.stderr));
-    const { stdout } = new Deno.Command(binary).outputSync();
-    const lines = new TextDecoder().decode(stdout).trimEnd().split("\n");
-    return new Map(lines.map((line) => line.split("=") as [string, string]));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  } finally {
-    Deno.removeSync(directory, { recursive: true });
-  }
-}
-
-const answers = askCompiler();
+const answers = answersOf(program);
 
 /** A C compiler. */
 const CC = answers === null ? "there is no C compiler `cc` for this processor" : null;

@@ -20,12 +20,16 @@ import { NO_PROCESS, type ProcessDescriptor } from "./process.ts";
 import * as sys from "./sys.ts";
 
 /** Number of pidfd_open on every architecture; musl, and glibc before 2.36, have no function for it. */
-const SYS_PIDFD_OPEN = 434n;
+export const SYS_PIDFD_OPEN = 434n;
 
-const P_PIDFD = 3;
-const WNOHANG = 0x0000_0001;
-const WEXITED = 0x0000_0004;
-const WNOWAIT = 0x0100_0000;
+/** Kind of ID for waitid(): a pidfd. */
+export const P_PIDFD = 3;
+/** Option of waitid(): do not block. */
+export const WNOHANG = 0x0000_0001;
+/** Option of waitid(): wait for the end of a process. */
+export const WEXITED = 0x0000_0004;
+/** Option of waitid(): do not reap. */
+export const WNOWAIT = 0x0100_0000;
 
 /**
  * typedef struct {
@@ -38,13 +42,15 @@ const WNOWAIT = 0x0100_0000;
  *   ...
  * } siginfo_t;         // 128
  */
-const SIGINFO = { size: 128, si_code: 8, si_pid: 16, si_status: 24 };
+export const SIGINFO = { size: 128, si_code: 8, si_pid: 16, si_status: 24 };
 
-const CLD_EXITED = 1;
-const CLD_DUMPED = 3;
+/** Value of si_code: the process has returned an exit code. */
+export const CLD_EXITED = 1;
+/** Value of si_code: a signal has ended the process, and it has left a core dump. */
+export const CLD_DUMPED = 3;
 
 /** Bit of a wait status: the process has left a core dump. */
-const WCOREFLAG = 0x80;
+export const WCOREFLAG = 0x80;
 
 /**
  * struct pidfd_info {   <linux/pidfd.h>
@@ -55,11 +61,12 @@ const WCOREFLAG = 0x80;
  *   __s32 exit_code;    // +60
  * };                    // 64, PIDFD_INFO_SIZE_VER0
  */
-const PIDFD_INFO = { size: 64, mask: 0, exit_code: 60 };
+export const PIDFD_INFO = { size: 64, mask: 0, exit_code: 60 };
 
 /** _IOWR(0xFF, 11, struct pidfd_info) */
-const PIDFD_GET_INFO = 0xc040_ff0bn;
-const PIDFD_INFO_EXIT = 1 << 3;
+export const PIDFD_GET_INFO = 0xc040_ff0bn;
+/** Bit of the mask of pidfd_info: the exit code. */
+export const PIDFD_INFO_EXIT = 1 << 3;
 
 const libc = lazyLibc({
   // long syscall(long number, ...): pidfd_open(pid_t pid, unsigned int flags)

@@ -80,6 +80,7 @@ export function isCatchable(name: Deno.Signal): boolean {
 
 /** Returns the name of a signal's number on this system, or null if the signal has none, as a realtime signal. */
 export function signalName(number: number): Deno.Signal | null {
+  if (number === 0) return null;
   return SIGNAL_TABLE.find((row) => row[column] === number)?.[0] ?? null;
 }
 

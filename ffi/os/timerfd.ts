@@ -12,10 +12,11 @@ import * as sys from "./sys.ts";
 import type { TimerDescriptor } from "./timer.ts";
 
 /** The clock that never steps. */
-const CLOCK_MONOTONIC = 1;
-/** O_NONBLOCK and O_CLOEXEC: the same numbers on x86-64 and arm64. */
-const TFD_NONBLOCK = 0o4000;
-const TFD_CLOEXEC = 0o2000000;
+export const CLOCK_MONOTONIC = 1;
+/** O_NONBLOCK: the same number on x86-64 and arm64. */
+export const TFD_NONBLOCK = 0o4000;
+/** O_CLOEXEC: the same number on x86-64 and arm64. */
+export const TFD_CLOEXEC = 0o2000000;
 
 /**
  * struct itimerspec {             64-bit
@@ -23,7 +24,7 @@ const TFD_CLOEXEC = 0o2000000;
  *   struct timespec it_value;     // +16  tv_sec, tv_nsec
  * };                              // 32
  */
-const ITIMERSPEC = { size: 32, it_interval: 0, it_value: 16 };
+export const ITIMERSPEC = { size: 32, it_interval: 0, it_value: 16 };
 
 const libc = lazyLibc({
   // int timerfd_create(int clockid, int flags)
