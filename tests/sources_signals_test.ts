@@ -186,7 +186,13 @@ describe("Signals", () => {
     );
     await running.line(/^ready$/);
     // A terminated Worker listens on for a moment.
-    const repeated = setInterval(() => running.kill("SIGUSR2"), 20);
+    const repeated = setInterval(() => {
+      try {
+        running.kill("SIGUSR2");
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error; // it has ended
+      }
+    }, 20);
     const { signal } = await running.ended().finally(() => clearInterval(repeated));
     assertEquals(signal, "SIGUSR2");
   });

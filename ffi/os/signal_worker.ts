@@ -48,6 +48,9 @@ export const MAX_SIGNALS = 64;
 /** Milliseconds for the start of the Worker, which takes 20 to 50; a machine can be very busy. */
 const PATIENCE_MS = 30_000;
 
+/** Milliseconds for the Worker to stop, which takes one; without an answer, it stops when its thread ends. */
+const STOP_PATIENCE_MS = 5_000;
+
 /** Descriptors that Deno opens for the first Worker and the first signal, and some to spare. */
 const WORKER_DESCRIPTORS = 20;
 
@@ -177,7 +180,7 @@ export class SignalWorker {
   close(): void {
     // A terminated Worker listens on for a moment. After its answer, signals do what they do without a listener.
     this.#worker.postMessage(null);
-    Atomics.wait(this.#header, MEMORY.STATE, MEMORY.LISTENING, PATIENCE_MS);
+    Atomics.wait(this.#header, MEMORY.STATE, MEMORY.LISTENING, STOP_PATIENCE_MS);
     this.#end();
   }
 
