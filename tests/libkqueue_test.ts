@@ -14,12 +14,14 @@ import {
   KQ_NOTE_TRIGGER,
   Kqueue,
 } from "../ffi/select/mod.ts";
+import { KqueueProcess } from "../ffi/os/kqueue_process.ts";
+import { KqueueTimer } from "../ffi/os/kqueue_timer.ts";
 import { os } from "../ffi/os/systems.ts";
 import { close, pipe } from "../ffi/socket/mod.ts";
 import { EVENT_READ, EVENT_WRITE, type FileObject, KqueueSelector } from "../mod.ts";
 import { asyncContract } from "./contracts/async_contract.ts";
 import { asynchronously, type Lacks, selectorContract } from "./contracts/selector_contract.ts";
-import { bytes, Cleanup, openDescriptors, readyFds, skip, test } from "./support/util.ts";
+import { bytes, Cleanup, openDescriptors, readyFds, shell, skip, test } from "./support/util.ts";
 
 const EFAULT = 14;
 
@@ -98,6 +100,43 @@ if (obstacle !== null) {
   selectorContract(contract);
   selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
   asyncContract(contract);
+
+  describe("Timer and ProcessExit on libkqueue", () => {
+    /** Calls a function until it returns something else than `nothing`; the descriptor of libkqueue is never readable. */
+    function polled<T>(read: () => T, nothing: T): T {
+      const cell = new Int32Array(new SharedArrayBuffer(4));
+      let result = read();
+      for (let tries = 0; tries < 5_000 && result === nothing; tries++) {
+        Atomics.wait(cell, 0, 0, 1);
+        result = read();
+      }
+      return result;
+    }
+
+    test("a timer of the kqueue expires after its delay, and repeats", () => {
+      const timer = new KqueueTimer();
+      const start = performance.now();
+      timer.set(20, 10);
+      assertEquals(timer.read(), 0);
+      let periods = polled(() => timer.read(), 0);
+      assert(performance.now() - start >= 20);
+      while (periods < 5) periods += polled(() => timer.read(), 0);
+      assert(performance.now() - start >= 60);
+      timer.set(Infinity, Infinity);
+      assertEquals(timer.read(), 0);
+      settled(() => timer.close(), openDescriptors().size - 2);
+    });
+
+    test("the kqueue is told the wait status of a child", async () => {
+      const child = shell("sleep 0.02; exit 7");
+      const process = new KqueueProcess(child.pid);
+      assertEquals(process.status(), null);
+      assertEquals(polled(() => process.status(), null), 7 << 8);
+      assertEquals(process.status(), 7 << 8);
+      settled(() => process.close(), openDescriptors().size - 2);
+      assertEquals((await child.status).code, 7);
+    });
+  });
 
   describe("Kqueue on libkqueue", () => {
     test("control() returns events in libkqueue's layout", () => {

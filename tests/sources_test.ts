@@ -9,6 +9,7 @@ import { describe } from "@std/testing/bdd";
 import { Epoll, EPOLLIN, Poll, POLLIN, select } from "../ffi/select/mod.ts";
 import { Notifier, ProcessExit, Signals, Timer } from "../ffi/sources/mod.ts";
 import { type BaseSelector, EpollSelector, EVENT_READ, PollSelector, SelectSelector } from "../mod.ts";
+import { type System, system, systemOf, SYSTEMS } from "../ffi/os/systems.ts";
 import { EPOLL, SIGNALS } from "./support/needs.ts";
 import { PROCESSES, testOfWorkers, TIMERS } from "./support/sources.ts";
 import { F_GETFD, FD_CLOEXEC, isWindows, libc, type Need, SOON, test } from "./support/util.ts";
@@ -133,6 +134,41 @@ for (const [need, Selector] of CLASSES) {
       return 0;
     })];
 }
+
+describe("systems", () => {
+  const make: Record<"timer" | "process", [Source: string, create: () => unknown, advice: string]> = {
+    timer: ["Timer", () => new Timer(1), "use the timeout of the wait"],
+    process: ["ProcessExit", () => new ProcessExit(Deno.pid), "use the status of Deno.ChildProcess"],
+  };
+  for (const field of ["timer", "process"] as const) {
+    const [name, create, advice] = make[field];
+    test(`new ${name}() throws NotSupported with advice on a system that lacks it`, () => {
+      const changeable = system as { -readonly [Field in keyof System]: System[Field] };
+      const { [field]: mechanism } = changeable;
+      try {
+        changeable[field] = null;
+        assertThrows(create, Deno.errors.NotSupported, advice);
+      } finally {
+        Object.assign(changeable, { [field]: mechanism });
+      }
+    });
+  }
+
+  test("each system has the mechanisms of its kernel", () => {
+    const found = Object.entries(SYSTEMS).map(([name, { timer, process }]) => [name, timer, process]);
+    assertEquals(found, [
+      ["linux", "timerfd", "pidfd"],
+      ["android", "timerfd", "pidfd"],
+      ["darwin", "kqueue", "kqueue"],
+      ["freebsd", "kqueue", "kqueue"],
+      ["netbsd", "kqueue", "kqueue"],
+      ["solaris", null, null],
+      ["illumos", null, null],
+      ["windows", null, null],
+    ]);
+    assertEquals([systemOf("other").timer, systemOf("other").process], [null, null]);
+  });
+});
 
 for (const { name, needs, create, nothing, something, stays = false, test } of SUBJECTS) {
   describe(name, () => {

@@ -22,12 +22,15 @@ export interface ProcessResult {
 /**
  * The end of a process: readable once the process has ended, and from then on.
  *
- * The process is mostly a child of `Deno.Command`, but can be any. Nothing is taken from Deno: `child.status` works beside it.
- * Create the object right after `spawn()`, without an `await` in between, after which Deno may have collected the child and
- * its PID may belong to another process.
+ * The process can be a child of `Deno.Command` or any other process. The object does not reap a child, so `child.status`
+ * works beside it. Create the object right after `spawn()`. After an `await`, Deno may have reaped the child, and its PID may
+ * belong to another process.
  *
- * The result of a child is known, at the latest, before Deno collects it. After that, Linux 6.15 and later know it, and so
- * they do for the child of another process; other systems report `code: undefined`.
+ * In a synchronous loop, Deno does not reap children until its event loop runs.
+ *
+ * The result has `code: undefined` if the system does not tell it: on Linux before 6.15, if Deno reaps the child before the
+ * first `read()`, or if the process is not a child; on macOS, if the process is not a child, or ended before the object was
+ * created. On every system, the child of another process may end without a result until its parent has reaped it.
  *
  * @example Usage
  * ```ts
@@ -39,8 +42,7 @@ export interface ProcessResult {
  * const child = new Deno.Command("sh", { args: ["-c", "exit 7"] }).spawn();
  * using exit = new ProcessExit(child.pid);
  * selector.register(exit, EVENT_READ);
- * assertEquals(exit.read(), null); // it has only just started
- * selector.select();
+ * selector.select(); // before that, read() returns null
  * assertEquals(exit.read(), { code: 7, signal: null });
  * await child.status;
  * ```
