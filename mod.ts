@@ -38,8 +38,8 @@
  * Timeouts do not depend on the wall clock or on fake timers. They never end early, and may exceed 24.8 days.
  *
  * To end a wait, call `wakeup()`, {@linkcode wake} in another Worker, or `close()`. An `AbortSignal` ends an
- * asynchronous wait. With `new DefaultSelector({ onSignal: "return" })`, a signal such as SIGINT ends a synchronous
- * wait.
+ * asynchronous wait. A `Signals` object of `@selectors/selectors/sources`, which is registered like a socket, makes a
+ * signal such as SIGINT end any wait. The same module has timers and the ends of processes.
  *
  * ## Which events
  *

@@ -20,15 +20,7 @@ export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 /** Options of a selector. */
 export interface SelectorOptions {
   /**
-   * Selects how a synchronous `select` reacts to a signal: `"retry"`, the default, waits for the remaining time, as in
-   * Python's PEP 475; `"return"` returns an empty array.
-   *
-   * Deno runs signal listeners in its event loop, which a `select` stops. A program with a signal listener needs
-   * `"return"`, and has to let the event loop run after each `select`: see {@linkcode BaseSelector.select}.
-   */
-  onSignal?: "retry" | "return";
-  /**
-   * Selects what happens to a descriptor that the mechanism refuses: `"none"`, the default, throws `EPERM`; `"select"` waits
+   * Selects what happens to a descriptor that the mechanism rejects: `"none"`, the default, throws `EPERM`; `"select"` waits
    * for it with select(2).
    *
    * On Linux these are regular files, directories and devices such as `/dev/null`, which are always ready. Standard input may
@@ -81,17 +73,13 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @ignore
    */
   constructor(poller: Poller, options: SelectorOptions = {}) {
-    const { onSignal = "retry", fallback = "none" } = options;
-    if (onSignal !== "retry" && onSignal !== "return") {
-      poller.close();
-      throw new RangeError(`Cannot make a selector with onSignal ${show(onSignal)}: use "retry" or "return"`);
-    }
+    const { fallback = "none" } = options;
     if (fallback !== "none" && fallback !== "select") {
       poller.close();
       throw new RangeError(`Cannot make a selector with fallback ${show(fallback)}: use "none" or "select"`);
     }
     const hasFallback = fallback === "select" && poller.fd >= 0;
-    this.#core = new SelectorCore(hasFallback ? new FallbackPoller(poller) : poller, onSignal === "return");
+    this.#core = new SelectorCore(hasFallback ? new FallbackPoller(poller) : poller);
     this.#waits = new Waits(this.#core);
     this.#map = new SelectorMap(this.#core.keys);
   }
@@ -168,8 +156,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Waits until registered file objects are ready, the timeout ends, or {@linkcode wakeup} is called.
    *
    * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners. {@linkcode selectAsync}
-   * does not. A signal does not end the wait (Python's PEP 475), unless the selector was created with
-   * `onSignal: "return"`. The wait lasts until its timeout even if nothing is registered.
+   * does not. A signal does not end the wait (Python's PEP 475); to hear signals, register a `Signals` object of
+   * `@selectors/selectors/sources`. The wait lasts until its timeout even if nothing is registered.
    *
    * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less does not wait. The timeout is
    * rounded up to the resolution of the kernel, never ends early, and does not depend on the wall clock
@@ -178,20 +166,17 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
-   * @example Signal listener with a synchronous loop
-   * ```ts
-   * import { DefaultSelector } from "@selectors/selectors";
+   * @example Ctrl-C in a synchronous loop
+   * ```ts ignore
+   * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+   * import { Signals } from "@selectors/selectors/sources";
    *
-   * using selector = new DefaultSelector({ onSignal: "return" });
-   * let isStopped = false;
-   * const stop = () => isStopped = true;
-   * Deno.addSignalListener("SIGINT", stop);
-   * setTimeout(stop, 100); // stands for Ctrl-C
-   * while (!isStopped) {
-   *   for (const [key] of selector.select(0.01)) console.log(key.fd, "is ready");
-   *   await new Promise(setImmediate); // listeners and timers run here
+   * using selector = new DefaultSelector();
+   * using signals = new Signals(["SIGINT"]);
+   * selector.register(signals, EVENT_READ);
+   * while (signals.read().length === 0) {
+   *   for (const [key] of selector.select()) console.log(key.fd, "is ready");
    * }
-   * Deno.removeSignalListener("SIGINT", stop);
    * ```
    */
   select(timeout?: Timeout): Ready<D, F>[] {

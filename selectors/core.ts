@@ -5,7 +5,7 @@
  */
 
 import type { FileObject } from "../ffi/os/arguments.ts";
-import { check, EINTR, OSError } from "../ffi/os/errno.ts";
+import { check, OSError } from "../ffi/os/errno.ts";
 import { EVENT_READ, MODES } from "../ffi/os/events.ts";
 import type { Poller, Registration } from "../ffi/os/poller.ts";
 import { deadlineAfter, isInterruption, leftUntil, monotonicMs, pause } from "../ffi/os/timeout.ts";
@@ -23,10 +23,9 @@ const PAUSE_MS = 10;
 export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   readonly keys: KeyTable<D, F> = new KeyTable();
   readonly poller: Poller;
-  readonly #returnsOnSignal: boolean;
   isClosed = false;
   /** True until close(), wakeup() or a wake handle; lets select() take its fast path. */
-  isPlain: boolean;
+  isPlain = true;
   /** Number of parked asynchronous waits. */
   parked = 0;
   /** Number of calls of {@linkcode wake} and of the waker so far. */
@@ -36,14 +35,10 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   // True if the selector was woken since the last wait.
   #isWoken = false;
   #waker: Waker | null = null;
-  // The empty result of the last wait that a signal ended; select() tells it from a timeout by identity.
-  #interruption: Ready<D, F>[] | null = null;
 
   /** Creates a core without registrations. */
-  constructor(poller: Poller, returnsOnSignal: boolean) {
+  constructor(poller: Poller) {
     this.poller = poller;
-    this.#returnsOnSignal = returnsOnSignal;
-    this.isPlain = !returnsOnSignal;
   }
 
   /** Registers an unregistered descriptor; throws an OSError if the poller cannot wait for it. */
@@ -73,7 +68,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     this.#changed();
   }
 
-  /** Makes the kernel report entries again whose keys have a mode, because nobody has received them. */
+  /** Makes the kernel report entries again whose keys have a mode, because no caller has received them. */
   giveBack(entries: Ready<D, F>[]): void {
     for (const [key] of entries) {
       // A key that was modified since then has been armed again.
@@ -114,8 +109,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
       if (this.#waker !== null) this.#takeOutWaker(ready);
       const isWoken = this.takeWakeup();
       // The result may be empty only because the longest timeout of the system call ended before the caller's.
-      const isOver = ready.length > 0 || isWoken || leftMs === 0 || monotonicMs() >= deadlineMs;
-      if (isOver || ready === this.#interruption) return ready;
+      if (ready.length > 0 || isWoken || leftMs === 0 || monotonicMs() >= deadlineMs) return ready;
     }
   }
 
@@ -140,7 +134,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /** Returns all entries of the last wait, which returned `count`; null if it has to be repeated. */
   #collect(count: number, timeoutMs: number): Ready<D, F>[] | null {
     if (count < 0) {
-      if (isInterruption(count)) return this.#returnsOnSignal && count === -EINTR ? this.#interruption = [] : null;
+      if (isInterruption(count)) return null;
       check(count, this.poller.waitCall, this.poller.fd >= 0 ? this.poller.fd : undefined);
     }
     const { poller, keys } = this;

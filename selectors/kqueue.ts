@@ -56,7 +56,7 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
   /**
    * Creates a selector without registrations.
    *
-   * @param options The reaction of a synchronous wait to signals, and the fallback
+   * @param options The fallback for descriptors that the mechanism rejects
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have kqueue

@@ -34,7 +34,7 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
   /**
    * Creates a selector without registrations.
    *
-   * @param options The reaction of a synchronous wait to signals, and the fallback
+   * @param options The fallback for descriptors that the mechanism rejects
    * @throws {RangeError} if an option is invalid
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */

@@ -4,15 +4,7 @@
  * @module
  */
 
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertGreaterOrEqual,
-  assertLess,
-  assertStrictEquals,
-  assertThrows,
-} from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertLess, assertStrictEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import {
   type BaseSelector,
@@ -26,8 +18,7 @@ import {
 } from "../mod.ts";
 import { os } from "../ffi/os/systems.ts";
 import type { Socket } from "../ffi/socket/mod.ts";
-import { lackedBy, SIGNALS } from "./support/needs.ts";
-import { interrupted } from "./support/signals.ts";
+import { lackedBy } from "./support/needs.ts";
 import { Cleanup, isEmulated, isWindows, leavingDescriptors, moduleOf, printedBy, test, text } from "./support/util.ts";
 
 /** A limit of descriptors. */
@@ -279,34 +270,3 @@ for (const [name, Selector] of Object.entries({ DefaultSelector, ...unixSelector
 function threadCount(): number {
   return os === "linux" ? [...Deno.readDirSync("/proc/self/task")].length : 0;
 }
-
-describe("onSignal", () => {
-  for (const [name, Selector] of Object.entries(unixSelectors)) {
-    test(
-      `${name}.select() with onSignal "return" returns nothing when a signal interrupts it`,
-      { needs: [SIGNALS] },
-      async () => {
-        using selector = new Selector({ onSignal: "return" });
-        using other = new Selector({ onSignal: "retry" });
-        const signals = await interrupted(() => {
-          const start = performance.now();
-          assertEquals(selector.select(60), []);
-          assertEquals(selector.select(), []);
-          assertEquals(selector.select(null), []);
-          assertLess(performance.now() - start, 30_000);
-          assertEquals(other.select(0.05), []);
-          assertGreaterOrEqual(performance.now() - start, 50);
-        });
-        assertGreater(signals, 0);
-      },
-    );
-  }
-
-  test("new DefaultSelector() throws RangeError for an invalid onSignal", () => {
-    for (const onSignal of ["raise", "", null, true]) {
-      assertThrows(() => new DefaultSelector({ onSignal: onSignal as "retry" }), RangeError, "onSignal");
-    }
-    using selector = new DefaultSelector({});
-    assert(!selector.closed);
-  });
-});

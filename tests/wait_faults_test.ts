@@ -206,7 +206,7 @@ describe("waits without an end", () => {
 describe("numbers that meet", () => {
   test("select() reports registrations whose serial numbers exceed 32 bits", () => {
     using cleanup = new Cleanup();
-    const core = new SelectorCore<undefined, number>(new SelectPoller(), false);
+    const core = new SelectorCore<undefined, number>(new SelectPoller());
     cleanup.defer(() => core.close());
     let serial = 2 ** 31 - 2;
     core.keys.nextSerial = () => serial++;
