@@ -115,16 +115,18 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     else watched.watch(fd, events, this);
   }
 
+  /** Stops watching. */
   unwatch(): void {
     this.#watched.forEach((_, fd) => this.#watch(fd, undefined));
     this.#watched.length = 0;
     this.#changes = -1;
   }
 
+  /** Lets every parked wait check. */
   check(): boolean {
     let isAnyOver = false;
     for (const wait of [...this.#parked]) if (wait.check()) isAnyOver = true;
-    this.watch(); // because a check may have found closed descriptors
+    if (this.#parked.length > 0) this.watch(); // because a check may have found closed descriptors
     return isAnyOver;
   }
 

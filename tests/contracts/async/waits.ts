@@ -2,7 +2,7 @@ import { assertEquals, assertLess, assertRejects, assertStrictEquals, assertThro
 import { describe } from "@std/testing/bdd";
 import { EVENT_READ, EVENT_WRITE } from "../../../mod.ts";
 import type { AsyncSubject } from "./subject.ts";
-import { BOTH, bytes, nextTurns } from "../../support/util.ts";
+import { BOTH, bytes, nextTurns, SOON } from "../../support/util.ts";
 
 /** Declares the tests of what `selectAsync()` sees during a wait, and of what ends it. */
 export function waitsContract({ name, test, create }: AsyncSubject): void {
@@ -60,6 +60,42 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       const key = selector.register(other, EVENT_WRITE);
       assertEquals(await wait, [[key, EVENT_WRITE]]);
     });
+
+    test(
+      "register(), modify() and unregister() between two waits take effect on the next",
+      async (selector, cleanup) => {
+        const [here] = cleanup.pair();
+        const [other, peer] = cleanup.pair();
+        selector.register(here, EVENT_READ);
+        assertEquals(await selector.selectAsync(0.001), []);
+        const key = selector.register(other, EVENT_READ);
+        let wait = selector.selectAsync(SOON);
+        await nextTurns();
+        peer.send(bytes("x"));
+        assertEquals(await wait, [[key, EVENT_READ]]);
+
+        other.recv(1);
+        assertEquals(await selector.selectAsync(0.001), []);
+        other.setBlocking(false);
+        peer.setBlocking(false);
+        while (other.trySend(new Uint8Array(65_536)) !== null);
+        const writable = selector.modify(other, EVENT_WRITE);
+        wait = selector.selectAsync(SOON);
+        await nextTurns();
+        while (peer.tryRecvInto(new Uint8Array(65_536)) !== null);
+        assertEquals(await wait, [[writable, EVENT_WRITE]]);
+
+        selector.unregister(other);
+        selector.unregister(here);
+        here.close();
+        const [next, there] = cleanup.pair(); // may have the number of the closed socket
+        const nextKey = selector.register(next, EVENT_READ);
+        wait = selector.selectAsync(SOON);
+        await nextTurns();
+        there.send(bytes("x"));
+        assertEquals(await wait, [[nextKey, EVENT_READ]]);
+      },
+    );
 
     test("unregister() and close() of a socket during a wait show its peer the end", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
