@@ -20,8 +20,9 @@ import { os } from "../os/systems.ts";
  * {@linkcode Signals.close} about a millisecond. The object keeps the program running until it is closed. Then the signals do
  * what they did before: SIGINT ends the program.
  *
- * A program listens with the permissions that it has; nothing but `--allow-ffi` is needed. On Windows, Deno knows
- * SIGINT, SIGBREAK and SIGHUP.
+ * The Worker needs no permission but `--allow-ffi`. Fewer than 20 free descriptors are an error, because Deno ends a program
+ * that starts a Worker without enough of them. On Windows, Deno accepts the signals of a console, such as SIGINT and
+ * SIGBREAK.
  *
  * @example End at Ctrl-C
  * ```ts
@@ -79,7 +80,11 @@ export class Signals implements Disposable {
     throw new Deno.errors.BadResource("Cannot read: the Signals object is closed");
   }
 
-  /** Stops listening, and ends the Worker; a second call has no effect. Signals that were not read are lost. */
+  /**
+   * Stops listening, and ends the Worker; a second call has no effect.
+   *
+   * Signals that were not read are lost. A signal that arrives during the call does what it does without a listener.
+   */
   close(): void {
     this.#worker?.close();
     this.#worker = null;
@@ -100,8 +105,8 @@ function namesOf(signals: Iterable<Deno.Signal>): Deno.Signal[] {
   if (names.length === 0) throw new RangeError(`Cannot listen for no signal: use names, such as ["SIGINT"]`);
   for (const name of names) {
     if (!isSignal(name)) throw new TypeError(`Cannot listen for ${show(name)}: it is not the name of a signal`);
-    if (signalNumber(name) === 0) throw new TypeError(`Cannot listen for ${name}: ${os} does not have this signal`);
     if (!isCatchable(name)) throw new RangeError(`Cannot listen for ${name}: no program can`);
+    if (signalNumber(name) === 0) throw new TypeError(`Cannot listen for ${name}: ${os} does not have this signal`);
   }
   return names;
 }
