@@ -133,13 +133,13 @@ function call(sender: number, serial: number): number {
 }
 
 /**
- * Wakes the selector with a `wakeHandle`, from any Worker.
+ * Wakes the selector with a `wakeHandle`, or the `Notifier` with a `handle`, from any Worker.
  *
  * The current wait, or else the next one, returns at once with the entries that are ready. Several calls before that count
  * as one. A call with the handle of a closed selector reaches no other file; several of them may end one
  * wait of a later selector with an empty result.
  *
- * @param handle The `wakeHandle` of a selector, here or in another Worker
+ * @param handle The `wakeHandle` of a selector, or the `handle` of a `Notifier`, here or in another Worker
  * @throws {RangeError} if `handle` is not a wake handle
  * @throws {OSError} ENOBUFS or ENOMEM if the system has no memory for a datagram, even after several tries
  *

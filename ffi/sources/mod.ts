@@ -34,6 +34,7 @@
  */
 
 export { OSError } from "../os/errno.ts";
+export { wake } from "../os/waker.ts";
 export type { Timeout } from "../os/timeout.ts";
 export { Notifier } from "./notifier.ts";
 export { ProcessExit, type ProcessResult } from "./process_exit.ts";
