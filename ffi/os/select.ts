@@ -11,12 +11,13 @@ import { EVENT_PRIORITY, EVENT_READ, EVENT_WRITE, MODE_ONCE, OnceSet } from "./e
 import { isOpen } from "./sys.ts";
 import { system } from "./systems.ts";
 import type { Poller } from "./poller.ts";
-import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet as Sets } from "./select_set.ts";
 import { BitSelectSet } from "./select_unix.ts";
-import { CountedSelectSet } from "./select_windows.ts";
+import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet as Sets } from "./select_set.ts";
 
-/** Sets of this system. */
-export const SelectSet: new () => Sets = system.select === "arrays" ? CountedSelectSet : BitSelectSet;
+/** Sets of this system. Those of Windows are loaded only there, as in `sys.ts`. */
+export const SelectSet: new () => Sets = system.select === "arrays"
+  ? (await import("./select_windows.ts")).CountedSelectSet
+  : BitSelectSet;
 
 /** Sets that mean "writable"; Windows reports a failed connect() in the third set. */
 const IN_WRITABLE = system.select === "arrays" ? IN_WRITE | IN_EXCEPT : IN_WRITE;
