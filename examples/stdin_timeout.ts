@@ -1,27 +1,45 @@
 /**
  * Asks for a name, and gives up after five seconds. It leaves no pending read that would swallow later input.
  *
- * `select()` can wait for any standard input: a terminal, a pipe or a file. (On Windows, it can wait for sockets only.)
+ * Standard input may be a terminal, a pipe, a file or `/dev/null`: with `fallback: "select"`, the selector waits for what
+ * epoll and kqueue reject. (On Windows, it can wait for sockets only.)
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/stdin-timeout
  * ```
  *
+ * Type a name, or nothing. Then try it with `echo Ann |` before the command, and with `< /dev/null` after it.
+ *
  * @module
  */
 
-import { select } from "../ffi/select/mod.ts";
+import { DefaultSelector, EVENT_READ } from "../mod.ts";
 import { read } from "../ffi/socket/mod.ts";
 
 const STDIN = 0;
 const SECONDS = 5;
 
 await Deno.stdout.write(new TextEncoder().encode(`What is your name? You have ${SECONDS} seconds. `));
-const [readable] = select([STDIN], [], [], SECONDS);
-if (readable.length === 0) {
+using selector = new DefaultSelector<undefined, number>({ fallback: "select" });
+selector.register(STDIN, EVENT_READ);
+const line = readLine(performance.now() + SECONDS * 1000);
+if (line === null) {
   console.log("\nToo late.");
   Deno.exit(1);
 }
-const buffer = new Uint8Array(1024);
-const answer = new TextDecoder().decode(buffer.subarray(0, read(STDIN, buffer))).trim(); // a terminal returns a line
-console.log(answer === "" ? "No answer." : `Hello, ${answer}!`);
+console.log(line === "" ? "No answer." : `Hello, ${line}!`);
+
+/** Reads to the end of a line or of the input; returns null if neither comes before the deadline. */
+function readLine(deadlineMs: number): string | null {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(1024);
+  let text = "";
+  // A terminal returns a whole line, but a pipe may return a part of one.
+  while (!text.includes("\n")) {
+    if (selector.select((deadlineMs - performance.now()) / 1000).length === 0) return null;
+    const count = read(STDIN, buffer);
+    if (count === 0) break;
+    text += decoder.decode(buffer.subarray(0, count), { stream: true });
+  }
+  return text.split("\n", 1)[0]!.trim();
+}

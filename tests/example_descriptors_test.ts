@@ -13,10 +13,11 @@ import { CTRL_C } from "./support/needs.ts";
 import { deno, describeProgram, EXAMPLES, interrupt, isThere, Program, run, until } from "./support/program.ts";
 import { bytes, Cleanup, fifo, isWindows, test, text } from "./support/util.ts";
 
-const [hasSocat, hasPython, hasActivate] = await Promise.all([
+const [hasSocat, hasPython, hasActivate, hasScript] = await Promise.all([
   isThere("socat", "-V"),
   isThere("python3", "--version"),
   isThere("systemd-socket-activate", "--version"),
+  isThere("script", "--version"),
 ]);
 
 const ONLY_SOCKETS = isWindows ? "on Windows only sockets can be waited for" : null;
@@ -122,26 +123,56 @@ describeProgram("serial", () => {
 });
 
 describeProgram("stdin_timeout", () => {
-  test(
-    "stdin_timeout greets an answer in time, and gives up after the timeout",
-    { needs: [ONLY_SOCKETS] },
-    async () => {
-      const started = () =>
-        new Program(Deno.execPath(), command("stdin_timeout.ts", ["--allow-ffi"]), { stdin: "piped" });
-      await using answered = started();
-      await using ended = started();
-      await using silent = started();
-      const start = performance.now();
-      await answered.type("Ann\n");
-      await answered.line(/ Hello, Ann!$/);
-      assertEquals((await answered.ended()).code, 0);
-      await ended.endInput();
-      await ended.line(/ No answer\.$/);
-      await silent.line(/^Too late\.$/);
-      assertEquals((await silent.ended()).code, 1);
-      assertGreaterOrEqual(performance.now() - start, 5000);
-    },
-  );
+  const args = command("stdin_timeout.ts", ["--allow-ffi"]);
+
+  test("stdin_timeout greets an answer from a pipe, and gives up after the timeout", {
+    needs: [ONLY_SOCKETS],
+  }, async () => {
+    const started = () => new Program(Deno.execPath(), args, { stdin: "piped" });
+    await using answered = started();
+    await using partial = started();
+    await using ended = started();
+    await using silent = started();
+    const start = performance.now();
+    await answered.type("Ann\n");
+    await answered.line(/ Hello, Ann!$/);
+    assertEquals((await answered.ended()).code, 0);
+    await partial.type("Bo");
+    await partial.type("b"); // no whole line
+    await partial.endInput();
+    await partial.line(/ Hello, Bob!$/);
+    await ended.endInput();
+    await ended.line(/ No answer\.$/);
+    await silent.type("Car"); // no whole line, and no end
+    await silent.line(/^Too late\.$/);
+    assertEquals((await silent.ended()).code, 1);
+    assertGreaterOrEqual(performance.now() - start, 5000);
+  });
+
+  test("stdin_timeout reads a file and /dev/null", { needs: [ONLY_SOCKETS] }, async () => {
+    const path = await Deno.makeTempFile();
+    for (const [content, line] of [["Ann\nBob\n", "Hello, Ann!"], ["Ann", "Hello, Ann!"], ["", "No answer."]]) {
+      await Deno.writeTextFile(path, content!);
+      const { code, out, error } = await run("sh", "-c", 'exec "$@" < "$0"', path, Deno.execPath(), ...args);
+      assertEquals([code, out, error], [0, `What is your name? You have 5 seconds. ${line}\n`, ""]);
+    }
+    await Deno.remove(path);
+    const { code, out, error } = await run(Deno.execPath(), ...args); // from /dev/null
+    assertEquals([code, out, error], [0, "What is your name? You have 5 seconds. No answer.\n", ""]);
+  });
+
+  const terminal = ONLY_SOCKETS ?? (hasScript ? null : "there is no script of util-linux to make a terminal");
+  test("stdin_timeout reads a line or the end of the input from a terminal", { needs: [terminal] }, async () => {
+    const words = [Deno.execPath(), ...args].map((word) => `'${word}'`).join(" ");
+    for (const [typed, line] of [["Ann\n", /Hello, Ann!$/], ["\x04", /No answer\.$/]] as const) {
+      await using program = new Program("script", ["-qec", `test -t 0 && exec ${words}`, "/dev/null"], {
+        stdin: "piped",
+      });
+      await program.type(typed);
+      await program.line(line);
+      assertEquals(await program.ended(), { code: 0, signal: null });
+    }
+  });
 });
 
 describeProgram("socket_activation", () => {
