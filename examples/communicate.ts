@@ -1,0 +1,130 @@
+/**
+ * Runs a program: writes its input, and collects its output and its errors at the same time, within a time limit. This is
+ * `subprocess.run(command, input=…, capture_output=True, timeout=…)` of Python, for systems with pipes (not Windows).
+ *
+ * A program that writes all input first, and reads the output afterwards, waits forever as soon as both pipes are full.
+ * Here, one loop waits for all three pipes.
+ *
+ * ```sh
+ * deno run --allow-ffi --allow-run --allow-env jsr:@selectors/selectors/examples/communicate
+ * ```
+ *
+ * @module
+ */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
+import { close, pipe, read, setBlocking, write } from "../ffi/socket/mod.ts";
+
+/** Options of {@linkcode communicate}. */
+export interface CommunicateOptions {
+  /** Standard input of the program; empty by default. */
+  input?: Uint8Array;
+  /** Seconds after which the program is killed; without a limit by default. */
+  timeout?: number;
+}
+
+/** Result of {@linkcode communicate}. */
+export interface Outcome {
+  /** Exit code, or null if a signal has ended the program. */
+  code: number | null;
+  /** Name of the signal that has ended the program, or null. */
+  signal: string | null;
+  /** Standard output. */
+  stdout: Uint8Array<ArrayBuffer>;
+  /** Standard error. */
+  stderr: Uint8Array<ArrayBuffer>;
+  /** True if the program was killed after the timeout; the output may then be incomplete. */
+  isTimedOut: boolean;
+}
+
+/**
+ * Runs a program to its end, or kills it after a timeout.
+ *
+ * As in Python, the result also waits for the end of the output, which a process in the background can delay if it has
+ * inherited the pipes. After the timeout, such a process is neither waited for nor killed.
+ *
+ * @throws {Error} if the program cannot be started, for example with the code ENOENT
+ */
+export async function communicate(
+  command: string,
+  args: readonly string[] = [],
+  { input = new Uint8Array(), timeout }: CommunicateOptions = {},
+): Promise<Outcome> {
+  using stack = new DisposableStack();
+  const open = new Set<number>();
+  const closeEnd = (fd: number) => open.delete(fd) && close(fd);
+  stack.defer(() => open.forEach(closeEnd));
+  const [[stdin, toChild], [fromStdout, stdout], [fromStderr, stderr]] = [openPipe(), openPipe(), openPipe()];
+  // O_NONBLOCK concerns one end of a pipe only. The ends of the child stay blocking, as most programs expect.
+  for (const fd of [toChild, fromStdout, fromStderr]) setBlocking(fd, false);
+  const buffer = new Uint8Array(64 * 1024);
+  const output = new Map<number, Uint8Array<ArrayBuffer>[]>([[fromStdout, []], [fromStderr, []]]);
+  const selector = stack.use(new DefaultSelector<() => boolean, number>());
+  selector.register(toChild, EVENT_WRITE, send);
+  for (const fd of output.keys()) selector.register(fd, EVENT_READ, () => receive(fd));
+
+  const child = spawn(command, args, { stdio: [stdin, stdout, stderr] });
+  stack.defer(() => child.kill("SIGKILL")); // without effect on a child that has ended
+  const ended = once(child, "exit") as Promise<[number | null, string | null]>;
+  ended.catch(() => {}); // the error is thrown below, after the loop
+  for (const fd of [stdin, stdout, stderr]) closeEnd(fd); // otherwise the pipes would not end with the child
+
+  let isTimedOut = false;
+  const timer = timeout === undefined ? undefined : setTimeout(() => {
+    isTimedOut = true;
+    child.kill("SIGKILL");
+    selector.close(); // ends the loop
+  }, timeout * 1000);
+  stack.defer(() => clearTimeout(timer));
+
+  for await (const [{ fd, data: handle }] of selector) {
+    if (handle()) continue;
+    selector.unregister(fd);
+    closeEnd(fd);
+    if (selector.getMap()!.size === 0) selector.close();
+  }
+  const [code, signal] = await ended;
+  // One read takes all that is left in a pipe, even if another process still writes to it.
+  if (isTimedOut) { for (const fd of output.keys()) if (open.has(fd)) receive(fd); }
+  const [out, error] = await Promise.all([...output.values()].map((chunks) => new Blob(chunks).bytes()));
+  return { code, signal, stdout: out!, stderr: error!, isTimedOut };
+
+  /** Writes as much input as there is room for; returns false if there is no more to write. */
+  function send(): boolean {
+    const count = input.length === 0 ? 0 : unless("EPIPE", () => write(toChild, input));
+    input = input.subarray(count ?? input.length); // a child need not read all of its input
+    return input.length > 0;
+  }
+
+  /** Reads output; returns false at its end. */
+  function receive(fd: number): boolean {
+    const count = unless("EAGAIN", () => read(fd, buffer));
+    if (count !== null) output.get(fd)!.push(buffer.slice(0, count));
+    return count !== 0;
+  }
+
+  function openPipe(): [reader: number, writer: number] {
+    const ends = pipe();
+    for (const fd of ends) open.add(fd);
+    return ends;
+  }
+}
+
+/** Calls a function, and returns null if it fails with an error code. */
+function unless<T>(code: string, action: () => T): T | null {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof OSError && error.code === code) return null;
+    throw error;
+  }
+}
+
+if (import.meta.main) {
+  const sorted = await communicate("sort", [], { input: new TextEncoder().encode("pear\napple\n") });
+  console.log(`sort printed ${JSON.stringify(new TextDecoder().decode(sorted.stdout))}`);
+  const late = await communicate("sh", ["-c", "echo started; exec sleep 60"], { timeout: 1 });
+  console.log(`sleep was ended by ${late.signal}; it printed ${JSON.stringify(new TextDecoder().decode(late.stdout))}`);
+}
