@@ -83,6 +83,12 @@ const SERVERS: readonly Server[] = [
     hello: ["", "You are visitor"],
   },
   {
+    example: "slow_handler", // closes a connection that has no room for the answer
+    args: ["0", "0.05"],
+    hello: echo("hello"),
+    again: echo,
+  },
+  {
     example: "tasks", // registers for one wait only
     hello: echo("hello"),
     again: echo,

@@ -17,6 +17,7 @@ const SERVERS = [
   "poll_server",
   "reuse_port",
   "select_server",
+  "slow_handler",
   "tasks",
   "tcp_proxy",
   "websocket_server",
@@ -30,6 +31,7 @@ function start(server: string, target: number): Program {
   const args: Record<string, string[]> = {
     echo_server: ["--port", "0"],
     reuse_port: ["0", "1"],
+    slow_handler: ["0", "0.05"],
     tcp_proxy: ["0", "127.0.0.1", String(target)],
   };
   const flags = ["run", "--no-prompt", "--allow-ffi", "--allow-read"];

@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
+import { Socket } from "../../ffi/socket/mod.ts";
 import { bytes, isEmulated, skip, text } from "./util.ts";
 
 /** Directory of the repository. */
@@ -141,6 +142,17 @@ export async function echoed(connection: Deno.Conn, message: string): Promise<st
  * (two more), which can both be after it has said that it is ready.
  */
 export const OF_WAITING = 4;
+
+/** Starts an example that listens on the port 0, and returns it with a function that connects a client. */
+export async function listening(example: string, seconds: string): Promise<[Program, connect: () => Socket]> {
+  const program = Program.example(example, "0", seconds);
+  const [port] = await program.line(/^Listening on port (\d+); try: nc 127\.0\.0\.1 \1$/);
+  return [program, () => {
+    const socket = new Socket();
+    socket.connect({ hostname: "127.0.0.1", port: Number(port) });
+    return socket;
+  }];
+}
 
 /** Sends SIGINT, and checks that the program announces its shutdown and succeeds. */
 export async function interrupt(program: Program): Promise<void> {
