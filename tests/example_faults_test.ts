@@ -66,6 +66,12 @@ const SERVERS: readonly Server[] = [
     resumes: "modify",
   },
   {
+    example: "gave_up", // closes a connection that has no room for the answer
+    args: ["0", "0.05"],
+    hello: ["hello", 'The answer to "hello"'],
+    again: (word) => [word, `The answer to "${word}"`],
+  },
+  {
     example: "http_server",
     hello: ["GET / HTTP/1.1\r\n\r\n", "200 OK"],
     again: (word) => [`GET /${word} HTTP/1.1\r\n\r\n`, `GET /${word} with 0 bytes`],

@@ -13,6 +13,7 @@ const SERVERS = [
   "chat_server",
   "echo_server",
   "epoll_edge_server",
+  "gave_up",
   "http_server",
   "poll_server",
   "reuse_port",
@@ -30,6 +31,7 @@ const PRLIMIT = await isThere("prlimit", "--version") ? null : "there is no prli
 function start(server: string, target: number): Program {
   const args: Record<string, string[]> = {
     echo_server: ["--port", "0"],
+    gave_up: ["0", "0.05"],
     reuse_port: ["0", "1"],
     slow_handler: ["0", "0.05"],
     tcp_proxy: ["0", "127.0.0.1", String(target)],

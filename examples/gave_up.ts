@@ -1,0 +1,108 @@
+/**
+ * Stops slow work as soon as the client gives up, without reading from the connection.
+ *
+ * While an answer is in the making, the server waits for `EVENT_READ_CLOSED` alone: bytes that arrive meanwhile stay in
+ * the kernel. When the client closes the connection, an `AbortSignal` stops the work.
+ *
+ * TCP cannot tell `close()` from `shutdown(SHUT_WR)`. This server therefore also gives up on a client that only shuts
+ * down writing and still reads, such as `echo hello | nc -N`. Use the event for protocols in which a client keeps its
+ * writing half open until it has the answer.
+ *
+ * ```sh
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/gave-up 8007
+ * ```
+ *
+ * Run `nc 127.0.0.1 8007`, type a question, and press Ctrl-C before the answer comes.
+ *
+ * @module
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { DefaultSelector, EVENT_READ, EVENT_READ_CLOSED, OSError } from "../mod.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
+
+type Handler = (socket: Socket) => void;
+
+const STEPS = 5;
+const [port = "8007", seconds = "10"] = Deno.args;
+const buffer = new Uint8Array(4096);
+const selector = new DefaultSelector<Handler, Socket>();
+if (!selector.supports(EVENT_READ_CLOSED)) {
+  console.error("gave_up: on this system, a selector cannot report EVENT_READ_CLOSED");
+  Deno.exit(1);
+}
+const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
+listener.setBlocking(false);
+listen();
+const bound = listener.getsockname() as { port: number };
+console.log(`Listening on port ${bound.port}; try: nc 127.0.0.1 ${bound.port}`);
+
+Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
+for await (const [{ fileobj: socket, data: handle }] of selector) attempt(socket, () => handle(socket));
+console.log("Server shutting down");
+Deno.exit(); // work in progress would keep the program alive
+
+/** Calls a function for a socket. A failure ends that connection; the listener pauses for a second instead. */
+function attempt(socket: Socket, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error;
+    console.log(error.message);
+    if (socket !== listener) return close(socket);
+    if (selector.getMap()?.has(listener)) selector.unregister(listener);
+    setTimeout(() => selector.closed || attempt(listener, listen), 1000); // the system has no room for a connection
+  }
+}
+
+function listen(): void {
+  selector.register(listener, EVENT_READ, accept);
+}
+
+function accept(): void {
+  const connection = listener.tryAccept()?.[0];
+  if (connection === undefined) return;
+  attempt(connection, () => {
+    connection.setBlocking(false);
+    selector.register(connection, EVENT_READ, question);
+  });
+}
+
+/** Reads a question, and starts to work on it. */
+function question(connection: Socket): void {
+  const count = connection.tryRecvInto(buffer);
+  if (count === null) return;
+  if (count === 0) return close(connection);
+  const text = new TextDecoder().decode(buffer.subarray(0, count)).trim();
+  const controller = new AbortController();
+  selector.modify(connection, EVENT_READ_CLOSED, () => {
+    controller.abort();
+    close(connection);
+  });
+  void answer(connection, text, controller.signal);
+}
+
+/** Works on an answer until it is sent or the signal is aborted. A real server would pass the signal on. */
+async function answer(connection: Socket, text: string, signal: AbortSignal): Promise<void> {
+  const name = `fd ${connection.fileno()}`;
+  let step = 0;
+  try {
+    console.log(`${name}: working on ${JSON.stringify(text)}`);
+    for (; step < STEPS; step++) await sleep(Number(seconds) * 1000 / STEPS, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return console.log(`${name}: the client gave up; stopped after ${step} of ${STEPS} steps`);
+  }
+  if (selector.closed) return;
+  attempt(connection, () => {
+    const reply = new TextEncoder().encode(`The answer to ${JSON.stringify(text)} is 42\n`);
+    if (connection.trySend(reply) !== reply.length) return close(connection); // the client does not read its answers
+    console.log(`${name}: answered`);
+    selector.modify(connection, EVENT_READ, question);
+  });
+}
+
+function close(connection: Socket): void {
+  if (selector.getMap()?.has(connection)) selector.unregister(connection);
+  connection.close();
+}
