@@ -179,3 +179,15 @@ export async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** Checks that a program waits instead of spinning: it uses less than a tenth of a processor. */
+export async function checkIdle(pid: number): Promise<void> {
+  // The times in user and kernel mode, after the name of the program, which may contain blanks.
+  const ticks = () => {
+    const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  const before = ticks();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assertLess(ticks() - before, 5, "It spins");
+}

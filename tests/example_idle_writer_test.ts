@@ -1,0 +1,103 @@
+/**
+ * The example `idle_writer`.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { read, setBlocking, write } from "../ffi/socket/mod.ts";
+import { EVENT_READ, EVENT_WRITE, PollSelector } from "../mod.ts";
+import { lackedBy, LINUX } from "./support/needs.ts";
+import { checkIdle, describeProgram, EXAMPLES, Program, run, until } from "./support/program.ts";
+import { Cleanup, fifo, test, text } from "./support/util.ts";
+
+/** Seconds that are longer than a test waits for a line of a program. */
+const ENDLESS = "600";
+
+const PIPES = lackedBy({ windows: "Windows waits for sockets only" });
+
+const O_RDWR = 2;
+
+/** Returns the signals that a program catches, in hexadecimal. */
+function caughtBy(pid: number): string {
+  return /^SigCgt:\s+(\w+)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))![1]!;
+}
+
+describeProgram("idle_writer", () => {
+  const example = [
+    Deno.execPath(),
+    "run",
+    "--no-prompt",
+    "--allow-ffi",
+    "--allow-write",
+    join(EXAMPLES, "idle_writer.ts"),
+  ];
+
+  test(
+    "idle_writer ends with the reader of its standard output, without another write",
+    { needs: [PIPES] },
+    async () => {
+      // The shell waits for both.
+      await using program = new Program("sh", ["-c", '{ "$0" "$@" 2>&3 | head -n 1; } 3>&1', ...example, "-", ENDLESS]);
+      await program.line(/^line 1 of \d{4}-/);
+      await program.line(/^The reader is gone; lines written: 1$/);
+      assertEquals(await program.ended(), { code: 0, signal: null });
+    },
+  );
+
+  const fifos = LINUX === null ? null : "kqueue rejects FIFOs, and select() cannot report errors";
+  test("idle_writer ends with the last reader of a FIFO, or at Ctrl-C", { needs: [fifos] }, async () => {
+    const directory = await Deno.makeTempDir();
+    const path = join(directory, "fifo");
+    assertEquals((await run("mkfifo", path)).code, 0);
+    for (const end of ["reader", "Ctrl-C"]) {
+      await using program = new Program("sh", ["-c", 'exec "$0" "$@" 2>&1', ...example, path, ENDLESS]);
+      using one = await Deno.open(path);
+      const other = await Deno.open(path);
+      const buffer = new Uint8Array(1000);
+      assertMatch(text(buffer.subarray(0, (await one.read(buffer))!)), /^line 1 of .*\n$/);
+      other.close();
+      await checkIdle(program.pid);
+      if (end === "reader") {
+        one.close();
+        await program.line(/^The reader is gone; lines written: 1$/);
+      } else {
+        program.kill("SIGINT");
+      }
+      assertEquals(await program.ended(), { code: 0, signal: null });
+    }
+    await Deno.remove(directory, { recursive: true });
+  });
+
+  test("idle_writer does not block on a slow reader", { needs: [LINUX] }, async () => {
+    using cleanup = new Cleanup();
+    const [path, fd] = fifo(cleanup, O_RDWR);
+    setBlocking(fd, false);
+    const selector = cleanup.add(new PollSelector());
+    selector.register(fd, EVENT_WRITE);
+    const buffer = new Uint8Array(4096); // the least that a write to a full pipe would wait for
+    for (const end of ["Ctrl-C", "drain"]) {
+      while (selector.select(0).length > 0) write(fd, buffer);
+      await using program = new Program(example[0]!, [...example.slice(1), path, ENDLESS]);
+      const SIGINT = 2n; // as a bit of the caught signals
+      await until(() => (BigInt(`0x${caughtBy(program.pid)}`) & SIGINT) !== 0n);
+      if (end === "drain") {
+        for (let found = ""; !/line 1 of .*\n/.test(found);) {
+          const data = new Uint8Array(1 << 20);
+          selector.modify(fd, EVENT_READ);
+          await selector.selectAsync();
+          found += text(data.subarray(0, read(fd, data)));
+        }
+      }
+      program.kill("SIGINT");
+      assertEquals(await program.ended(), { code: 0, signal: null });
+    }
+  });
+
+  test("idle_writer prints how to use it if its output is no pipe", { needs: [LINUX] }, async () => {
+    const { code, out, error } = await run("sh", "-c", 'exec "$0" "$@" > /dev/null', ...example);
+    assertEquals([code, out], [1, ""]);
+    assertMatch(error, /^idle_writer: .*\(EPERM\)\nidle_writer: it writes to a pipe or a FIFO; try .* \| head -n 1\n$/);
+  });
+});
