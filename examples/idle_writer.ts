@@ -25,9 +25,9 @@ const { selector, fd } = start();
 
 let work: string | null = null; // an unwritten line
 let written = 0;
+Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 produce();
 const interval = setInterval(produce, Number(seconds) * 1000);
-Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [, events] of selector) {
   if (events & EVENT_ERROR) {
     console.error(`The reader is gone; lines written: ${written}`); // standard output may be the pipe
