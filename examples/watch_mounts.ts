@@ -7,8 +7,7 @@
  * for a lack of memory, processor time or I/O (write a trigger such as `some 150000 2000000` to `/proc/pressure/memory`).
  * Read a sysfs attribute again from its beginning after each event.
  *
- * The wait is synchronous: the kernel reports a change of the table, or of a file in `/proc/pressure`, to one poll(2) only,
- * and an asynchronous wait makes two. Ctrl-C kills the program. Deno requires `--allow-all` to open these files.
+ * Deno requires `--allow-all` to open these files.
  *
  * ```sh
  * deno run --allow-all jsr:@selectors/selectors/examples/watch-mounts
@@ -34,8 +33,7 @@ try {
 let table = mounts(); // after openSync(): the kernel reports every change since then
 console.log(`${table.length} file systems are mounted; try: sudo mount -t tmpfs none /mnt`);
 
-for (;;) {
-  selector.select();
+for await (const _ of selector) {
   const next = mounts();
   for (const line of without(table, next)) console.log(`Unmounted ${describe(line)}`);
   for (const line of without(next, table)) console.log(`Mounted ${describe(line)}`); // also after a remount

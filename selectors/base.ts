@@ -5,9 +5,9 @@
  */
 
 import { filenoOf, type FileObject, KeyError, show } from "../ffi/os/arguments.ts";
-import { FallbackPoller } from "../ffi/os/fallback.ts";
 import { checkMask, isBasic, isMask } from "../ffi/os/events.ts";
 import type { Poller } from "../ffi/os/poller.ts";
+import { SplitPoller } from "../ffi/os/split.ts";
 import { type Timeout, timeoutToMs } from "../ffi/os/timeout.ts";
 import { type Ready, SelectorCore } from "./core.ts";
 import { type SelectorKey, SelectorMap } from "./keys.ts";
@@ -21,7 +21,7 @@ export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 export interface SelectorOptions {
   /**
    * Selects what happens to a descriptor that the mechanism rejects: `"none"`, the default, throws `EPERM`; `"select"` waits
-   * for it with select(2).
+   * for it with poll(2), or on macOS with select(2).
    *
    * On Linux these are regular files, directories and devices such as `/dev/null`, which are always ready. Standard input may
    * be one of them. On macOS they are also FIFOs and terminals. A selector with such a registration makes two system calls in
@@ -79,7 +79,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
       throw new RangeError(`Cannot make a selector with fallback ${show(fallback)}: use "none" or "select"`);
     }
     const hasFallback = fallback === "select" && poller.fd >= 0;
-    this.#core = new SelectorCore(hasFallback ? new FallbackPoller(poller) : poller);
+    this.#core = new SelectorCore(hasFallback ? new SplitPoller(poller, true) : poller);
     this.#waits = new Waits(this.#core);
     this.#map = new SelectorMap(this.#core.keys);
   }

@@ -6,9 +6,10 @@
 
 import type { FileObject } from "../ffi/os/arguments.ts";
 import { check, OSError } from "../ffi/os/errno.ts";
-import { EVENT_READ, MODES } from "../ffi/os/events.ts";
+import { EVENT_PRIORITY, EVENT_READ, MODES } from "../ffi/os/events.ts";
 import type { Poller, Registration } from "../ffi/os/poller.ts";
 import { deadlineAfter, isInterruption, leftUntil, monotonicMs, pause } from "../ffi/os/timeout.ts";
+import { SplitPoller } from "../ffi/os/split.ts";
 import { lendWaker, type Waker } from "../ffi/os/waker.ts";
 import { type KeyOwner, KeyTable, RegisteredKey, type SelectorKey, serialOf } from "./keys.ts";
 import { parking } from "./waits/parking.ts";
@@ -22,7 +23,7 @@ const PAUSE_MS = 10;
 /** Holds the registrations and the poller, and has the only loop that collects entries. */
 export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   readonly keys: KeyTable<D, F> = new KeyTable();
-  readonly poller: Poller;
+  poller: Poller;
   isClosed = false;
   /** True until close(), wakeup() or a wake handle; lets select() take its fast path. */
   isPlain = true;
@@ -34,6 +35,8 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   changes = 0;
   // True if the selector was woken since the last wait.
   #isWoken = false;
+  // Events by descriptor that the call of the parked waits reported, and that the kernel may not report again.
+  readonly #taken = new Map<number, number>();
   #waker: Waker | null = null;
 
   /** Creates a core without registrations. */
@@ -43,6 +46,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
 
   /** Registers an unregistered descriptor; throws an OSError if the poller cannot wait for it. */
   add(fileobj: F, fd: number, events: number, data: D): SelectorKey<D, F> {
+    if ((events & EVENT_PRIORITY) !== 0) this.#split();
     const serial = this.keys.nextSerial();
     this.#check(this.poller.add(fd, events, serial | 0), fd);
     const key = this.keys.add(new RegisteredKey(fileobj, fd, events, data, this, serial));
@@ -53,11 +57,17 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /** Changes a registration; drops it and throws an OSError if the poller can no longer wait for it. */
   modify(key: SelectorKey<D, F>, events: number, data: D): SelectorKey<D, F> {
     if (events !== key.events || (events & MODES) !== 0) {
+      if ((events & EVENT_PRIORITY) !== 0) this.#split();
       this.#update(key, events);
     } else if (Object.is(data, key.data)) {
       return key;
     }
     return this.keys.replace(new RegisteredKey(key.fileobj, key.fd, events, data, this, serialOf(key)));
+  }
+
+  /** Prepares for files that report an event to one call only. */
+  #split(): void {
+    if (this.poller.nests && this.poller.outside === undefined) this.poller = new SplitPoller(this.poller, false);
   }
 
   /** Changes the mask of a registration in the kernel, or drops the registration and throws. */
@@ -80,6 +90,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   drop(key: SelectorKey<D, F>): void {
     this.keys.drop(key.fd);
     this.poller.remove(key.fd);
+    this.#taken.delete(key.fd);
     this.#changed();
   }
 
@@ -101,12 +112,12 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
 
   /** Waits until entries are ready, the timeout ends, or the selector is woken. */
   select(timeoutMs: number): Ready<D, F>[] {
-    if (this.takeWakeup()) timeoutMs = 0;
+    if (this.takeWakeup() || this.#taken.size > 0) timeoutMs = 0;
     const deadlineMs = deadlineAfter(timeoutMs);
     for (let leftMs = timeoutMs;; leftMs = leftUntil(deadlineMs)) {
       const ready = this.wait(leftMs);
       if (ready === null) continue;
-      if (this.#waker !== null) this.#takeOutWaker(ready);
+      this.#complete(ready);
       const isWoken = this.takeWakeup();
       // The result may be empty only because the longest timeout of the system call ended before the caller's.
       if (ready.length > 0 || isWoken || leftMs === 0 || monotonicMs() >= deadlineMs) return ready;
@@ -118,9 +129,37 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     for (;;) {
       const ready = this.wait(0);
       if (ready === null) continue;
-      if (this.#waker !== null) this.#takeOutWaker(ready);
+      this.#complete(ready);
       return ready;
     }
+  }
+
+  /** Takes over events that the call of the parked waits reported: some files report an event to one call only. */
+  take(fd: number, events: number): void {
+    this.#taken.set(fd, events);
+    this.isPlain = false;
+  }
+
+  /** Removes the waker's entry from a result, and adds the events that were taken over. */
+  #complete(ready: Ready<D, F>[]): void {
+    if (this.#waker !== null) this.#takeOutWaker(ready);
+    if (this.#taken.size > 0) this.#addTaken(ready);
+  }
+
+  #addTaken(ready: Ready<D, F>[]): void {
+    for (const [fd, taken] of this.#taken) {
+      const key = this.keys.get(fd);
+      const events = key === undefined ? 0 : taken & key.events;
+      if (events === 0 || this.poller.isSilent(fd)) continue;
+      const entry = ready.find(([other]) => other === key);
+      if (entry !== undefined) {
+        entry[1] |= events;
+      } else {
+        ready.push([key!, events]);
+        this.poller.spend?.(fd, serialOf(key!) | 0);
+      }
+    }
+    this.#taken.clear();
   }
 
   /** Waits by one system call; returns null if it has to be repeated. */

@@ -60,6 +60,9 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
    * The number never changes, but its kernel set does if the selector removes a stale description (see above). The
    * other selector then has to register it again.
    *
+   * The descriptor does not stand for files that epoll rejects, or for files other than sockets with
+   * EVENT_PRIORITY: the selector waits for these by a second system call.
+   *
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   fileno(): number {

@@ -70,6 +70,9 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
 
   /** Returns the kqueue descriptor. Another selector can wait for it, except on libkqueue.
    *
+   * The descriptor does not stand for files that kqueue rejects, or for files other than sockets with
+   * EVENT_PRIORITY: the selector waits for these by a second system call.
+   *
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   fileno(): number {

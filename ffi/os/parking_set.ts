@@ -5,8 +5,9 @@
  */
 
 import { system } from "./systems.ts";
-import { flagsOf, PollSet } from "./poll.ts";
-import { SelectSet, setsOf } from "./select.ts";
+import { eventsOf, flagsOf, PollSet } from "./poll.ts";
+import { eventsOf as eventsOfSets, SelectSet, setsOf } from "./select.ts";
+import { IN_EXCEPT, IN_READ, IN_WRITE } from "./select_set.ts";
 
 /** A set of descriptors and EVENT_* bits. */
 export interface ParkingSet {
@@ -20,6 +21,8 @@ export interface ParkingSet {
   look(): number;
   /** Returns the descriptors that the last wait reported; `count` is its result. */
   named(count: number): number[];
+  /** Returns the EVENT_* bits of a descriptor that the last wait reported. */
+  eventsOf(fd: number): number;
 }
 
 /** A nanosecond: with a timeout of 0, {@linkcode PollSet} calls poll() instead of ppoll(). */
@@ -45,6 +48,10 @@ class PollParkingSet implements ParkingSet {
   named(): number[] {
     return this.#set.named();
   }
+
+  eventsOf(fd: number): number {
+    return eventsOf(this.#set.reventsOf(fd));
+  }
 }
 
 class SelectParkingSet implements ParkingSet {
@@ -65,6 +72,11 @@ class SelectParkingSet implements ParkingSet {
 
   named(count: number): number[] {
     return Array.from({ length: this.#set.gather(count) }, (_, index) => this.#set.fdAt(index));
+  }
+
+  eventsOf(fd: number): number {
+    const where = [IN_READ, IN_WRITE, IN_EXCEPT].filter((bit) => this.#set.isReady(fd, bit));
+    return eventsOfSets(where.reduce((one, other) => one | other, 0));
   }
 }
 

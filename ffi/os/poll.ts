@@ -190,6 +190,11 @@ export class PollSet {
     return fds;
   }
 
+  /** Returns the POLL* flags that the last wait reported for a descriptor of the set. */
+  reventsOf(fd: number): number {
+    return this.reventsAt(this.#slots[fd]!);
+  }
+
   /** The array, as the last wait has left it. */
   get pollfds(): Int32Array<ArrayBuffer> {
     return this.#pollfds;
@@ -271,10 +276,11 @@ export class PollPoller implements Poller {
 
   /** Mutes the registrations with MODE_ONCE that the last wait found ready. */
   #spend(entries: number): void {
-    for (let index = 0; index < entries; index++) {
-      const fd = this.fdAt(index);
-      if (this.#once.spend(fd, this.serialAt(index))) this.#set.mute(fd);
-    }
+    for (let index = 0; index < entries; index++) this.spend(this.fdAt(index), this.serialAt(index));
+  }
+
+  spend(fd: number, serial: number): void {
+    if (this.#once.spend(fd, serial)) this.#set.mute(fd);
   }
 
   /** Puts the ready descriptors together, and returns their number. */

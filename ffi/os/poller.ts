@@ -64,6 +64,9 @@ export interface Poller {
   /** Returns the EVENT_* bits of entry `index` of the last wait, some of which the caller may not have asked for. */
   eventsAt(index: number): number;
 
+  /** Treats a registration with MODE_ONCE as reported, because the caller got its event from another call. */
+  spend?(fd: number, serial: number): void;
+
   /** Returns the reason why {@linkcode add} failed, or undefined if the text of the error is clear. */
   explain?(fd: number, errno: number): string | undefined;
 

@@ -96,10 +96,11 @@ export class SelectPoller implements Poller {
 
   /** Empties the masks of the registrations with MODE_ONCE that the last wait found ready. */
   #spend(entries: number): void {
-    for (let index = 0; index < entries; index++) {
-      const fd = this.fdAt(index);
-      if (this.#once.spend(fd, this.serialAt(index))) this.#set.set(fd, 0);
-    }
+    for (let index = 0; index < entries; index++) this.spend(this.fdAt(index), this.serialAt(index));
+  }
+
+  spend(fd: number, serial: number): void {
+    if (this.#once.spend(fd, serial)) this.#set.set(fd, 0);
   }
 
   /**

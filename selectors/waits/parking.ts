@@ -222,6 +222,8 @@ class Parking implements Watcher {
     return false;
   }
 
+  take(): void {} // the waker has no urgent data
+
   /** Closes the waker if neither a selector nor a call uses it. */
   #closeWaker(): void {
     if (this.#users > 0 || this.#isRunning || this.#waker === null) return;

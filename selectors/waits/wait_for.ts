@@ -104,6 +104,8 @@ class DescriptorWait implements ParkedWait, Watcher {
   readonly #fd: number;
   readonly #events: number;
   readonly #signal: AbortSignal | undefined;
+  // Events that the call reported, and that a look may not find again.
+  #taken = 0;
   readonly #resolve: (events: number) => void;
   readonly #reject: (error: unknown) => void;
 
@@ -122,12 +124,17 @@ class DescriptorWait implements ParkedWait, Watcher {
   }
 
   check(): boolean {
-    const outcome = look(this.#fd, this.#events);
+    let outcome = look(this.#fd, this.#events);
+    if (outcome >= 0) outcome |= this.#taken & this.#events;
     if (outcome === 0 && monotonicMs() < this.deadlineMs) return false;
     this.#end();
     if (outcome < 0) this.#reject(new OSError(lookCall, -outcome, `fd ${this.#fd}`));
     else this.#resolve(outcome);
     return true;
+  }
+
+  take(_fd: number, events: number): void {
+    this.#taken = events;
   }
 
   update(): void {} // no change of a selector concerns it

@@ -130,6 +130,10 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     return isAnyOver;
   }
 
+  take(fd: number, events: number): void {
+    if (this.#parked.length > 0) this.#core.take(fd, events);
+  }
+
   /** Releases parking; parked waits end by themselves. */
   close(): void {
     if (!this.#usesParking) return;

@@ -14,6 +14,7 @@
  * @module
  */
 
+import { EVENT_PRIORITY } from "../../ffi/os/events.ts";
 import { lazy } from "../../ffi/os/library.ts";
 import { ParkingSet } from "../../ffi/os/parking_set.ts";
 
@@ -21,6 +22,9 @@ import { ParkingSet } from "../../ffi/os/parking_set.ts";
 export interface Watcher {
   /** Checks for readiness, because the call has reported a descriptor; returns true if a wait is over. */
   check(): boolean;
+
+  /** Takes over the events of a descriptor before {@linkcode check}, if it watches for EVENT_PRIORITY. */
+  take(fd: number, events: number): void;
 }
 
 /** Number of fruitless reports in a row, after which a descriptor rests. */
@@ -139,6 +143,7 @@ class Descriptors {
 
   /** Lets the watchers of reported descriptors check, each once. */
   check(fds: number[], nowMs: number): void {
+    for (const fd of fds) this.#handOver(fd);
     const checked = new Map<Watcher, boolean>();
     for (const fd of fds) {
       const descriptor = this.#byFd.get(fd);
@@ -152,6 +157,14 @@ class Descriptors {
       descriptor.fruitless = isFruitful ? 0 : descriptor.fruitless + 1;
       if (descriptor.fruitless >= MAX_FRUITLESS) this.#rest(descriptor, nowMs);
     }
+  }
+
+  /** Hands the events of a descriptor over, because some files report an urgent event to one call only. */
+  #handOver(fd: number): void {
+    const descriptor = this.#byFd.get(fd);
+    if (descriptor === undefined || (descriptor.events & EVENT_PRIORITY) === 0) return;
+    const events = this.#set().eventsOf(fd);
+    for (const watcher of descriptor.watchers) watcher.take(fd, events);
   }
 
   /** Lets every watcher check. */

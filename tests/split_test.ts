@@ -1,17 +1,20 @@
 /**
- * The option `fallback: "select"`: descriptors that epoll and kqueue refuse.
+ * Descriptors beside the mechanism: those that epoll and kqueue reject, with the option `fallback`, and files that report an
+ * urgent event to one call only.
  *
  * @module
  */
 
 import { assert, assertEquals, assertGreaterOrEqual, assertStringIncludes, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { FallbackPoller } from "../ffi/os/fallback.ts";
+import { SplitPoller } from "../ffi/os/split.ts";
 import { EpollPoller } from "../ffi/os/epoll.ts";
-import { close, read, write } from "../ffi/socket/mod.ts";
+import { join } from "@std/path";
+import { AF_INET, close, MSG_OOB, read, write } from "../ffi/socket/mod.ts";
 import {
   type BaseSelector,
   EpollSelector,
+  EVENT_PRIORITY,
   EVENT_READ,
   EVENT_READ_CLOSED,
   EVENT_WRITE,
@@ -23,6 +26,7 @@ import {
 } from "../mod.ts";
 import { kqueueStandIn } from "./standins/kqueue_standin.ts";
 import { EPOLL, LINUX } from "./support/needs.ts";
+import { isThere, ROOT, run } from "./support/program.ts";
 import {
   BOTH,
   bytes,
@@ -92,7 +96,7 @@ describe("fallback", () => {
 
   test("a wait makes one call of the mechanism, with or without a refused descriptor", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
-    const counting = new CountingSelector(new FallbackPoller(new EpollPoller()));
+    const counting = new CountingSelector(new SplitPoller(new EpollPoller(), true));
     using selector = counting;
     const [here] = cleanup.pair();
     const fd = open(cleanup, "/dev/null");
@@ -110,11 +114,12 @@ describe("fallback", () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const fd = open(cleanup, "/dev/null");
-    for (const events of [EVENT_READ | EVENT_READ_CLOSED, EVENT_READ | MODE_EDGE]) {
-      const error = assertThrows(() => selector.register(fd, events), OSError, "EPERM");
-      assertStringIncludes(error.message, "select() does not support");
-      assertEquals(selector.getMap()!.size, 0);
-    }
+    const error = assertThrows(() => selector.register(fd, EVENT_READ | MODE_EDGE), OSError, "EPERM");
+    assertStringIncludes(error.message, "the fallback does not support MODE_EDGE");
+    assertEquals(selector.getMap()!.size, 0);
+    selector.register(fd, EVENT_READ | EVENT_READ_CLOSED);
+    assertEquals(readyFds(selector, 0), [[fd, EVENT_READ]]);
+    selector.unregister(fd);
     selector.register(fd, EVENT_READ);
   });
 
@@ -210,5 +215,47 @@ describe("fallback", () => {
     await nextTurns();
     write(fd, bytes("y"));
     assertEquals((await next).map(([key]) => key.fd), [fd]);
+  });
+});
+
+const MOUNTS = LINUX ??
+  (await isThere("unshare", "-m", "true") ? null : "unshare -m fails: it needs util-linux and root");
+
+describe("EVENT_PRIORITY", () => {
+  test("every wait reports each change of /proc/self/mounts once", { needs: [MOUNTS] }, async () => {
+    const program = join(ROOT, "tests", "support", "mounts_program.ts");
+    const args = ["-m", Deno.execPath(), "run", "--no-prompt", "--allow-all", "--no-lock", program];
+    const { code, out, error } = await run("unshare", ...args);
+    assertEquals([code, error], [0, ""]);
+    // select(), three times selectAsync(), twice next(), and selectAsync() with MODE_ONCE: each one entry, and then none.
+    const counts = [1, 0, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0];
+    const expected = { EpollSelector: counts, PollSelector: counts, SelectSelector: counts, waitFor: [1, 1] };
+    assertEquals(JSON.parse(out), expected);
+  });
+
+  test("select() reports urgent data of a file and of a socket together with others", { needs: [LINUX] }, async () => {
+    using cleanup = new Cleanup();
+    using selector = new EpollSelector();
+    const mounts = open(cleanup, "/proc/self/mounts");
+    const [here, there] = cleanup.pair(AF_INET);
+    const [other, peer] = cleanup.pair();
+    selector.register(mounts, EVENT_READ | EVENT_PRIORITY);
+    selector.register(here, EVENT_PRIORITY);
+    selector.register(other, EVENT_READ);
+    there.send(bytes("!"), MSG_OOB);
+    peer.send(bytes("x"));
+    const expected = sorted([
+      [mounts, EVENT_READ],
+      [here.fileno(), EVENT_PRIORITY],
+      [other.fileno(), EVENT_READ],
+    ]);
+    assertEquals(readyFds(selector, SOON), expected);
+    assertEquals(sorted((await selector.selectAsync()).map(([key, events]) => [key.fd, events])), expected);
+    selector.modify(mounts, EVENT_PRIORITY);
+    assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));
+    selector.modify(mounts, EVENT_READ);
+    assertEquals(readyFds(selector, 0), expected);
+    selector.unregister(mounts);
+    assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));
   });
 });
