@@ -1,7 +1,7 @@
 /**
  * Checks of arguments: file objects, numbers, and arrays that callers hand to C.
  *
- * C would read an invalid number as another one. It writes as many bytes as its caller says, so a length that is too large
+ * C would read an invalid number as another one. C writes as many bytes as a length says, so a length that is too large
  * overwrites other memory. A subclass of Uint8Array, or a property of one array, can redefine `byteLength`, `buffer` or
  * `subarray`. The functions here read the array itself: they use JavaScript's own getters, captured at load time.
  *
@@ -93,7 +93,7 @@ function getterOf<T>(prototype: object, name: PropertyKey): (object: unknown) =>
 }
 
 const TypedArrayPrototype: object = Object.getPrototypeOf(Uint8Array.prototype);
-/** Returns the name of a typed array's built-in class; undefined for any other object, a Proxy of an array among them. */
+/** Returns the name of a typed array's built-in class; undefined for any other object, even for a Proxy of an array. */
 const classNameOf = getterOf<string | undefined>(TypedArrayPrototype, Symbol.toStringTag);
 const bufferOf = getterOf<ArrayBufferLike>(TypedArrayPrototype, "buffer");
 const byteOffsetOf = getterOf<number>(TypedArrayPrototype, "byteOffset");

@@ -1,16 +1,18 @@
 /**
  * Reads and writes of a file descriptor that never block, whether or not the descriptor itself is non-blocking.
  *
- * O_NONBLOCK belongs to the open file description, which other processes may share: the shell has the same terminal, and
- * another program of a pipeline may have the same pipe. So the flag stays as it is, and each kind of file has another way:
+ * O_NONBLOCK belongs to the open file description, which other processes may share: the shell has the same terminal,
+ * and another program of a pipeline may have the same pipe. So the flag stays as it is, and each
+ * kind of file is handled in its own way:
  *
  * - A socket is read and written with MSG_DONTWAIT, which applies to one call.
  * - A read of any other file follows a poll(2) that reported the file readable.
  * - A write to a pipe follows a poll(2) that reported it writable, which means room for PIPE_BUF bytes.
- * - A terminal reports itself writable if it has room for one byte, and no call returns how much room there is. For the
- *   time of one write, the terminal becomes non-blocking. (Measured: 40 such writes are enough to fail another program that
- *   waits for room in the same terminal. A terminal opened a second time would have a flag of its own, but not every
- *   terminal can be.) So does a socket on Windows, where MSG_DONTWAIT is missing.
+ * - A terminal is writable if it has room for one byte, and no call returns how much room there is. So the terminal
+ *   becomes non-blocking for the time of one write. (Measured: 40 such writes are enough to make the write of another
+ *   program fail that waits for room in the same terminal. Opening the terminal a second time would give a separate
+ *   flag, but not every terminal can be opened again.) On Windows, a socket is written in the same way, because
+ *   MSG_DONTWAIT is missing.
  *
  * @module
  */
@@ -54,7 +56,7 @@ export class Channel {
     this.#look = lookAt(fd, events);
   }
 
-  /** True if calls need no look first. */
+  /** True if MSG_DONTWAIT keeps every call from blocking, so that no look is needed. */
   get #hasFlag(): boolean {
     return this.#isSocket && MSG_DONTWAIT !== 0;
   }
@@ -104,7 +106,7 @@ export class Channel {
   }
 }
 
-/** Returns a function that asks if a descriptor is ready, by the call that parked waits use. */
+/** Returns a function that looks at a descriptor by the system call of parked waits. */
 function lookAt(fd: number, events: number): () => number {
   if (system.park === "select") {
     const set = new SelectSet();

@@ -136,7 +136,7 @@ function eventsOf(flags: number): number {
   return (flags & ~(EPOLLIN | EPOLLOUT)) === 0 ? (flags & EPOLLIN) | (flags >> 1) : rareEventsOf(flags);
 }
 
-/** After an error or a hang-up, neither read() nor write() blocks. */
+/** Returns the EVENT_* bits of any EPOLL* flags: after an error or a hang-up, neither read() nor write() blocks. */
 function rareEventsOf(flags: number): number {
   return ((flags & (EPOLLIN | EPOLLERR | EPOLLHUP)) !== 0 ? EVENT_READ : 0) |
     ((flags & (EPOLLOUT | EPOLLERR | EPOLLHUP)) !== 0 ? EVENT_WRITE : 0) |
@@ -157,7 +157,7 @@ export class EpollPoller implements Poller {
   readonly supports = SUPPORTED;
   readonly fd: number;
   readonly nests = true;
-  readonly silences = 0; // the kernel ignores them
+  readonly silences = 0; // the kernel itself leaves out closed and spent descriptors
   readonly #libc = epollLibc();
   readonly #event = new Int32Array(STRIDE);
   readonly #eventAddress = this.#addressOf(this.#event);
@@ -180,7 +180,7 @@ export class EpollPoller implements Poller {
   add(fd: number, events: number, serial: number): number {
     this.reserve(this.#size + 1); // one wait returns everything that is ready
     let outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
-    // The descriptor was closed while a duplicate was open, and the same file has the same number again.
+    // The descriptor was closed while a duplicate was open, and now belongs to the same file again.
     if (outcome === -EEXIST) outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
     if (outcome === 0) {
       this.#size++;
@@ -200,7 +200,7 @@ export class EpollPoller implements Poller {
   remove(fd: number): void {
     this.#size--;
     this.#once.forget(fd);
-    // Fails if the number was closed or means another file: then a stale registration may be left in the kernel.
+    // Fails if the descriptor was closed or belongs to another file now: a stale registration may stay in the kernel.
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
   }
 
@@ -282,7 +282,8 @@ export class EpollPoller implements Poller {
 
   /**
    * Returns the address of an array, valid while the array lives: V8 does not move the memory of typed arrays in Deno.
-   * Passing an address costs half as much as passing the array, and memmove() of nothing returns it under any permission.
+   * Passing an address costs half as much as passing the array. memmove() of 0 bytes returns the address, even if
+   * `--allow-ffi` is limited to the C library.
    */
   #addressOf(array: Int32Array<ArrayBuffer>): bigint {
     return this.#libc.memmove(array, array, 0n);
@@ -309,7 +310,7 @@ export class EpollPoller implements Poller {
     try {
       for (const [fd, events, serial] of registrations) {
         if (this.#once.spent.has(fd)) continue; // modify() adds it again
-        // Fails in the old set if the number was closed or means another file: such a registration is not copied.
+        // Fails in the old set if the descriptor was closed or belongs to another file now: it is not copied then.
         const outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
         if (outcome === -ENOENT || outcome === -EBADF) continue;
         if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial) < 0) return false;

@@ -11,10 +11,10 @@ import { os } from "./systems.ts";
 export const EVENT_READ = 1;
 /** The file object can be written without blocking: room, a completed connection, or an error. */
 export const EVENT_WRITE = 2;
-// None of the other numbers is small, or a POLL* or EPOLL* event, so that such a constant is rejected.
+// The other numbers are neither small nor numbers of POLL* or EPOLL* events, so that a mask of those is rejected.
 /**
- * Urgent or exceptional data: out-of-band data of TCP, a change of a GPIO line or of `/proc/mounts`, a packet-mode event
- * of a pty.
+ * Urgent or exceptional data: out-of-band data of TCP, a change of a GPIO line or of `/proc/mounts`, a packet-mode
+ * event of a pty.
  */
 export const EVENT_PRIORITY = 0x1_0000;
 /**
@@ -92,14 +92,14 @@ export function checkMask(mask: number, supports: number, action: string, actor:
   );
 }
 
-/** Registrations with MODE_ONCE, for a poller. Those that were reported are spent until the next {@linkcode arm}. */
+/** Registrations with MODE_ONCE, for a poller. A reported registration is spent until the next {@linkcode arm}. */
 export class OnceSet {
   // Serial numbers by descriptor.
   readonly #armed = new Map<number, number>();
   readonly #spent = new Set<number>();
-  /** Number of registrations so far that were spent. */
+  /** Number of calls of {@linkcode spend} so far that spent a registration. */
   spends = 0;
-  // False until the first registration with MODE_ONCE, so that the others cost nothing.
+  // False until the first registration with MODE_ONCE, so that other registrations cost nothing.
   #isUsed = false;
 
   /** Number of registrations that the next wait may spend. */

@@ -10,9 +10,16 @@
  *
  * ## Ends and errors
  *
- * A filter reports the end of its own direction only. So a registration for hang-ups and errors has both filters, and the
- * one that is not asked for is quiet until its end: KQ_EV_CLEAR reports changes only, and NOTE_LOWAT asks for more data than
- * a buffer holds.
+ * A filter reports the end of its own direction only. So a registration for hang-ups and errors has both filters. A
+ * filter for a direction that the mask does not contain is quiet until the end of this direction: NOTE_LOWAT asks for
+ * more data than a buffer holds, and KQ_EV_CLEAR limits a filter for writing to changes, which
+ * {@linkcode KqueuePoller.wait} discards. A level-triggered filter replaces a quiet filter that has reported
+ * its end.
+ *
+ * ## MODE_ONCE
+ *
+ * EV_ONESHOT and EV_DISPATCH apply to one filter, but the mode applies to both. So the wait that reports a descriptor
+ * removes its filters, and {@linkcode KqueuePoller.modify} adds them again.
  *
  * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
  *
@@ -52,7 +59,7 @@ interface Extension {
   readonly isSocket: boolean;
   /** Directions in which the file is open: EVENT_READ, EVENT_WRITE. */
   readonly directions: number;
-  /** Directions that the other end has closed. */
+  /** Directions that were reported as closed, by either end. */
   closed: number;
 }
 
@@ -74,7 +81,8 @@ export class KqueuePoller implements Poller {
   #events = new Int32Array(64);
   // Name of the error with which kevent() rejected a descriptor last.
   #rejection = "";
-  // For a kqueue that does not nest: the file behind each descriptor when it was added, and descriptors of other files now.
+  // For a kqueue that does not nest: identity of the file behind each descriptor when it was added, and the descriptors
+  // that have been closed since then.
   readonly #identities = new Map<number, number>();
   readonly #closed = new Set<number>();
   readonly #extensions = new Map<number, Extension>();
@@ -91,8 +99,8 @@ export class KqueuePoller implements Poller {
   }
 
   get silences(): number {
-    // kqueue forgets a closed descriptor by itself. But for a kqueue that does not nest, poll(2) watches each descriptor, and
-    // returns at once for a closed one, and for a new file with the same number.
+    // kqueue forgets a closed descriptor by itself. But for a kqueue that does not nest, poll(2) watches each
+    // descriptor, and returns at once for a closed one, and for a new file with the same number.
     for (const [fd, identity] of this.#identities) {
       if (this.#closed.has(fd) || this.#kqueue.identity(fd) === identity) continue;
       this.#closed.add(fd);
@@ -146,7 +154,7 @@ export class KqueuePoller implements Poller {
     for (let index = 0; index < count; index++) {
       const fd = kqueue.fdAt(index);
       const serial = kqueue.serialAt(index);
-      // kqueue reports an end or an error under the filter that it concerns: the next call does not block, and returns it.
+      // An end or an error comes from the filter of its direction: the next read or write returns it without blocking.
       const event = isBasic ? kqueue.isReadAt(index) ? EVENT_READ : EVENT_WRITE : this.#eventsOf(index, fd, serial);
       if (event === 0) continue;
       // The index may be left from an earlier wait: then the entry there has another descriptor or serial.
@@ -225,7 +233,7 @@ export class KqueuePoller implements Poller {
     return Math.min(0, ...outcomes);
   }
 
-  /** Removes all filters. Fails for a filter that does not exist, and for a closed descriptor: nothing is left then. */
+  /** Removes all filters. Ignores errors, because a missing filter or a closed descriptor leaves nothing to remove. */
   #removeFilters(fd: number): void {
     this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
     if ((this.#interests[fd]! & EVENT_PRIORITY) === 0) return;
@@ -241,14 +249,14 @@ export class KqueuePoller implements Poller {
     const asked = this.#interests[fd]!;
     const extension = this.#extensions.get(fd);
     if (extension === undefined || !this.#kqueue.isEndAt(index)) return asked & event;
-    // From now on the filter reports the end at each wait.
+    // A quiet filter reports its end only once. A mode needs no more.
     if ((asked & (event | MODES)) === 0 && (extension.closed & event) === 0) this.#raise(fd, filter, serial);
     extension.closed |= event;
     const error = this.#kqueue.fflagsAt(index) !== 0 ? EVENT_ERROR : 0;
     return asked & (event | error | endsOf(extension));
   }
 
-  /** Replaces a quiet filter by one that is not. */
+  /** Replaces a quiet filter by a level-triggered one. */
   #raise(fd: number, filter: number, serial: number): void {
     this.#kqueue.changeFilter(fd, filter, KQ_EV_DELETE, 0, 0, 0);
     this.#kqueue.changeFilter(fd, filter, KQ_EV_ADD, 0, 0, serial);
@@ -287,7 +295,7 @@ export class KqueuePoller implements Poller {
   }
 }
 
-/** Returns the EVENT_* bits of the directions that are closed, as Linux has them. */
+/** Returns the EVENT_* bits that Linux reports for the closed directions. */
 function endsOf({ isSocket, directions, closed }: Extension): number {
   if (!isSocket && directions === EVENT_WRITE) return EVENT_ERROR; // a pipe without a reader
   if (!isSocket || closed === BASIC_EVENTS) return EVENT_READ_CLOSED | EVENT_HANGUP;
@@ -297,6 +305,6 @@ function endsOf({ isSocket, directions, closed }: Extension): number {
 /** Returns the flag that changes a filter from `before` to `after`; `confirm` checks that a filter still exists. */
 function transition(before: number, after: number, confirm: number): number {
   if (before === 0) return after === 0 ? 0 : KQ_EV_ADD;
-  // A closed descriptor has lost its filters, and its number may mean another file: this fails then.
+  // A closed descriptor has lost its filters, and may belong to another file now: the change fails then.
   return after === 0 ? KQ_EV_DELETE : confirm;
 }

@@ -134,10 +134,10 @@ export class KqueueInstance {
   /**
    * Adds, confirms or removes the filters of a descriptor by one system call; returns 0 or the first error.
    *
-   * Each change has a receipt (KQ_EV_RECEIPT), so that the second change is made even if the first one fails. A system too
-   * old for receipts returns errors only, and perhaps events, which the next wait returns again.
+   * Each change has a receipt (KQ_EV_RECEIPT), so that the second change is made even if the first one fails. A system
+   * too old for receipts returns errors only, and perhaps events, which the next wait returns again.
    *
-   * @param readFlags KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE, which fails if the filter does not exist, or 0 for no change
+   * @param readFlags KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE, which fails for a missing filter, or 0 for no change
    * @param writeFlags The same for the filter for writing
    * @param serial Number of 32 bits that comes back with each event
    */
@@ -225,7 +225,7 @@ export class KqueueInstance {
     return this.#events[index * this.#stride + this.#udata]!;
   }
 
-  /** Returns true if event `index` of the last wait comes from the filter for reading, and not from the one for writing. */
+  /** Returns true if event `index` of the last wait comes from the filter for reading. */
   isReadAt(index: number): boolean {
     return this.filterAt(index) === this.system.filters.READ;
   }

@@ -16,7 +16,7 @@ const libc = lazyLibc({
   kill: { parameters: ["i32", "i32"], result: "i32" },
 });
 
-/** A kqueue that is told the end of a process. */
+/** A kqueue that reports the end of a process. */
 export class KqueueProcess implements ProcessDescriptor {
   readonly #watch = new KqueueWatch();
   // Wait status, undefined if it is not known, null while the process runs.
@@ -28,11 +28,11 @@ export class KqueueProcess implements ProcessDescriptor {
     const { filters, exitStatus } = this.#watch.system;
     let outcome = this.#watch.add(pid, filters.PROC, 0, KQ_NOTE_EXIT | exitStatus, 0);
     if (outcome === -EACCES && exitStatus !== 0) {
-      this.#hasStatus = false; // macOS tells the status only to the parent
+      this.#hasStatus = false; // macOS reports the status only to the parent
       outcome = this.#watch.add(pid, filters.PROC, 0, KQ_NOTE_EXIT, 0);
     }
     if (outcome === -ESRCH && exists(pid)) {
-      // A child that has ended, and which Deno has not reaped yet: macOS does not watch it.
+      // The process is a child that has ended, and Deno has not reaped it yet: macOS does not watch such a process.
       this.#status = undefined;
       this.#watch.trigger();
     } else if (outcome < 0) {
@@ -51,7 +51,7 @@ export class KqueueProcess implements ProcessDescriptor {
     const event = this.#watch.take();
     if (event === null) return null;
     this.#status = this.#hasStatus ? Number(event.data) : undefined;
-    this.#watch.trigger(); // the kernel has removed the event, and a pidfd stays readable
+    this.#watch.trigger(); // because take() removed the event, and the descriptor has to stay readable
     return this.#status;
   }
 

@@ -1,8 +1,8 @@
 /**
  * A timer of kqueue (macOS, FreeBSD, NetBSD).
  *
- * A timer of kqueue has one period, and no first delay that differs from it. So each expiry is an event of its own, which
- * is added when the one before is read, and the periods between are counted by the monotonic clock.
+ * A timer of kqueue has one period, which is also its first delay. So each expiry is a separate one-shot event, added
+ * when the program reads the expiry before it. The monotonic clock gives the number of periods since then.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export class KqueueTimer implements TimerDescriptor {
   read(): number {
     if (this.#watch.take() === null) return 0;
     const lateMs = monotonicMs() - this.#dueMs;
-    // The delay was longer than a timer of the system's can be. A part of a millisecond is the difference of two clocks.
+    // The delay exceeds the longest timer of the system. Less than a millisecond is a difference between two clocks.
     if (lateMs <= -1) {
       this.#arm();
       return 0;
@@ -53,7 +53,7 @@ export class KqueueTimer implements TimerDescriptor {
     this.#watch.close();
   }
 
-  /** Adds the event of the next expiry, rounded up to milliseconds; on some systems, a delay of 0 is none. */
+  /** Adds the event of the next expiry, rounded up to at least 1 ms, because systems differ in a delay of 0. */
   #arm(): void {
     if (this.#dueMs === Infinity) return;
     const { filters, longestMs } = this.#watch.system;

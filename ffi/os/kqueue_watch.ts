@@ -1,8 +1,8 @@
 /**
- * A kqueue of its own for one event that is not about a descriptor: a timer, or the end of a process.
+ * A kqueue for a single event that does not concern a descriptor: a timer, or the end of a process.
  *
- * The descriptor of a kqueue is readable while the kqueue has an event, so any selector can wait for it. libkqueue is the
- * exception.
+ * The descriptor of a kqueue is readable while the kqueue has an event, so any selector can wait for the descriptor.
+ * The descriptor of libkqueue is an exception.
  *
  * @module
  */
@@ -45,7 +45,7 @@ export class KqueueWatch {
     return this.#change(ident, filter, KQ_EV_ADD | flags, fflags, data);
   }
 
-  /** Removes an event, also one that occurred and was not taken. Fails with ENOENT if it does not exist. */
+  /** Removes an event, even if it occurred and was not taken. Fails with ENOENT if it does not exist. */
   delete(ident: number, filter: number): number {
     return this.#change(ident, filter, KQ_EV_DELETE, 0, 0);
   }
@@ -53,11 +53,11 @@ export class KqueueWatch {
   /** Makes the descriptor readable until it is closed. */
   trigger(): void {
     const { USER } = this.system.filters;
-    // NetBSD before version 10 has no such event: the descriptor is readable once then.
+    // NetBSD before version 10 has no such event: there, the descriptor does not stay readable.
     if (this.#change(0, USER, KQ_EV_ADD, 0, 0) >= 0) this.#change(0, USER, 0, KQ_NOTE_TRIGGER, 0);
   }
 
-  /** Removes the event that occurred, and returns it; null if none has. */
+  /** Removes and returns the event that has occurred; returns null if none has. */
   take(): KeventFields | null {
     for (;;) {
       const count = this.#kqueue.control(NONE, this.#bytes, 0);

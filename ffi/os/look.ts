@@ -61,6 +61,6 @@ export const lookSupports: number = (system.park === "select" ? selectSupports :
 /**
  * Returns the EVENT_* bits of a descriptor that are asked for and ready now, or `-errno`.
  *
- * It makes the same call as the waits of an isolate, so that both agree about what is ready.
+ * Uses the mechanism of parked waits, so that both agree about readiness.
  */
 export const look: (fd: number, events: number) => number = system.park === "select" ? lookBySelect : lookByPoll;

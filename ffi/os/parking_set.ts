@@ -25,7 +25,7 @@ export interface ParkingSet {
   eventsOf(fd: number): number;
 }
 
-/** A nanosecond: with a timeout of 0, {@linkcode PollSet} calls poll() instead of ppoll(). */
+/** A nanosecond: with a timeout of 0, {@linkcode PollSet} would call poll(), and not the ppoll() that has failed. */
 const SHORTEST_MS = 1e-6;
 
 class PollParkingSet implements ParkingSet {

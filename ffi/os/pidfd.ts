@@ -3,10 +3,10 @@
  *
  * ## Why nothing is reaped here
  *
- * Deno waits for the children of `Deno.Command` itself, and `child.status` rejects if another call has reaped the child. So
- * waitid() is called with WNOWAIT, which leaves the child as it is. After Deno has reaped it, PIDFD_GET_INFO has the status,
- * since Linux 6.15. Before both calls poll(2) says if the process has ended: for a process that is no child, waitid()
- * fails with ECHILD while it runs, too.
+ * Deno itself waits for the children of `Deno.Command`, and `child.status` rejects if another call has reaped the
+ * child. So waitid() is called with WNOWAIT, which leaves the child as it is. After Deno has reaped the child,
+ * PIDFD_GET_INFO returns the status, since Linux 6.15. Before both calls, poll(2) checks that the process has ended,
+ * because neither call can: for a process that is not a child, waitid() always fails with ECHILD.
  *
  * @see {@link https://man7.org/linux/man-pages/man2/pidfd_open.2.html | pidfd_open(2)}
  *
@@ -77,7 +77,7 @@ const libc = lazyLibc({
   ioctl: { parameters: ["i32", "usize", "buffer"], result: "i32" },
 });
 
-// Memory for calls, which every pidfd of the thread uses.
+// Memory for calls, shared by all pidfds of the thread.
 const siginfo = new Int32Array(SIGINFO.size / 4);
 const info = new Int32Array(PIDFD_INFO.size / 4);
 
@@ -112,7 +112,7 @@ export class Pidfd implements ProcessDescriptor {
     return set.wait(0) > 0;
   }
 
-  /** Returns the status of a child that is not reaped yet. */
+  /** Returns the status of a child that was not reaped yet. */
   #waitStatus(): number | undefined {
     siginfo.fill(0);
     const outcome = result(libc().waitid(P_PIDFD, this.fd, siginfo, WEXITED | WNOHANG | WNOWAIT), errnoCell[0]!);
@@ -123,7 +123,7 @@ export class Pidfd implements ProcessDescriptor {
     return code === CLD_DUMPED ? status | WCOREFLAG : status;
   }
 
-  /** Returns the status of a process that is reaped. */
+  /** Returns the status of a process that was reaped. */
   #infoStatus(): number | undefined {
     info.fill(0);
     info[PIDFD_INFO.mask / 4] = PIDFD_INFO_EXIT;

@@ -63,8 +63,8 @@ const PPOLL = { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i
 
 const libc = lazyLibc({ poll: POLL, ppoll: { ...PPOLL, optional: true } });
 
-// The same on a thread of Deno's pool. ppoll is opened by itself, and only called if its twin above is not null:
-// Deno does not say so of a missing function that is nonblocking.
+// The same on a thread of Deno's pool. ppoll is opened separately, and called only if its synchronous twin above is not
+// null: for a missing nonblocking function, Deno returns a function that throws.
 const aside = lazyLibc({ poll: { ...POLL, nonblocking: true } });
 const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 
@@ -85,7 +85,7 @@ export function eventsOf(flags: number): number {
   return (flags & ~(POLLIN | POLLOUT)) === 0 ? (flags & POLLIN) | (flags >> 1) : rareEventsOf(flags);
 }
 
-/** After an error or a hang-up, neither read() nor write() blocks. */
+/** Returns the EVENT_* bits of any POLL* flags: after an error or a hang-up, neither read() nor write() blocks. */
 function rareEventsOf(flags: number): number {
   return ((flags & (POLLIN | POLLERR | POLLHUP)) !== 0 ? EVENT_READ : 0) |
     ((flags & (POLLOUT | POLLERR | POLLHUP)) !== 0 ? EVENT_WRITE : 0) |
@@ -283,7 +283,7 @@ export class PollPoller implements Poller {
     if (this.#once.spend(fd, serial)) this.#set.mute(fd);
   }
 
-  /** Puts the ready descriptors together, and returns their number. */
+  /** Collects the ready descriptors, and returns their number. */
   #gather(count: number): number {
     const { pollfds } = this.#set;
     const fds = this.#fds;
@@ -309,7 +309,7 @@ export class PollPoller implements Poller {
     this.#events = new Int32Array(this.#fds.length);
   }
 
-  /** Mutes a descriptor that was closed: every poll() would return at once. */
+  /** Mutes a closed descriptor, which would make every poll() return at once. */
   #mute(fd: number): void {
     this.#closed.add(fd);
     this.#closings++;

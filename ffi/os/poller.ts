@@ -21,14 +21,14 @@ export interface Poller {
   readonly fd: number;
   /** True if poll(2) reports {@linkcode fd} as readable while {@linkcode wait} would find something. */
   readonly nests: boolean;
-  /** Registered descriptors for which {@linkcode fd} is not readable although `nests` is true. */
+  /** Registered descriptors that do not make {@linkcode fd} readable, even if `nests` is true. */
   readonly outside?: ReadonlySet<number>;
   /** Number of registrations so far that have become silent: see {@linkcode isSilent}. */
   readonly silences: number;
 
   /**
-   * Returns true if {@linkcode wait} ignores a registered descriptor until it is modified or removed: it was found closed,
-   * or its MODE_ONCE is spent. Not called for a descriptor that {@linkcode fd} stands for.
+   * Returns true if {@linkcode wait} ignores a registered descriptor until it is modified or removed: it was found
+   * closed, or its MODE_ONCE is spent. The result has no effect for a descriptor that makes {@linkcode fd} readable.
    */
   isSilent(fd: number): boolean;
 

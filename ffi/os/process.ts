@@ -10,9 +10,9 @@ export interface ProcessDescriptor {
   readonly fd: number;
 
   /**
-   * Returns the wait status of the process, as wait(2) has it.
+   * Returns the wait status of the process, as wait(2) stores it.
    *
-   * @returns Null while the process runs; undefined if it has ended and the system does not tell its status
+   * @returns Null while the process runs; undefined if it has ended and the system does not report its status
    */
   status(): number | undefined | null;
 
@@ -22,4 +22,4 @@ export interface ProcessDescriptor {
 
 /** Text of ESRCH. */
 export const NO_PROCESS =
-  "No such process; create the ProcessExit right after spawn(), before an await lets Deno collect the child";
+  "No such process; create the ProcessExit right after spawn(), before an await lets Deno reap the child";

@@ -104,8 +104,8 @@ export class SelectPoller implements Poller {
   }
 
   /**
-   * Removes closed descriptors from the sets, and returns true if there were any. One of them fails the whole call, which
-   * does not report the descriptor.
+   * Removes closed descriptors from the sets; returns true if it found another one. A closed descriptor makes the whole
+   * call fail, and the call does not report which descriptor it is.
    */
   #removeClosed(): boolean {
     const before = this.#closed.size;

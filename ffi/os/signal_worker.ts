@@ -3,19 +3,20 @@
  *
  * ## Why a Worker
  *
- * Deno calls signal listeners from its event loop, which stands still in a synchronous wait. A Worker has an event loop of its
- * own. The other ways fail: a signal that is blocked for signalfd(2) ends the process if it reaches another of Deno's
- * threads, and a callback that sigaction(2) calls makes Deno panic if it interrupts V8.
+ * Deno calls signal listeners from its event loop, which stops during a synchronous wait. A Worker has an event loop of
+ * its own. The alternatives fail: a signal that is blocked for signalfd(2) ends the process if it reaches another of
+ * Deno's threads, and a callback that sigaction(2) calls makes Deno panic if it interrupts V8.
  *
  * ## How no signal is lost
  *
- * The Worker sets the signal's bit in shared memory, and then sends to the waker. A reader empties the waker first, and then
- * takes the bits. A signal in between leaves a datagram without a bit: the next wait ends for nothing, and no bit is lost.
+ * The Worker sets the signal's bit in shared memory, and then sends to the waker. A reader empties the waker first, and
+ * then takes the bits. A signal in between leaves a datagram without a bit: the next wait returns early, and no bit is
+ * lost.
  *
  * ## Why a data URL
  *
- * Importing a Worker's module by a file: or https: URL needs a permission, which a data: URL does not. So the source of
- * {@linkcode listen} is the module, and the function uses nothing from outside itself.
+ * A Worker needs a permission to import its module from a file: or https: URL, but not from a data: URL. So the source
+ * of {@linkcode listen} is the module, and the function uses nothing from outside itself.
  *
  * @module
  */
@@ -42,13 +43,13 @@ const MEMORY = {
   STOPPED: 3,
 };
 
-/** Most signals for one Worker: more than any system has. */
+/** Largest number of signals for one Worker: more than any system has names for. */
 export const MAX_SIGNALS = 64;
 
-/** Milliseconds for the start of the Worker, which takes 20 to 50; a machine can be very busy. */
+/** Milliseconds that the Worker may take to start. It usually takes 20 to 50, but a machine can be very busy. */
 const PATIENCE_MS = 30_000;
 
-/** Milliseconds for the Worker to stop, which takes one; without an answer, it stops when its thread ends. */
+/** Milliseconds that the Worker may take to stop. It usually takes one; without an answer, it stops with its thread. */
 const STOP_PATIENCE_MS = 5_000;
 
 /** Descriptors that Deno opens for the first Worker and the first signal, and some to spare. */
@@ -73,7 +74,7 @@ interface Scope {
   onmessage: ((event: { data: Order | null }) => void) | null;
 }
 
-/** Runs in the Worker, which gets only the source of this function: it must not use a name from outside. */
+/** Runs in the Worker, which gets only the source of this function: the function must not use a name from outside. */
 function listen(
   scope: Scope,
   { STATE, BITS, TEXT_LENGTH, HEADER_BYTES, LISTENING, FAILED, STOPPED }: typeof MEMORY,
@@ -122,7 +123,7 @@ function listen(
   };
 }
 
-/** A Worker that listens for signals, and the waker that it calls. */
+/** A Worker that listens for signals, and its waker. */
 export class SignalWorker {
   readonly #worker: Worker;
   readonly #waker: Waker;
@@ -176,9 +177,9 @@ export class SignalWorker {
     return found;
   }
 
-  /** Stops listening, and ends the Worker. A late datagram reaches nobody, because the waker is kept. */
+  /** Stops listening, and ends the Worker. A late datagram wakes no other selector, because its serial is old. */
   close(): void {
-    // A terminated Worker listens on for a moment. After its answer, signals do what they do without a listener.
+    // A terminated Worker keeps listening for a moment, so it is asked to stop first.
     this.#worker.postMessage(null);
     Atomics.wait(this.#header, MEMORY.STATE, MEMORY.LISTENING, STOP_PATIENCE_MS);
     this.#end();
@@ -196,7 +197,7 @@ export class SignalWorker {
 }
 
 /**
- * Checks that as many descriptors can be opened as Deno needs for a Worker, without which it ends the program.
+ * Checks that there are enough free descriptors for a Worker, because Deno ends the program if there are not.
  *
  * @throws {OSError} EMFILE or ENFILE if not
  */

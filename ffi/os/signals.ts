@@ -18,8 +18,8 @@ type SignalRow = readonly [
 /**
  * The signals that Deno knows. Of several names for one number, the first is the one that Deno reports.
  *
- * Linux: asm-generic/signal.h. The others: their <sys/signal.h>. Windows: signal.h of its C runtime, and what Deno and libuv
- * add for the events of a console; Deno rejects some of them.
+ * Linux: asm-generic/signal.h. Windows: signal.h of its C runtime, and the numbers that Deno and libuv add for the
+ * events of a console; Deno rejects some of them. The other systems: <sys/signal.h>.
  */
 const SIGNAL_TABLE: readonly SignalRow[] = [
   ["SIGHUP", 1, 1, 1, 1],
@@ -65,7 +65,7 @@ const COLUMNS = { linux: 1, bsd: 2, solaris: 3, windows: 4 } as const;
 
 const column = COLUMNS[system.signals];
 
-/** Signals for which no listener can exist: two end or stop a process in any case, and three report a fault of its code. */
+/** Signals that Deno cannot listen for: two always end or stop the process, and three report a fault in its code. */
 const UNCATCHABLE: readonly string[] = ["SIGKILL", "SIGSTOP", "SIGILL", "SIGFPE", "SIGSEGV"];
 
 /** Returns true if a value is the name of a signal, here or on another system. */
@@ -78,7 +78,7 @@ export function isCatchable(name: Deno.Signal): boolean {
   return !UNCATCHABLE.includes(name);
 }
 
-/** Returns the name of a signal's number on this system, or null if the signal has none, as a realtime signal. */
+/** Returns the name of a signal by its number on this system, or null if it has no name, such as a realtime signal. */
 export function signalName(number: number): Deno.Signal | null {
   if (number === 0) return null;
   return SIGNAL_TABLE.find((row) => row[column] === number)?.[0] ?? null;

@@ -20,7 +20,7 @@ import { SelectPoller } from "./select.ts";
 import * as sys from "./sys.ts";
 import { system } from "./systems.ts";
 
-/** Longest wait in milliseconds for a mechanism whose descriptor the other call cannot wait for. */
+/** Longest wait in milliseconds if the other call cannot wait for the descriptor of the mechanism. */
 const SLICE_MS = 10;
 
 /** A mechanism, and a poller beside it. */
@@ -110,7 +110,7 @@ export class SplitPoller implements Poller {
     this.#own = this.#ownEntry(count);
     const others = this.#own === Infinity ? count : count - 1;
     const found = this.#main.wait(0);
-    // The other entries may be reported only once, so an error of the mechanism waits for the next call.
+    // The other call may report an entry only once, so an error of the mechanism is left to the next wait.
     if (found < 0 && others === 0) return found;
     this.#found = Math.max(found, 0);
     return this.#found + others;

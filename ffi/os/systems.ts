@@ -61,7 +61,7 @@ export interface System {
     readonly POLLMSG: number;
     readonly POLLRDHUP: number;
   };
-  /** States that poll(2) reports correctly beside readable and writable. */
+  /** Events that poll(2) reports correctly, in addition to readable and writable. */
   readonly pollReports: { readonly priority: boolean; readonly readClosed: boolean; readonly hangup: boolean };
   readonly sockaddr: {
     /** True if a socket address begins with its length (sa_len). */
@@ -90,7 +90,7 @@ export interface System {
   readonly timer: "timerfd" | "kqueue" | null;
   /** Mechanism of `ProcessExit`, or null if the system has none. */
   readonly process: "pidfd" | "kqueue" | null;
-  /** Column of the table of signals. */
+  /** Column of the table in signals.ts. */
   readonly signals: "linux" | "bsd" | "solaris" | "windows";
   /** Bytes for which a pipe has room while poll(2) or select(2) reports it writable: `<limits.h>`. */
   readonly PIPE_BUF: number;
@@ -190,7 +190,7 @@ const darwin: System = {
   errno: "darwin",
   constants: DARWIN,
   poll: BSD_POLL,
-  // XNU does not report urgent data, and forgets a hang-up if no other event is asked for.
+  // XNU does not report urgent data, and misses a hang-up if the mask has no other event.
   pollReports: { priority: false, readClosed: false, hangup: false },
   kqueue: KQUEUE_SYSTEMS.darwin,
   park: "select",

@@ -4,13 +4,13 @@
  * @module
  */
 
-/** A descriptor that becomes readable when a time is over. */
+/** A descriptor that becomes readable when a timer expires. */
 export interface TimerDescriptor {
   /** Descriptor that becomes readable. */
   readonly fd: number;
 
   /**
-   * Starts or restarts the timer, which forgets an expiry that was not read.
+   * Starts or restarts the timer, and drops an expiry that was not read.
    *
    * @param delayMs Milliseconds until the first expiry; `Infinity` stops the timer
    * @param everyMs Milliseconds between expiries, above 0; `Infinity` for a single expiry

@@ -1,5 +1,5 @@
 /**
- * timerfd (Linux, Android): a timer of the kernel's with a descriptor, from which a program reads the number of expiries.
+ * timerfd (Linux, Android): a kernel timer with a descriptor, from which a program reads the number of expiries.
  *
  * @see {@link https://man7.org/linux/man-pages/man2/timerfd_create.2.html | timerfd_create(2)}
  *
@@ -39,7 +39,7 @@ const MAX_SECONDS = 2 ** 40;
 /** A nanosecond in milliseconds. */
 const NANOSECOND_MS = 1e-6;
 
-// Memory for calls, which every timer of the thread uses.
+// Memory for calls, shared by all timers of the thread.
 const itimerspec = new BigInt64Array(ITIMERSPEC.size / 8);
 /** A uint64_t, the number of expiries. */
 const expirations = new BigUint64Array(1);

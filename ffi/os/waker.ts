@@ -77,8 +77,8 @@ export class Waker {
    * Empties the queue.
    *
    * @param isReadable True if a wait has reported the waker, so that an empty queue means an error
-   * @returns False if every call was made with an earlier handle. An error counts as a call: a wait that ends for nothing
-   * does less harm than a call that is lost
+   * @returns True if there was, or may have been, a call with the current handle. An error counts as a call, because a
+   * wait that returns early does less harm than a call that is lost
    */
   drain(isReadable = true): boolean {
     let isCalled = false;

@@ -259,12 +259,12 @@ export function close(fd: number): number {
   return outcome(closesocket(handle(fd)), WSAGetLastError());
 }
 
-/** Returns false, since a file descriptor is a socket. */
+/** Returns false, because every file descriptor is a socket on Windows. */
 export function isTerminal(_fd: number): boolean {
   return false;
 }
 
-/** Returns false, since a file descriptor is a socket. */
+/** Returns false, because every file descriptor is a socket on Windows. */
 export function isPtyMaster(_fd: number): boolean {
   return false;
 }
