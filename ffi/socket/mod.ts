@@ -723,8 +723,8 @@ export function write(fd: number, data: Uint8Array): number {
 /**
  * Closes any descriptor; on Windows a socket.
  *
- * Close a descriptor of `node:fs` with its `closeSync()` instead. Deno would keep the descriptor in its table, and when it
- * opens a file that gets the same number, it would close that file.
+ * Close a descriptor of `node:fs` with `closeSync()` of `node:fs` instead. Otherwise Deno keeps the number in a table,
+ * and closes the next file that it opens with this number.
  *
  * @param fd File descriptor
  * @throws {OSError} EBADF if it is already closed

@@ -1,9 +1,9 @@
 /**
- * What a selector can wait for besides sockets and pipes: timers, the end of processes, notifications and signals.
+ * File objects for selectors besides sockets and pipes: timers, the ends of processes, notifications and signals.
  *
- * Each class is a file object: it has a `fileno()`, and becomes readable when something has happened. `register()` it in any
- * selector with `EVENT_READ`, or pass it to `waitFor()`, `select()`, `Poll`, `Epoll` and `Kqueue`. Then `read()` returns what has
- * happened. It never blocks, and returns 0, null, false or an empty array if nothing has.
+ * Each object has a `fileno()`, and becomes readable when its event has happened. Register the object in any selector
+ * with `EVENT_READ`, or pass it to `waitFor()`, `select()`, `Poll`, `Epoll` or `Kqueue`. Its `read()` then returns the
+ * result. This method never blocks, and returns 0, null, false or an empty array if nothing has happened.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -20,15 +20,14 @@
  * | ------------------------- | ------------------------------------------ | -------------------------------- | --------------------------- |
  * | {@linkcode Timer}         | its time is over                           | the number of expiries           | Linux, Android, macOS, BSD  |
  * | {@linkcode ProcessExit}   | a process has ended                        | its exit code and signal         | Linux, Android, macOS, BSD  |
- * | {@linkcode Notifier}      | something in the program called `notify()` or `wake()` | whether it was called | all                         |
+ * | {@linkcode Notifier}      | `notify()`, or `wake()` in any Worker, was called | true if it was called           | all                         |
  * | {@linkcode Signals}       | a signal such as Ctrl-C has arrived        | the names of the signals         | all                         |
  *
- * On the other systems, a constructor throws `Deno.errors.NotSupported`, and says what to use instead. Every constructor
- * needs `--allow-ffi`, and no other permission. After `close()`, `fileno()` returns -1, and other methods throw
- * `Deno.errors.BadResource`.
+ * On the other systems, a constructor throws `Deno.errors.NotSupported`, and the message names an alternative. Every
+ * constructor needs `--allow-ffi`, and no other permission. After `close()`, `fileno()` returns -1, and other methods
+ * throw `Deno.errors.BadResource`.
  *
- * A program that is its own event loop, such as a supervisor, waits for all of them in one `select()`: see the example
- * `supervisor`.
+ * A program can wait for all of them in one loop: see the example `supervisor`.
  *
  * @module
  */

@@ -11,8 +11,8 @@ import { lendWaker, type Waker } from "../os/waker.ts";
  * A notification: readable after {@linkcode Notifier.notify}, or `wake()` with its handle in any Worker, until
  * {@linkcode Notifier.read} is called.
  *
- * Every selector can be woken without one, by its `wakeHandle`. A notifier tells which of several things happened, and
- * works with `select()`, `Poll` and every other wait.
+ * To wake a selector, its `wakeHandle` is enough. Use notifiers to distinguish several events, or with `select()`,
+ * `Poll` and every other wait.
  *
  * @example Usage
  * ```ts
@@ -79,7 +79,7 @@ export class Notifier implements Disposable {
     return this.#open("read").drain(false);
   }
 
-  /** Closes the notifier; a second call has no effect. Its socket pair is kept for the next one. */
+  /** Closes the notifier; a second call has no effect. The socket pair is kept for the next notifier or selector. */
   close(): void {
     this.#waker?.giveBack();
     this.#waker = null;

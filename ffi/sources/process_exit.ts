@@ -11,26 +11,29 @@ import type { ProcessDescriptor } from "../os/process.ts";
 import { signalName } from "../os/signals.ts";
 import { os, system } from "../os/systems.ts";
 
-/** Way in which a process ended, with the fields of `Deno.CommandStatus`. */
+/** The result of a process, with two fields of `Deno.CommandStatus`. */
 export interface ProcessResult {
-  /** Exit code; 128 + the number of the signal that ended the process; or undefined if the system does not tell it. */
+  /** Exit code; 128 + the number of the signal that ended the process; or undefined if the code is not known. */
   code: number | undefined;
   /** Signal that ended the process, or null. */
   signal: Deno.Signal | null;
 }
 
 /**
- * The end of a process: readable once the process has ended, and from then on.
+ * The end of a process: readable once the process has ended, and until the object is closed.
  *
- * The process can be a child of `Deno.Command` or any other process. The object does not reap a child, so `child.status`
- * works beside it. Create the object right after `spawn()`. After an `await`, Deno may have reaped the child, and its PID may
- * belong to another process.
+ * The process can be a child of `Deno.Command` or any other process. The object does not reap a child, so
+ * `child.status` works beside it. Create the object right after `spawn()`. After an `await`, Deno may have reaped the
+ * child, and its PID may belong to another process.
  *
- * In a synchronous loop, Deno does not reap children until its event loop runs.
+ * Deno reaps a child only while its event loop runs, so not during a synchronous loop.
  *
- * The result has `code: undefined` if the system does not tell it: on Linux before 6.15, if Deno reaps the child before the
- * first `read()`, or if the process is not a child; on macOS, if the process is not a child, or ended before the object was
- * created. On every system, the child of another process may end without a result until its parent has reaped it.
+ * The result has `code: undefined` if the system does not report the code:
+ *
+ * - on Linux, if the process is the child of another process that has not reaped it yet
+ * - on Linux before 6.15, also for any other process that is not a child, or if Deno reaps the child before the first
+ *   `read()`
+ * - on macOS, if the process is not a child, or ended before the object was created
  *
  * @example Usage
  * ```ts
@@ -81,7 +84,7 @@ export class ProcessExit implements Disposable {
   }
 
   /**
-   * Returns the way in which the process ended, or null while it runs. Does not block; later calls return the same.
+   * Returns the result of the process, or null while the process runs. Does not block. A result never changes.
    *
    * @throws {Deno.errors.BadResource} if the object is closed
    */
@@ -95,7 +98,7 @@ export class ProcessExit implements Disposable {
     return { ...this.#result };
   }
 
-  /** Closes the descriptor, which does nothing to the process; a second call has no effect. */
+  /** Closes the descriptor, without an effect on the process. A second call has no effect. */
   close(): void {
     this.#process?.close();
     this.#process = null;
@@ -112,7 +115,7 @@ export class ProcessExit implements Disposable {
   }
 }
 
-/** Returns the meaning of a wait status: 7 bits for a signal, a core dump's, and 8 for an exit code. */
+/** Returns the result in a wait status, which has 7 bits for a signal, one for a core dump, and 8 for an exit code. */
 function resultOf(status: number | undefined): ProcessResult {
   if (status === undefined) return { code: undefined, signal: null };
   const signal = status & 0x7f;

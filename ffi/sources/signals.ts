@@ -12,17 +12,17 @@ import { os } from "../os/systems.ts";
 /**
  * Signals: readable after one of them arrives, until {@linkcode Signals.read} is called.
  *
- * A listener of `Deno.addSignalListener` cannot run during a synchronous wait. With this class, Ctrl-C ends a blocking
- * `select()` like data on a socket, and works the same in asynchronous waits. Once the constructor has returned, no signal
- * is missed. Several signals of a kind before a `read()` count as one.
+ * A listener of `Deno.addSignalListener` cannot run during a synchronous wait. An object of this class makes Ctrl-C end
+ * any wait, synchronous or asynchronous, as data on a socket does. Once the constructor has returned, no signal is
+ * missed. Several signals of a kind before a `read()` count as one.
  *
- * A Worker listens, which costs a thread and about 12 MB. The constructor waits 10 to 50 ms for it, and
- * {@linkcode Signals.close} about a millisecond. The object keeps the program running until it is closed. Then the signals do
- * what they did before: SIGINT ends the program.
+ * A Worker listens for the signals, which costs a thread and about 12 MB. The constructor waits 10 to 50 ms for the
+ * Worker, and {@linkcode Signals.close} about a millisecond. The object keeps the program running until `close()`.
+ * Afterwards the signals do what they did before: SIGINT ends the program.
  *
- * The Worker needs no permission but `--allow-ffi`. Fewer than 20 free descriptors are an error, because Deno ends a program
- * that starts a Worker without enough of them. On Windows, Deno accepts the signals of a console, such as SIGINT and
- * SIGBREAK.
+ * The Worker needs no permission but `--allow-ffi`. The constructor throws if fewer than 20 descriptors are free,
+ * because Deno ends a program in which a Worker cannot start. On Windows, Deno accepts the signals of a console, such
+ * as SIGINT and SIGBREAK.
  *
  * @example End at Ctrl-C
  * ```ts
@@ -49,10 +49,10 @@ export class Signals implements Disposable {
    * Starts to listen.
    *
    * @param signals Names such as `["SIGINT", "SIGTERM"]`
-   * @throws {RangeError} if there is no name, or a signal for which no program can listen, such as SIGKILL
-   * @throws {TypeError} if `signals` is not an iterable of names, or the system does not have a signal
+   * @throws {RangeError} if `signals` is empty, or has a signal that no program can listen for, such as SIGKILL
+   * @throws {TypeError} if `signals` is not an iterable of names, or has a signal that the system does not have
    * @throws {OSError} EMFILE or ENFILE if too many descriptors are open
-   * @throws {Error} if the Worker cannot listen, for a reason in the message
+   * @throws {Error} if the Worker cannot listen; the message gives the reason
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    * @throws {Deno.errors.TimedOut} if the Worker does not start within 30 seconds
    */
@@ -71,7 +71,8 @@ export class Signals implements Disposable {
   }
 
   /**
-   * Returns the signals that have arrived since the last call, each once and in the order of the constructor. Does not block.
+   * Returns the signals that have arrived since the last call, each once, in the order of the argument of the
+   * constructor. Does not block.
    *
    * @throws {Deno.errors.BadResource} if the object is closed
    */
@@ -83,7 +84,8 @@ export class Signals implements Disposable {
   /**
    * Stops listening, and ends the Worker; a second call has no effect.
    *
-   * Signals that were not read are lost. A signal that arrives during the call does what it does without a listener.
+   * Signals that were not read are lost. A signal that arrives during the call may have the effect that it has
+   * without a listener.
    */
   close(): void {
     this.#worker?.close();

@@ -12,15 +12,15 @@ import { Timerfd } from "../os/timerfd.ts";
 
 /** Options of a {@linkcode Timer}. */
 export interface TimerOptions {
-  /** Time between expiries after the first one, above 0. Without it, or with null, the timer expires once. */
+  /** Time between later expiries, above 0. If omitted or null, the timer expires once. */
   every?: Timeout | undefined;
 }
 
 /**
- * A timer: readable when its time is over, until {@linkcode Timer.read} is called.
+ * A timer: readable from its expiry until {@linkcode Timer.read} is called.
  *
- * The clock is monotonic, so a step of the wall clock changes nothing. A timer is never early. Its resolution is that of the
- * system: nanoseconds on Linux, milliseconds on macOS and the BSDs.
+ * The clock is monotonic, so a step of the wall clock changes nothing. A timer is never early. Its resolution is that
+ * of the system: nanoseconds on Linux, milliseconds on macOS and the BSDs.
  *
  * @example Usage
  * ```ts
@@ -45,8 +45,8 @@ export class Timer implements Disposable {
   /**
    * Creates a timer.
    *
-   * @param delay Time until the first expiry; a timer with 0 or less expires at once, and one with null, undefined or
-   * `Infinity` does not run until {@linkcode Timer.set}
+   * @param delay Time until the first expiry. With 0 or less, the timer expires at once. With null, undefined or
+   * `Infinity`, the timer does not run until {@linkcode Timer.set}
    * @param options Time between expiries
    * @throws {RangeError} if a time is NaN, or `every` is not above 0
    * @throws {TypeError} if a time is neither a number, null nor a duration
@@ -80,7 +80,7 @@ export class Timer implements Disposable {
    * Starts or restarts the timer. An expiry that was not read is forgotten.
    *
    * @param delay Time until the first expiry, as in the constructor
-   * @param options Time between expiries; it does not stay from an earlier call
+   * @param options Time between expiries; if omitted, the timer expires once, even if an earlier call had one
    * @throws {RangeError} if a time is NaN, or `every` is not above 0
    * @throws {TypeError} if a time is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the timer is closed
