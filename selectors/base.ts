@@ -23,9 +23,10 @@ export interface SelectorOptions {
    * Selects what happens to a descriptor that the mechanism rejects: `"none"`, the default, throws `EPERM`; `"select"` waits
    * for it with poll(2), or on macOS with select(2).
    *
-   * On Linux these are regular files, directories and devices such as `/dev/null`, which are always ready. Standard input may
-   * be one of them. On macOS they are also FIFOs and terminals. A selector with such a registration makes two system calls in
-   * a wait, and its `fileno()` does not tell another selector about it.
+   * On Linux, these descriptors are regular files, directories and devices such as `/dev/null`, which are always ready;
+   * standard input may be one of them. On macOS they are also FIFOs and terminals. With such a registration, a wait
+   * makes two system calls. Another selector that waits for the `fileno()` of this selector does not see such a
+   * registration.
    */
   fallback?: "none" | "select";
 }
@@ -90,10 +91,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @param fileobj A descriptor, or an object with a `fileno()`
    * @param events At least one EVENT_* bit, and perhaps MODE_ONCE or MODE_EDGE
    * @param data Any value, stored in the key
-   * @returns The key, as `select` will return it. Its events include EVENT_HANGUP and EVENT_ERROR if `events` has an event
-   * beyond reading and writing, and the selector supports them
+   * @returns The key, as `select` will return it. Its events include EVENT_HANGUP and EVENT_ERROR if `events` has an
+   * event beyond reading and writing, and the selector supports them
    * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above 2^31-1
-   * @throws {Deno.errors.NotSupported} if this selector does not support `events` on this system: see {@linkcode supports}
+   * @throws {Deno.errors.NotSupported} if this selector does not support `events` on this system: see
+   * {@linkcode supports}
    * @throws {TypeError} if `fileobj` is not a file object
    * @throws {KeyError} if its descriptor is already registered
    * @throws {OSError} EBADF if the descriptor is closed, EPERM if this selector cannot wait for this kind of file,
@@ -156,7 +158,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Waits until registered file objects are ready, the timeout ends, or {@linkcode wakeup} is called.
    *
    * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners. {@linkcode selectAsync}
-   * does not. A signal does not end the wait (Python's PEP 475); to hear signals, register a `Signals` object of
+   * does not. A signal does not end the wait (Python's PEP 475); to receive signals, register a `Signals` object of
    * `@selectors/selectors/sources`. The wait lasts until its timeout even if nothing is registered.
    *
    * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less does not wait. The timeout is
@@ -255,7 +257,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * An entry is skipped if the handler of an earlier entry has unregistered or closed its file object, registered it
    * again, or removed these events with {@linkcode modify}. After any other `modify`, the entry has the new key. If you
-   * leave the loop, entries with MODE_ONCE or MODE_EDGE that it has not returned are reported again.
+   * leave the loop, entries with MODE_ONCE or MODE_EDGE that the loop has not returned are reported again.
    * Otherwise the iteration equals {@linkcode selectAsync} in a loop, so {@linkcode wakeup} does not end it.
    *
    * @param options A timeout that ends the iteration, and a signal that makes it throw

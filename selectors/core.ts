@@ -78,7 +78,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     this.#changed();
   }
 
-  /** Makes the kernel report entries again whose keys have a mode, because no caller has received them. */
+  /** Makes the kernel report undelivered entries again if their keys have a mode. */
   giveBack(entries: Ready<D, F>[]): void {
     for (const [key] of entries) {
       // A key that was modified since then has been armed again.
@@ -124,7 +124,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     }
   }
 
-  /** Returns the entries that are ready now; {@linkcode takeWakeup} tells whether the selector was woken. */
+  /** Returns the entries that are ready now; records a wakeup for {@linkcode takeWakeup}. */
   look(): Ready<D, F>[] {
     for (;;) {
       const ready = this.wait(0);
@@ -237,7 +237,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return waker;
   }
 
-  /** Returns a waker whose descriptor has no key: that of a registered descriptor which was closed may be reused. */
+  /** Returns a waker whose descriptor has no key: it may have the number of a closed descriptor that is registered. */
   #lendWaker(): Waker {
     const taken: Waker[] = [];
     try {

@@ -1,9 +1,9 @@
 /**
- * Web Streams over any file descriptor that can be waited for: pipes, FIFOs, terminals, serial lines and sockets.
+ * Web Streams over file descriptors: pipes, FIFOs, terminals, serial lines and sockets.
  *
- * {@linkcode toReadableStream} and {@linkcode toWritableStream} have the names and options of `@std/io`, and take a file
- * object: a descriptor, or an object with a `fileno()`. They wait until it is ready, so they block neither the event loop
- * nor a thread.
+ * {@linkcode toReadableStream} and {@linkcode toWritableStream} have the names and options of `@std/io`, and take a
+ * file object: a descriptor, or an object with a `fileno()`. They wait until the descriptor is ready, beside the event
+ * loop. All streams of a program, or of a Worker, share one thread.
  *
  * ```ts
  * import { toReadableStream, toWritableStream } from "@selectors/selectors/streams";
@@ -26,29 +26,30 @@
  *
  * ## Blocking and non-blocking descriptors
  *
- * The streams work with both, and change neither: other programs may use the same terminal or pipe, for example the shell
- * that started this program, and they would fail with `EAGAIN` on a descriptor that has become non-blocking. No call
- * blocks all the same:
+ * The streams work with both, and leave a descriptor as it is. Another program may use the same terminal or pipe, for
+ * example the shell that started this program. If the descriptor became non-blocking, the other program would fail with
+ * `EAGAIN`. So the streams avoid blocking in other ways:
  *
- * - Calls on a socket say that they must not block (`MSG_DONTWAIT`).
- * - A read from any other file is made only if `poll` has reported the file readable.
- * - A write to a pipe is made only if `poll` has reported the pipe writable, and then writes as many bytes as certainly
- *   fit: 4,096 on Linux, 512 on macOS. `setBlocking(fd, false)` lets a pipe that nobody shares take more at once.
- * - A terminal is non-blocking for the microseconds of a write, because nothing tells how much it takes. If another program
- *   waits for room in the same terminal just then, its write fails with `EAGAIN`. So write to the terminal of the shell with
- *   `Deno.stdout`, and use a stream for a terminal of your own. On Windows, a socket is treated in this way.
+ * - Every call on a socket has the flag `MSG_DONTWAIT`.
+ * - Any other file is read only after `poll` has reported the file readable.
+ * - A blocking pipe is written only after `poll` has reported the pipe writable. The write has no more bytes than are
+ *   sure to fit: 4,096 on Linux, 512 on macOS. For a pipe that is not shared, `setBlocking(fd, false)` allows more.
+ * - A blocking terminal is non-blocking for the microseconds of a write, because no call returns how much it can take.
+ *   If another program waits for room in the same terminal at that moment, its write fails with `EAGAIN`. So write to
+ *   the terminal of the shell with `Deno.stdout`, and use a stream for a terminal of your own. On Windows, a socket is
+ *   written in the same way.
  *
- * Between a `poll` and the call that follows, another process that reads from the same pipe or terminal can take the bytes,
- * or a process that writes to the same pipe can take the room. Then the call blocks until there are bytes or room again.
- * A descriptor that is non-blocking already excludes this.
+ * Between the `poll` and the call that follows, another process can take the bytes or the room, if it reads from the
+ * same pipe or terminal, or writes to the same pipe. The call then blocks until there are bytes or room again. This
+ * cannot happen to a non-blocking descriptor.
  *
  * ## Closing
  *
- * A stream owns its file object unless `autoClose` is false. Use the file object no more, and do not close it yourself: to
- * end a stream early, call `cancel()` or `abort()`, which stop a wait at once.
+ * A stream owns its file object unless `autoClose` is false: neither use nor close the object yourself. To end a stream
+ * early, call `cancel()` or `abort()`, which end a wait at once.
  *
- * Deno closes a descriptor of `node:fs` by itself when it gets the same number again, so it must be closed by `node:fs`.
- * Pass an object whose `close()` does that, or `autoClose: false`:
+ * A descriptor of `node:fs` must be closed by `node:fs`. Otherwise Deno keeps the number in a table, and closes the
+ * next file that it opens with this number. Pass an object whose `close()` calls `closeSync()`, or `autoClose: false`:
  *
  * ```ts
  * import { closeSync, openSync } from "node:fs";
@@ -59,8 +60,8 @@
  * console.log((await Array.fromAsync(stream)).length); // 0
  * ```
  *
- * A readable and a writable stream of the same file object own it together, and the last one to end closes it. If the
- * writable one is closed first, the peer of a socket reads the end of the stream.
+ * A readable and a writable stream of the same file object own it together, and the last stream to end closes it. If
+ * the writable stream of a socket is closed first, the peer reads the end of the stream.
  *
  * @module
  */
@@ -74,7 +75,7 @@ import { waitFor } from "./waits/wait_for.ts";
 
 export { OSError };
 
-/** A file descriptor, or an object with a `fileno()` method that returns one, and a `close()` method if it can be closed. */
+/** A file descriptor, or an object whose `fileno()` returns one, with a `close()` method if it can be closed. */
 export type ClosableFileObject = number | {
   /** Returns the file descriptor. */
   fileno(): number;
@@ -85,22 +86,22 @@ export type ClosableFileObject = number | {
 /** Options of {@linkcode toReadableStream}. */
 export interface ToReadableStreamOptions {
   /**
-   * Closes the file object when the end is reached, the stream is canceled, or a read fails: an object by its `close()`,
-   * if it has one.
+   * Closes the file object when the end is reached, the stream is canceled, or a read fails. An object is closed by its
+   * `close()`, if it has one.
    *
    * @default {true}
    */
   autoClose?: boolean;
   /**
    * Largest chunk in bytes, and largest number of bytes that one system call reads. A read into a buffer of the caller
-   * (BYOB) may return as many bytes as the buffer has.
+   * (BYOB) is limited by that buffer instead.
    *
    * @default {65536}
    */
   chunkSize?: number;
   /**
-   * Queuing strategy. Its `highWaterMark` is the number of bytes that the stream reads ahead, at least a chunk unless it
-   * is 0. By default it is 0: bytes that nobody has asked for stay in the file.
+   * Queuing strategy. `highWaterMark` is the number of bytes to read ahead; any number above 0 reads at least one chunk
+   * ahead. The default is 0: bytes stay in the file until a reader asks for them.
    */
   strategy?: QueuingStrategy<Uint8Array>;
 }
@@ -108,8 +109,8 @@ export interface ToReadableStreamOptions {
 /** Options of {@linkcode toWritableStream}. */
 export interface ToWritableStreamOptions {
   /**
-   * Closes the file object when the stream is closed or aborted, or a write fails: an object by its `close()`, if it has
-   * one.
+   * Closes the file object when the stream is closed or aborted, or a write fails. An object is closed by its
+   * `close()`, if it has one.
    *
    * @default {true}
    */
@@ -125,19 +126,20 @@ const MAX_CHUNK_SIZE = 0x7fff_ffff;
 /**
  * Returns a stream of the bytes that are read from a file object.
  *
- * The stream is a byte stream, so it also has BYOB readers. It reads only if a reader asks, and ends at the end of the
- * file; for the master of a pseudoterminal, when the last slave is closed. A peer that resets the connection is an error.
+ * The stream is a byte stream, so it also supports BYOB readers. By default, it reads only when a reader asks. It ends
+ * at the end of the file, or for the master of a pseudoterminal, when the last slave is closed. If the peer resets the
+ * connection, the stream fails.
  *
- * A wait for bytes keeps the program alive, and `cancel()` ends it. A loop that always finds bytes lets the event loop run
+ * A wait for bytes keeps the program alive until `cancel()`. A loop that always finds bytes lets the event loop run
  * about once per millisecond.
  *
  * A socket should be a stream (`SOCK_STREAM`): an empty datagram would end the stream, and a long one would be cut.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
- * @param options Whether to close the file object, the size of chunks, and the strategy
+ * @param options Closing of the file object, size of the chunks, and queuing strategy
  * @throws {TypeError} if `fileobj` is not a file object
- * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not from 1 to 2^31-1, or `strategy`
- * has a `size` and is not a `ByteLengthQueuingStrategy`
+ * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not from 1 to 2^31-1, or
+ * `strategy` has a `size` and is not a `ByteLengthQueuingStrategy`
  * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
  *
@@ -188,16 +190,16 @@ export function toReadableStream(
 /**
  * Returns a stream whose chunks are written to a file object.
  *
- * A write ends when the whole chunk is written, so `ready` and `desiredSize` show how fast the peer reads. `close()` waits
- * for all chunks. `abort()` stops a write that waits, and drops the rest.
+ * A write ends when the whole chunk is written, so `ready` and `desiredSize` show how fast the peer reads. `close()`
+ * waits for all chunks. `abort()` stops a write that waits, and drops the rest.
  *
  * A chunk must not change before its write ends. If its buffer is detached or shrunk meanwhile, the write fails with a
  * TypeError.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
- * @param options Whether to close the file object
- * @returns A stream that fails with an OSError if a write does: `EPIPE` or `ECONNRESET` if the peer is gone; and with a
- * TypeError for a chunk that is not a Uint8Array
+ * @param options Closing of the file object
+ * @returns A stream that fails with the OSError of a write, such as `EPIPE` or `ECONNRESET` if the peer is gone, or
+ * with a TypeError if a chunk is not a Uint8Array
  * @throws {TypeError} if `fileobj` is not a file object
  * @throws {RangeError} if the descriptor is negative or above 2^31-1
  * @throws {OSError} EBADF if the descriptor is closed
@@ -224,7 +226,7 @@ export function toWritableStream(
   return new WritableStream(new Sink(fileobj, autoClose));
 }
 
-/** A buffer to read into. A read that fills less than half of it makes a copy, so that a chunk keeps no more alive. */
+/** A buffer for reads. A chunk of less than half its size is a copy, so that the chunk does not keep it alive. */
 class ReadBuffer {
   readonly #size: number;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
@@ -233,22 +235,22 @@ class ReadBuffer {
     this.#size = size;
   }
 
-  /** The whole buffer; it is created when it is needed. */
+  /** The whole buffer, created on first use. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#bytes ??= new Uint8Array(this.#size);
   }
 
-  /** Returns the first bytes as an array that nobody else uses. */
+  /** Returns the first bytes as an array that no later read uses. */
   take(count: number): Uint8Array<ArrayBuffer> {
     const { bytes } = this;
     if (count < this.#size / 2) return bytes.slice(0, count);
     this.#bytes = undefined;
-    // The rest holds no bytes of an earlier read, perhaps of another stream: such a read filled less than half.
+    // The chunk shows no bytes of earlier reads, perhaps of other streams: they used only the first half of the buffer.
     return bytes.subarray(0, count);
   }
 }
 
-/** The buffer of all streams with the default size, so that a stream that waits holds none. */
+/** The buffer of all streams with the default size, so that a waiting stream needs no memory for one. */
 const sharedBuffer = new ReadBuffer(DEFAULT_CHUNK_SIZE);
 
 /** Reads a file into a byte stream. */
@@ -383,6 +385,7 @@ class StreamedFile {
     if (typeof this.#fileobj === "number" || this.#fileobj.fileno() === this.#fd) return;
     throw new OSError(syscall, EBADF, `fd ${this.#fd}`);
   }
+
   /** Reads bytes; returns their number, 0 at the end, or `-EAGAIN`. */
   read(bytes: Uint8Array): number {
     let count;
@@ -416,7 +419,7 @@ class StreamedFile {
     }
   }
 
-  /** Releases the file after an error, which is reported instead of one of close(). */
+  /** Releases the file after an error, and ignores an error of close(). */
   abandon(): void {
     try {
       this.release();

@@ -87,7 +87,7 @@ export class Iteration<D, F extends FileObject>
     }
   }
 
-  /** Ends the iteration, and gives entries back that it has not returned. */
+  /** Ends the iteration, and gives back the entries that were not returned. */
   #end(): IteratorReturnResult<undefined> {
     this.#hasEnded = true;
     const rest = this.#batch.slice(this.#place);
@@ -149,8 +149,8 @@ export class Iteration<D, F extends FileObject>
     if (now === key) return entry;
     // The kernel reports a key with a mode again after it was modified.
     if ((now.events & MODES) !== 0) return undefined;
-    // With the same serial, the key was modified, and the events in both masks are reported: otherwise a handler that
-    // modifies another key every time would keep its events back forever.
+    // With the same serial, the key was modified, and the events in both masks are reported. Otherwise a handler that
+    // modifies another key in every batch would suppress the events of this key forever.
     const wanted = serialOf(now) === serialOf(key) ? events & now.events : 0;
     return wanted === 0 ? undefined : [now, wanted];
   }

@@ -2,8 +2,8 @@
  * Parks the asynchronous waits of an isolate in one blocking call, until one of them has to check its descriptors.
  *
  * Deno runs blocking calls on a few dozen threads, and reads files on them too. All waits of an isolate therefore share
- * one thread: its call waits for the descriptors of every wait. A return of the call only says which watchers have to
- * check: its errno belongs to another thread, and readiness may have ended.
+ * one thread: its call waits for the descriptors of every wait. The result of the call only selects the watchers that
+ * check, because its errno belongs to another thread, and readiness may have ended.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export interface ParkedWait {
   fail(error: unknown): void;
 }
 
-/** A watcher that has no parked wait. Its descriptors stay in the set for its next wait, unless a call comes first. */
+/** A watcher without a parked wait. Its descriptors stay in the set for its next wait, until the next blocking call. */
 export interface IdleWatcher {
   /** Stops watching. */
   unwatch(): void;
@@ -38,24 +38,24 @@ export interface IdleWatcher {
 
 /**
  * The longest time that one call blocks. A terminated Worker cannot end its call, and would otherwise keep the thread
- * for ever.
+ * forever.
  */
 const MAX_BLOCK_MS = 2_000;
 
 /** Number of failed calls in a row, after which the next call is delayed. */
 const MAX_FAILURES = 3;
 
-/** Milliseconds until an interruption is repeated that failed for lack of memory. */
+/** Milliseconds until an interruption that failed for lack of memory is repeated. */
 const RESEND_MS = 1;
 
-/** Microtasks in which a program may begin its next wait after one has ended; then the next call includes it. */
+/** Microtasks that a program has to begin another wait after one has ended, so that the next call includes both. */
 const TICKS = 4;
 
 /** The parked waits of an isolate, and their common call. It watches its own waker. */
 class Parking implements Watcher {
   readonly #waits = new Set<ParkedWait>();
   #idle: IdleWatcher | null = null;
-  // No wait ends before this time; it may be earlier than the first deadline.
+  // Lower bound of the deadlines; a wait that has left does not raise it.
   #earliestMs = Infinity;
   // Number of open selectors that have waited asynchronously.
   #users = 0;
@@ -89,7 +89,7 @@ class Parking implements Watcher {
   }
 
   /**
-   * Adds a wait. The watcher of each reported descriptor checks until the wait leaves.
+   * Adds a wait, and starts or interrupts the call. The wait, or its selector, watches its descriptors in `watched`.
    *
    * @throws {OSError} EMFILE if too many descriptors are open; nothing is parked then
    */
@@ -106,13 +106,13 @@ class Parking implements Watcher {
     if (this.#waits.delete(wait)) this.#send();
   }
 
-  /** Keeps the descriptors of an idle watcher in the set. Only the last one is kept, as a program with one loop needs. */
+  /** Keeps the descriptors of an idle watcher in the set, but only of the latest: most programs have one loop. */
   keep(watcher: IdleWatcher): void {
     if (this.#idle !== watcher) this.#idle?.unwatch();
     this.#idle = watcher;
   }
 
-  /** Undoes {@linkcode keep}, because the watcher waits again or has stopped watching. */
+  /** Undoes {@linkcode keep}: the watcher has a wait again, or watches nothing. */
   unkeep(watcher: IdleWatcher): void {
     if (this.#idle === watcher) this.#idle = null;
   }
@@ -123,7 +123,7 @@ class Parking implements Watcher {
     this.#send();
   }
 
-  /** Ends the blocked call; repeats the attempt later if the system has no memory. */
+  /** Ends the blocked call; tries again later if the system has no memory. */
   #send(): void {
     if (!this.#isBlocked || this.#isInterrupted) return;
     this.#isInterrupted = this.#waker!.call() === 0;
@@ -149,7 +149,7 @@ class Parking implements Watcher {
     }
   }
 
-  /** Waits on another thread, and lets the waits check that the result concerns. */
+  /** Waits on another thread; then lets the watchers of the reported descriptors check. */
   async #block(): Promise<void> {
     if (this.#failures >= MAX_FAILURES) return await this.#rest();
     this.#idle?.unwatch();
@@ -169,12 +169,12 @@ class Parking implements Watcher {
     }
   }
 
-  /** Lets the waits check that a result of the call concerns: a count or `-errno`. */
+  /** Lets watchers and overdue waits check after a call, whose result is a count or `-errno`. */
   #check(outcome: number): void {
-    // A closed descriptor fails select() without being reported.
+    // A closed descriptor makes select() fail, and is not reported.
     if (outcome === -EBADF) watched.checkAll();
     else if (outcome >= 0) watched.check(watched.reported(outcome), monotonicMs());
-    else if (!isInterruption(outcome)) check(outcome, watched.call); // it would fail again and again
+    else if (!isInterruption(outcome)) check(outcome, watched.call); // a lasting failure: throws
     if (monotonicMs() >= this.#earliestMs) this.#checkDeadlines();
   }
 
@@ -204,14 +204,14 @@ class Parking implements Watcher {
   }
 
   /**
-   * Makes the waker silent, which is readable; returns true if it interrupted the call.
+   * Empties or replaces the waker, which the call has reported; returns true if the waker interrupted the call.
    *
    * @throws {OSError} EMFILE if the waker has to be replaced and too many descriptors are open
    */
   check(): boolean {
     const waker = this.#waker!;
     if (this.#isInterrupted) return true;
-    // Open: an earlier drain() has failed. Closed: the program did that, and the numbers may belong to other files.
+    // Open: an earlier drain() has failed. Closed: the program closed it, and its numbers may belong to other files.
     if (waker.isOpen()) {
       waker.drain();
       return false;

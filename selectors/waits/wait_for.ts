@@ -17,31 +17,32 @@ import { watched, type Watcher } from "./watched.ts";
 /**
  * Waits until a file object is ready, beside Deno's event loop and without a selector.
  *
- * Use it to wait for one descriptor at a time, for example between the reads of one connection. A selector is cheaper for
- * many descriptors that are waited for again and again, because each `waitFor` registers its descriptor anew.
+ * Use it to wait for one descriptor at a time, for example between the reads of one connection. To wait for many
+ * descriptors again and again, a selector is cheaper, because it keeps their registrations between the waits.
  *
- * Any number of waits can run at once, also for the same descriptor, and beside selectors. A wait keeps the process alive,
- * opens no descriptor of its own, and shares one thread with all other asynchronous waits of a program, or of a Worker. A
- * loop that always finds the file object ready lets Deno's event loop run about once per millisecond.
+ * Any number of waits can run at once, even for the same descriptor, and beside selectors. A wait keeps the process
+ * alive, opens no descriptor of its own, and shares one thread with all other asynchronous waits of a program, or of a
+ * Worker. A loop that always finds the file object ready lets Deno's event loop run about once per millisecond.
  *
- * Readiness is that of `poll(2)`, and of `select(2)` on Windows and macOS: a regular file is always ready.
+ * Readiness is that of `poll(2)`, or of `select(2)` on Windows and macOS, so a regular file is always ready.
  *
  * The wait uses the descriptor that `fileno()` returns at its start. End the wait before you close the descriptor, with
  * an `AbortSignal`. If the descriptor is closed first, the wait rejects with `EBADF` within about two seconds; if its
  * number is reused by then, the wait continues with the next file.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`
- * @param events At least one EVENT_* bit, and no mode. As with `register`, a hang-up and an error are reported too if the
- * mask has an event beyond reading and writing
- * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less only looks. The wait never ends early
+ * @param events At least one EVENT_* bit, and no mode. As with `register`, a hang-up and an error are reported too if
+ * the mask has an event beyond reading and writing
+ * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less only looks. The wait never ends
+ * early
  * @param options A signal that rejects the wait
  * @returns The events that are ready, or 0 if the timeout ended first
  * @throws {RangeError} if `events` is invalid, the descriptor is negative or above 2^31-1, or `timeout` is NaN or a
  * duration whose length depends on a date
  * @throws {Deno.errors.NotSupported} if the system cannot report `events`
  * @throws {TypeError} if `fileobj` is not a file object, or `timeout` is neither a number, null nor a duration
- * @throws {OSError} EBADF if the descriptor is closed, EMFILE if too many descriptors are open to begin the first wait of
- * a program, or of a Worker
+ * @throws {OSError} EBADF if the descriptor is closed, EMFILE if too many descriptors are open for the socket pair of
+ * the first wait
  *
  * @example Usage
  * ```ts
@@ -76,7 +77,7 @@ export function waitFor(
   }
 }
 
-/** Lets the event loop run before it looks. */
+/** Lets the event loop run, and then waits. */
 async function waitLater(fd: number, events: number, deadlineMs: number, signal?: AbortSignal): Promise<number> {
   await nextTurn();
   signal?.throwIfAborted();

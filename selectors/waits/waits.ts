@@ -18,7 +18,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   readonly #parked: ParkedWait[] = [];
   // Events of the watched descriptors.
   readonly #watched: (number | undefined)[] = [];
-  // Numbers of changes and of silences that #watched takes account of; -1 if nothing is watched.
+  // Numbers of changes and of silences when #watched was updated; -1 if nothing is watched.
   #changes = -1;
   #silences = 0;
   #usesParking = false;
@@ -52,8 +52,8 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   /**
    * Returns the entries that are ready now.
    *
-   * The first call opens the descriptors for parking, because later none may be left. It looks first, so that the poller
-   * notices closed descriptors before their numbers are used again.
+   * The first call opens the descriptors for parking, because none may be free later. It opens them after the look, so
+   * that the poller notices closed descriptors before their numbers are reused.
    */
   look(): Ready<D, F>[] {
     const ready = this.#core.look();
@@ -67,7 +67,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
       this.#usesParking = true;
     } catch (error) {
       if (ready.length === 0) throw error;
-      // The entries are returned, because one with a mode is not found again. The next look tries again.
+      // Returns the entries, because an entry with a mode would not be reported again. The next look tries again.
     }
   }
 
@@ -87,7 +87,9 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     parking.leave(wait);
   }
 
-  /** Watches the registered descriptors, or the descriptor that stands for them; does nothing if none has changed. */
+  /**
+   * Watches the descriptor of the poller and those that it does not cover; does nothing if no registration has changed.
+   */
   watch(): void {
     const { poller, changes } = this.#core;
     if (changes === this.#changes && poller.silences === this.#silences) return;

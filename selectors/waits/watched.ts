@@ -1,15 +1,15 @@
 /**
  * Keeps the descriptors for which the waits of an isolate share one blocking call.
  *
- * The set of the call is kept from call to call: {@linkcode Descriptors.watch} and {@linkcode Descriptors.unwatch} record
- * which descriptors have changed, and the next call begins by changing these in the set, because the set must not change
- * during a call.
+ * The set of the call is kept from call to call: {@linkcode Descriptors.watch} and {@linkcode Descriptors.unwatch}
+ * record which descriptors have changed, and the next call begins by changing these in the set, because the set must
+ * not change during a call.
  *
  * ## Fruitless reports
  *
  * The call may report a descriptor for which no wait ends: a stale epoll registration that cannot be removed because no
- * descriptor is free, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. The call would
- * then return at once for ever. After a few fruitless reports, the descriptor is left out for 10 ms.
+ * descriptor is free, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. Every call
+ * would then return at once. After a few fruitless reports, the descriptor is left out for 10 ms.
  *
  * @module
  */
@@ -38,7 +38,7 @@ class Descriptor {
   // In two arrays, which cost less garbage than a Map if a program waits for the same descriptor again and again.
   readonly watchers: Watcher[] = [];
   readonly #events: number[] = [];
-  /** True if it differs from the set. */
+  /** True if the set does not have its current events. */
   isChanged = false;
   /** Number of fruitless reports in a row. */
   fruitless = 0;
@@ -90,7 +90,7 @@ class Descriptors {
     return Infinity;
   }
 
-  /** Waits for events of a descriptor, from the next call on; replaces the events that the watcher waited for. */
+  /** Adds a watcher of a descriptor, or changes its events, from the next call on. */
   watch(fd: number, events: number, watcher: Watcher): void {
     let descriptor = this.#byFd.get(fd);
     if (descriptor === undefined) this.#byFd.set(fd, descriptor = new Descriptor(fd));
@@ -98,7 +98,7 @@ class Descriptors {
     this.#change(descriptor);
   }
 
-  /** Stops waiting for a descriptor. */
+  /** Removes a watcher of a descriptor, from the next call on. */
   unwatch(fd: number, watcher: Watcher): void {
     const descriptor = this.#byFd.get(fd);
     if (descriptor === undefined) return;
