@@ -31,8 +31,8 @@
  * - `selectAsync()`, and `for await (const [key, events] of selector)`, run beside the event loop. Use them if the
  *   program does other things too. An entry that is already ready costs little more than with `select()`. A wait uses a
  *   thread of Deno's pool, and needs some tens of microseconds to return from that thread.
- * - {@linkcode waitFor} waits for one descriptor beside the event loop, without a selector. Use it where a program waits for
- *   one connection or device at a time.
+ * - {@linkcode waitFor} waits for one descriptor beside the event loop, without a selector. Use it where a program
+ *   waits for one connection or device at a time.
  * - `select(0)` does not wait. Use it in a program that has its own loop, such as a game.
  *
  * Timeouts do not depend on the wall clock or on fake timers. They never end early, and may exceed 24.8 days.
@@ -43,14 +43,14 @@
  *
  * ## Which events
  *
- * `EVENT_READ` and `EVENT_WRITE` are those of Python, and work everywhere. The others need a mechanism that can report
- * them; ask `selector.supports(events)`. A mask may contain any of them.
+ * `EVENT_READ` and `EVENT_WRITE` are those of Python, and work everywhere. The other events need a mechanism that reports
+ * them, so call `selector.supports(events)` first. A mask may contain any of the events.
  *
  * | event                           | reported while                                                                 |
  * | ------------------------------- | ------------------------------------------------------------------------------ |
  * | {@linkcode EVENT_READ}          | `read()` does not block: data, a connection to accept, the end, or an error    |
  * | {@linkcode EVENT_WRITE}         | `write()` does not block: room, a completed connection, or an error            |
- * | {@linkcode EVENT_PRIORITY}      | urgent data, or a change of a GPIO line or of `/proc/mounts`, is there         |
+ * | {@linkcode EVENT_PRIORITY}      | urgent data, or a change of a GPIO line or of `/proc/mounts`, is pending       |
  * | {@linkcode EVENT_READ_CLOSED}   | the other end sends no more; TCP cannot tell `close()` from `shutdown(SHUT_WR)` |
  * | {@linkcode EVENT_HANGUP}        | both directions are closed                                                     |
  * | {@linkcode EVENT_ERROR}         | an error is pending, or a pipe has no reader                                   |
@@ -73,7 +73,7 @@
  *   It saves system calls if a program alternately reads from and writes to each connection, because the mask never
  *   changes. epoll and kqueue support it.
  *
- * If you leave a `for await`, entries with a mode that it has not returned are reported again.
+ * If you leave a `for await`, entries with a mode that the loop has not returned are reported again.
  *
  * ## Which backend
  *
