@@ -1,6 +1,6 @@
 /**
- * Times a transfer from a WritableStream to a ReadableStream of this package, beside Deno's own connections, and compares
- * the SHA-256 of what was sent and received. Both ends are in this thread.
+ * Times a transfer from a WritableStream to a ReadableStream of this package, beside Deno's own connections, and
+ * compares the SHA-256 of what was sent and received. Both ends are in this thread.
  *
  * ```sh
  * deno task streams --mib 1024 --chunk 65536

@@ -4,7 +4,7 @@
  * The server therefore accepts, reads and writes until the call would block. If it stops earlier, to be fair to other
  * sockets, it remembers the socket. In return, a registration never changes.
  *
- * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
+ * The wait is synchronous, so no signal listener can run. The `Signals` object becomes readable at Ctrl-C instead.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/epoll-edge-server 10002
@@ -41,7 +41,7 @@ while (signals.read().length === 0) {
     pauseEndMs = Infinity;
     busy.add(listener.fileno());
   }
-  busy.delete(signals.fileno()); // the loop reads them
+  busy.delete(signals.fileno()); // read in the condition of the loop
   const fds = [...busy];
   busy.clear();
   for (const fd of fds) {

@@ -1,7 +1,7 @@
 /**
  * Echoes with `Poll`, which uses descriptors, event bits such as POLLIN and POLLOUT, and milliseconds.
  *
- * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
+ * The wait is synchronous, so no signal listener can run. The `Signals` object becomes readable at Ctrl-C instead.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/poll-server 10001
@@ -35,7 +35,7 @@ while (signals.read().length === 0) {
     console.log(`No event for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
   }
   for (const [fd, events] of ready) {
-    if (fd === signals.fileno()) continue; // the loop reads them
+    if (fd === signals.fileno()) continue; // read in the condition of the loop
     try {
       if (fd === listener.fileno()) accept();
       else if (events & POLLOUT) send(fd);

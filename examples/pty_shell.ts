@@ -1,8 +1,8 @@
 /**
- * Runs a shell on a pseudoterminal, types a command, and prints what the terminal shows, up to the end of the shell.
+ * Runs a shell on a pseudoterminal, types a command, and prints the output of the terminal until the shell ends.
  *
- * script(1) of util-linux opens the pseudoterminal. One end of a socket pair is its keyboard and screen, and the other end
- * is a stream in each direction here.
+ * script(1) of util-linux opens the pseudoterminal. One end of a socket pair is the input and output of script(1). This
+ * program uses the other end as a stream in each direction.
  *
  * ```sh
  * deno run --allow-ffi --allow-run --allow-env jsr:@selectors/selectors/examples/pty-shell 'tty; ls --color=auto'
@@ -20,8 +20,8 @@ const command = Deno.args.join(" ") || "tty";
 const [here, there] = socketpair();
 const end = there.fileno();
 const shell = spawn("script", ["--quiet", "--command", "sh", "/dev/null"], { stdio: [end, end, "inherit"] });
-shell.on("error", (error) => console.error(`pty_shell: ${error.message}`)); // there is no script(1)
-there.close(); // script has a duplicate, and its end is the end of the stream
+shell.on("error", (error) => console.error(`pty_shell: ${error.message}`)); // script(1) is not installed
+there.close(); // script(1) has a duplicate, so the stream ends when script(1) does
 
 // The two streams close the socket when both have ended.
 const screen = toReadableStream(here).pipeThrough(new TextDecoderStream());

@@ -1,8 +1,8 @@
 /**
- * Prints each key that is pressed, with its bytes, until `q` or Ctrl-C. A line of seconds runs beside it.
+ * Prints each pressed key with its bytes, until `q` or Ctrl-C. A timer shows the seconds at the same time.
  *
- * The terminal is in raw mode: it passes every key on at once, does not show it, and Ctrl-C is a key like any other. The
- * stream reads the terminal only when it is readable, so no pending read swallows the keys that are meant for the shell.
+ * The terminal is in raw mode: it passes on every key at once without showing the key, and Ctrl-C is an ordinary key.
+ * The stream reads only when the terminal is readable, so no pending read swallows keys that are meant for the shell.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/raw-terminal

@@ -4,7 +4,7 @@
  * A connection is in one list at a time: the list for writing while it has unsent bytes, otherwise the list for
  * reading.
  *
- * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
+ * The wait is synchronous, so no signal listener can run. The `Signals` object becomes readable at Ctrl-C instead.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/select-server 10000

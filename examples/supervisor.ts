@@ -1,8 +1,8 @@
 /**
  * Runs several commands, restarts those that fail, and ends all of them at Ctrl-C.
  *
- * The program waits for the ends of its children, for timers and for signals in one loop. Each registration has a function
- * as its data, which the loop calls. The loop waits beside Deno's event loop, so that Deno collects the children.
+ * The program waits for the ends of its children, for timers and for signals in one loop. The data of each registration
+ * is a function, which the loop calls. The loop waits beside Deno's event loop, so that Deno can reap the children.
  *
  * ```sh
  * deno run --allow-ffi --allow-run jsr:@selectors/selectors/examples/supervisor "sleep 2; exit 1" "sleep 5"
@@ -40,7 +40,7 @@ console.log("All commands have ended");
 
 function start(command: string): void {
   const child = new Deno.Command("sh", { args: ["-c", command], stdin: "null" }).spawn();
-  const exit = new ProcessExit(child.pid); // right after spawn(), while the process is surely there
+  const exit = new ProcessExit(child.pid); // right after spawn(), before Deno can reap the child
   children.set(exit, child);
   selector.register(exit, EVENT_READ, () => {
     const result = exit.read();
@@ -57,7 +57,7 @@ function ended(command: string, exit: ProcessExit, { code, signal }: ProcessResu
   if (code !== 0 && !isStopping) after(RESTART_SECONDS, () => start(command), restarts);
 }
 
-/** Calls a function later; the timer is in the set until then. */
+/** Calls a function after some seconds; its timer is in `timers` until then. */
 function after(seconds: number, action: () => void, timers: Set<Timer>): void {
   const timer = new Timer(seconds);
   timers.add(timer);
@@ -88,7 +88,7 @@ function signalAll(signal: Deno.Signal): void {
     try {
       child.kill(signal);
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended, and its ProcessExit is about to say so
+      if (!(error instanceof TypeError)) throw error; // the child has ended, and its ProcessExit is readable
     }
   }
 }

@@ -3,7 +3,7 @@
  *
  * A datagram can be lost, arrive late, or find no server. So each wait has a timeout, and each datagram a number.
  *
- * The wait is synchronous, so no signal listener can run. `Signals` makes Ctrl-C readable, like a socket.
+ * The wait is synchronous, so no signal listener can run. The `Signals` object becomes readable at Ctrl-C instead.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/udp-ping serve 9007
