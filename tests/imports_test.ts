@@ -111,7 +111,7 @@ describe("imports", () => {
   });
 
   test("ffi/os/systems.ts alone reads Deno.build, and ffi/os/library.ts opens libraries", () => {
-    const openers = ["ffi/os/library.ts", "ffi/os/signal_worker.ts"]; // a part of the second runs in a Worker, without imports
+    const openers = ["ffi/os/library.ts", "ffi/os/signal_worker.ts"]; // the second opens one in a Worker, without imports
     for (const [path, source] of sources) {
       const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
       if (path !== "ffi/os/systems.ts") assert(!/Deno\.build\b/.test(code), path);

@@ -182,7 +182,7 @@ console.log(select([here], [], [], 0)[0].length);
     assertMatch(await received(connection), /^You are served by worker [12]\n$/);
   });
 
-  test("Signals hears Ctrl-C in a program from the registry with --allow-ffi alone", { needs: [CTRL_C] }, async () => {
+  test("Signals reports Ctrl-C in a program from the registry with only --allow-ffi", { needs: [CTRL_C] }, async () => {
     await using registry = await Registry.start();
     await using program = registry.program("select-server", ["--allow-ffi"], "0");
     await program.line(/^Listening on port \d+/);

@@ -352,7 +352,7 @@ if (os === "linux") {
       name: `KqueueSelector as on ${system}`,
       create: <D>() => selectorOn<D>(system)[0],
       lacks: {
-        linuxStates: "what the kernels report there is not known",
+        linuxStates: "the events of these states are not known for kqueue",
         manyDescriptors: system === "freebsd" && !isEmulated ? null : slow,
       },
     };

@@ -102,7 +102,9 @@ if (obstacle !== null) {
   asyncContract(contract);
 
   describe("Timer and ProcessExit on libkqueue", () => {
-    /** Calls a function until it returns something else than `nothing`; the descriptor of libkqueue is never readable. */
+    /**
+     * Calls a function until its result is not `nothing`, because the descriptor of libkqueue is never readable.
+     */
     function polled<T>(read: () => T, nothing: T): T {
       const cell = new Int32Array(new SharedArrayBuffer(4));
       let result = read();
@@ -113,7 +115,7 @@ if (obstacle !== null) {
       return result;
     }
 
-    test("a timer of the kqueue expires after its delay, and repeats", () => {
+    test("KqueueTimer expires after its delay, and repeats", () => {
       const timer = new KqueueTimer();
       const start = performance.now();
       timer.set(20, 10);
@@ -127,7 +129,7 @@ if (obstacle !== null) {
       settled(() => timer.close(), openDescriptors().size - 2);
     });
 
-    test("the kqueue is told the wait status of a child", async () => {
+    test("KqueueProcess reports the wait status of a child", async () => {
       const child = shell("sleep 0.02; exit 7");
       const process = new KqueueProcess(child.pid);
       assertEquals(process.status(), null);

@@ -1,5 +1,5 @@
 /**
- * The halves of `Timer` and `ProcessExit` for kqueue, over a stand-in of the kernels of macOS, FreeBSD and NetBSD.
+ * The kqueue mechanisms of `Timer` and `ProcessExit`, over a stand-in of the kernels of macOS, FreeBSD and NetBSD.
  *
  * @module
  */
@@ -76,7 +76,7 @@ function sourceTests(system: StandInSystem): void {
     const [timer, kernel] = make(cleanup, () => new KqueueTimer());
     timer.set(Number.MAX_VALUE, Infinity);
     assertEquals(timer.read(), 0);
-    // The system's timer is cut, so that it ends long before the delay: that is no expiry, and the rest follows.
+    // The system's timer ends long before the delay. Its end is not an expiry, and another timer follows for the rest.
     kernel.expire(1);
     assertEquals(select([timer.fd], [], [], SOON)[0], [timer.fd]);
     assertEquals(timer.read(), 0);
@@ -85,7 +85,7 @@ function sourceTests(system: StandInSystem): void {
   });
 
   for (const [script, status] of [["exit 0", 0], ["exit 7", 7 << 8], ["kill -TERM $$", 15]] as const) {
-    test(`a process that runs \`${script}\` is told with its wait status, and stays readable`, async (cleanup) => {
+    test(`a process that runs \`${script}\` is reported with its wait status, and stays readable`, async (cleanup) => {
       const child = shell(`sleep 0.05; ${script}`);
       const [process] = make(cleanup, () => new KqueueProcess(child.pid));
       assertEquals(libc!.fcntl(process.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
@@ -97,18 +97,18 @@ function sourceTests(system: StandInSystem): void {
     });
   }
 
-  test("a child that has ended before is told, if Deno has not collected it", async (cleanup) => {
+  test("a child that has ended before is reported, if Deno has not reaped it", async (cleanup) => {
     const child = shell("exit 3");
     const cell = new Int32Array(new SharedArrayBuffer(4));
     while (!/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${child.pid}/status`))) Atomics.wait(cell, 0, 0, 1);
     const [process] = make(cleanup, () => new KqueueProcess(child.pid));
     assertEquals(select([process.fd], [], [], SOON)[0], [process.fd]);
-    // macOS does not watch a zombie, and so does not tell its status.
+    // macOS does not watch a zombie, so its status is not known.
     assertEquals(process.status(), system === "darwin" ? undefined : 3 << 8);
     assertEquals((await child.status).code, 3);
   });
 
-  test("the end of a process that is no child is told; macOS hides its status", async (cleanup) => {
+  test("the end of a process that is not a child is reported; on macOS without its status", async (cleanup) => {
     const parent = new Deno.Command("sh", {
       args: ["-c", "sleep 60 & echo $!; wait $!; exit 0"],
       stdin: "null",
@@ -143,7 +143,7 @@ function sourceTests(system: StandInSystem): void {
     assertThrows(() => new KqueueProcess(Deno.pid), OSError, "ENOMEM");
     assertEquals(openDescriptors().size, before);
     const timer = new KqueueTimer();
-    kernel.fail = [ENOMEM, ENOMEM]; // the first is of a removal, which may fail
+    kernel.fail = [ENOMEM, ENOMEM]; // the first call is a removal, which may fail
     assertThrows(() => timer.set(1, Infinity), OSError, "ENOMEM");
     timer.close();
   });

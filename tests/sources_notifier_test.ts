@@ -30,7 +30,7 @@ describe("Notifier", () => {
     assert(notifier.read());
   });
 
-  test("a wake() with the handle of a closed notifier is no notification of the next one", () => {
+  test("wake() with the handle of a closed notifier does not notify the next one", () => {
     const closed = new Notifier();
     const { handle } = closed;
     closed.notify();
@@ -46,7 +46,7 @@ describe("Notifier", () => {
     assertThrows(() => closed.handle, Deno.errors.BadResource, "closed");
   });
 
-  test("a selector tells two notifiers apart", () => {
+  test("a selector distinguishes two notifiers", () => {
     using selector = new DefaultSelector<string>();
     using one = new Notifier();
     using other = new Notifier();

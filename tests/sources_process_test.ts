@@ -1,5 +1,5 @@
 /**
- * `ProcessExit`: children of `Deno.Command`, whose status stays Deno's, and processes of others.
+ * `ProcessExit`: children of `Deno.Command`, which Deno reaps itself, and processes that are not children.
  *
  * @module
  */
@@ -37,7 +37,7 @@ function ended(exit: ProcessExit): ProcessResult | null {
 }
 
 describe("ProcessExit", () => {
-  test("a blocking wait is told the exit code, and child.status works afterwards", async () => {
+  test("read() returns the exit code after a blocking wait, and child.status works afterwards", async () => {
     for (const code of [0, 1, 7, 255]) {
       const { child, exit } = started(`sleep 0.02; exit ${code}`);
       using _ = exit;
@@ -61,7 +61,7 @@ describe("ProcessExit", () => {
     }
   });
 
-  test("200 children at once: every end is told once, and every child.status is correct", async () => {
+  test("200 children at once: every end is reported once, and every child.status is correct", async () => {
     const children = Array.from({ length: 200 }, (_, index) => started(`exit ${index}`));
     using selector = new DefaultSelector<number, ProcessExit>();
     for (const [index, { exit }] of children.entries()) selector.register(exit, EVENT_READ, index);
@@ -80,14 +80,14 @@ describe("ProcessExit", () => {
     assertEquals(expected.map((index) => codes.get(index) ?? (EXIT_INFO === null ? undefined : index)), expected);
   });
 
-  test("the result is known after Deno has collected the child", { needs: [EXIT_INFO] }, async () => {
+  test("read() returns the result after Deno has reaped the child", { needs: [EXIT_INFO] }, async () => {
     const { child, exit } = started("exit 9");
     using _ = exit;
     await child.status;
     assertEquals(ended(exit), { code: 9, signal: null });
   });
 
-  test("the end of a process that is no child is told", { needs: [LINUX] }, async () => {
+  test("the end of a process that is not a child is reported", { needs: [LINUX] }, async () => {
     // The shell starts a process of its own, and prints its ID.
     const parent = new Deno.Command("sh", {
       args: ["-c", "sleep 60 & echo $!; wait $!; exit 3"],
@@ -102,7 +102,7 @@ describe("ProcessExit", () => {
     Deno.kill(pid, "SIGTERM");
     assertEquals(select([exit], [], [], SOON)[0], [exit]);
     const result = exit.read();
-    // The shell may not have reaped it yet: nobody else can know its status then.
+    // The status is not known if the shell has not reaped the process yet.
     assert(result!.code === 143 ? result!.signal === "SIGTERM" : result!.code === undefined, JSON.stringify(result));
     assertEquals(exit.read(), result);
     await reader.cancel();
@@ -116,7 +116,7 @@ describe("ProcessExit", () => {
     assertEquals(error.code, "ESRCH");
   });
 
-  test("new ProcessExit() rejects a number that is no process ID", () => {
+  test("new ProcessExit() rejects an invalid process ID", () => {
     for (const pid of [0, -1, 1.5, NaN, Infinity, 2 ** 31]) assertThrows(() => new ProcessExit(pid), RangeError);
     for (const pid of ["1", null, undefined, 1n, {}]) assertThrows(() => new ProcessExit(pid as number), TypeError);
   });

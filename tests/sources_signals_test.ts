@@ -1,5 +1,5 @@
 /**
- * `Signals` in other programs, which a test can signal and end.
+ * `Signals` in other programs, to which a test can send signals.
  *
  * @module
  */
@@ -63,7 +63,7 @@ describe("Signals", () => {
   }
 
   test(
-    "kinds that arrive together are told together, in the order of the constructor",
+    "read() returns several signals in the order of the argument of the constructor",
     { needs: [CTRL_C] },
     async () => {
       await using running = program(`
@@ -101,7 +101,7 @@ describe("Signals", () => {
   });
 
   test("a signal during the constructor is not lost if the constructor has returned", { needs: [CTRL_C] }, async () => {
-    // The program signals itself, so that there is no time between.
+    // The program sends the signal to itself, immediately after the constructor.
     await using running = program(`
       const { kill } = Deno.dlopen(${JSON.stringify(LIBC)}, {
         kill: { parameters: ["i32", "i32"], result: "i32" },
@@ -144,7 +144,7 @@ describe("Signals", () => {
     await running.line(/^end SIGINT$/);
   });
 
-  test("Deno.exit(), an error and the end of a program after close() end it", async () => {
+  test("a program ends by Deno.exit(), by an error, and by itself after close()", async () => {
     const endings: [source: string, code: number][] = [
       ["new Signals(['SIGINT']); Deno.exit(5);", 5],
       ["using signals = new Signals(['SIGINT']); setTimeout(() => Deno.exit(6), 20);", 6],
@@ -170,7 +170,7 @@ describe("Signals", () => {
     assertMatch(new TextDecoder().decode(stderr), /^error: Uncaught .*Error: mine/);
   });
 
-  test("a terminated Worker takes its Signals object along", { needs: [CTRL_C] }, async () => {
+  test("terminating a Worker ends the listening of its Signals object", { needs: [CTRL_C] }, async () => {
     const worker = `${HEADER} self.signals = new Signals(["SIGUSR2"]); postMessage("up"); setInterval(() => {}, 1000);`;
     await using running = program(
       `
@@ -185,7 +185,7 @@ describe("Signals", () => {
       "--allow-all",
     );
     await running.line(/^ready$/);
-    // A terminated Worker listens on for a moment.
+    // A terminated Worker keeps listening for a moment.
     const repeated = setInterval(() => {
       try {
         running.kill("SIGUSR2");
@@ -221,7 +221,7 @@ describe("Signals", () => {
     await running.line(/^true true$/);
   });
 
-  test("new Signals() rejects what cannot be listened for, before anything starts", () => {
+  test("new Signals() rejects invalid signals before a Worker starts", () => {
     const { Worker } = globalThis;
     globalThis.Worker = class {
       constructor() {

@@ -1,5 +1,5 @@
 /**
- * What every class of `./sources` has in common, in every selector class and every other wait.
+ * Common behavior of the classes of `./sources`, in every selector class and every other wait.
  *
  * @module
  */
@@ -18,7 +18,9 @@ import { F_GETFD, FD_CLOEXEC, isWindows, libc, type Need, SOON, test } from "./s
 interface Subject {
   name: string;
   needs: readonly Need[];
-  /** Creates a source, and returns it with a function that makes it readable and one that waits for what that leaves. */
+  /**
+   * Creates a source, and returns it with a function that makes it readable and one that waits for what that leaves.
+   */
   create(): { source: Source; fire(): void; ended?(): Promise<unknown> };
   /** Result of `read()` before and after something happened. */
   nothing: unknown;

@@ -70,7 +70,7 @@ describe("Timer", () => {
     }
   });
 
-  test("every repeats the timer in its own rhythm, also after a late read()", () => {
+  test("`every` repeats the timer in its own rhythm, even after a late read()", () => {
     const start = performance.now();
     using timer = new Timer(0.02, { every: 0.01 });
     let periods = 0;
@@ -106,7 +106,7 @@ describe("Timer", () => {
     timer.cancel();
   });
 
-  test("the constructor and set() reject times that are none, and change nothing", () => {
+  test("the constructor and set() reject invalid times, and change nothing", () => {
     using timer = new Timer(0.001);
     for (const make of [(delay?: Timeout, options = {}) => new Timer(delay, options), timer.set.bind(timer)]) {
       assertThrows(() => make(NaN), RangeError);

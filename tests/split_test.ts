@@ -45,7 +45,7 @@ import {
 
 const O_RDWR = 2;
 
-/** Opens a file that epoll refuses. */
+/** Opens a file that epoll rejects. */
 function open(cleanup: Cleanup, path: string, flags = 0): number {
   const fd = libc!.open(bytes(`${path}\0`), flags);
   assertGreaterOrEqual(fd, 0);
@@ -94,7 +94,7 @@ describe("fallback", () => {
     });
   }
 
-  test("a wait makes one call of the mechanism, with or without a refused descriptor", { needs: [EPOLL] }, () => {
+  test("select() waits once until its timeout, with or without a rejected descriptor", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     const counting = new CountingSelector(new SplitPoller(new EpollPoller(), true));
     using selector = counting;
@@ -110,7 +110,7 @@ describe("fallback", () => {
     assertEquals(counting.waits, 3);
   });
 
-  test("register() throws EPERM for events that neither supports, and registers nothing", { needs: [EPOLL] }, () => {
+  test("register() throws EPERM for events that the fallback does not support", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const fd = open(cleanup, "/dev/null");
@@ -123,7 +123,7 @@ describe("fallback", () => {
     selector.register(fd, EVENT_READ);
   });
 
-  test("a refused descriptor may be closed before unregister()", { needs: [EPOLL] }, () => {
+  test("a rejected descriptor may be closed before unregister()", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const [here] = cleanup.pair();
@@ -136,7 +136,7 @@ describe("fallback", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
   });
 
-  test("a stale description does not hide a refused descriptor", { needs: [EPOLL] }, () => {
+  test("a stale registration does not hide a rejected descriptor", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const [here, there] = cleanup.pair();
@@ -152,7 +152,7 @@ describe("fallback", () => {
     assertEquals(readyFds(selector, 0), []);
   });
 
-  test("asynchronous waits report refused descriptors, and wait beside spent ones", { needs: [EPOLL] }, async () => {
+  test("asynchronous waits report rejected descriptors, and wait beside spent ones", { needs: [EPOLL] }, async () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const [here, there] = cleanup.pair();

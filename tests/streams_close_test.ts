@@ -1,5 +1,5 @@
 /**
- * Who closes the file object of a stream, and when: autoClose, cancel(), abort(), and two streams of one object.
+ * Closing the file object of a stream: autoClose, cancel(), abort(), and two streams of one object.
  *
  * @module
  */
@@ -119,7 +119,7 @@ describe("autoClose", () => {
     await assertRejects(() => toReadableStream(failing).getReader().read(), Error, "cannot close");
   });
 
-  test("a stream whose construction fails owns nothing", async () => {
+  test("a stream whose construction fails does not own its file object", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const strategy = new CountQueuingStrategy({ highWaterMark: 1 });

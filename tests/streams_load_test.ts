@@ -133,7 +133,7 @@ describe("streams under load", () => {
     const reader = toReadableStream(here).getReader();
     for (let size = 0; size < 4 * MIB;) size += (await reader.read()).value!.length;
     const before = offered;
-    await new Promise((resolve) => setTimeout(resolve, 50)); // nobody reads
+    await new Promise((resolve) => setTimeout(resolve, 50)); // without a read
     assertLess(offered - before, 16 * MIB);
     await reader.cancel();
     await piped;

@@ -22,7 +22,7 @@ function textOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string
 }
 
 describe("toReadableStream()", () => {
-  test("toReadableStream() returns what is there, then waits for more, up to the end of a pipe", async () => {
+  test("toReadableStream() returns available bytes, then waits for more, until the end of a pipe", async () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     write(writer, bytes("one"));
@@ -216,7 +216,7 @@ describe("toReadableStream()", () => {
     assert((await reading!).value!.every((byte) => byte === 105));
   });
 
-  test("toReadableStream() rejects what is not a file object, a chunkSize below 1, and a strategy with a size", () => {
+  test("toReadableStream() rejects an invalid file object, an invalid chunkSize, and a strategy with a size", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     for (const fileobj of ["0", null, {}, { fileno: () => "0" }]) {
@@ -238,7 +238,7 @@ describe("toReadableStream()", () => {
   });
 });
 
-/** Reads what is buffered in a pipe that is not empty. */
+/** Reads the bytes in a pipe that is not empty. */
 function buffered(reader: number): Uint8Array {
   const buffer = new Uint8Array(1000);
   return buffer.subarray(0, read(reader, buffer));

@@ -173,7 +173,7 @@ describe("toWritableStream()", () => {
     assertEquals([...BROKEN_CODES, "ECONNRESET"].includes(error.code), true);
   });
 
-  test("toWritableStream() rejects what is not a file object", () => {
+  test("toWritableStream() rejects an invalid file object", () => {
     for (const fileobj of ["0", null, {}]) {
       assertThrows(() => toWritableStream(fileobj as unknown as number), TypeError);
     }

@@ -1,5 +1,5 @@
 /**
- * `waitFor()`: its results, its errors, what ends it, and many waits at once.
+ * `waitFor()`: results, errors, aborts, and many waits at once.
  *
  * @module
  */
@@ -238,7 +238,7 @@ describe("waitFor(): several waits", () => {
     assertEquals(results, sockets.map(() => 2));
   });
 
-  test("waitFor() that ends lets no parked selector look at its descriptors", async () => {
+  test("the end of a waitFor() does not make a parked selector look", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle, other] = cleanup.pair();
@@ -292,7 +292,7 @@ const ends: Record<string, (here: Socket, there: Socket, index: number) => Promi
 }
 
 for (const [what, cycle] of Object.entries(ends)) {
-  // Deno's own declaration, for its sanitizers: nothing that was started may still go on at the end.
+  // Deno.test() itself, for its sanitizers: no operation may be left at the end.
   Deno.test({
     name: `waitFor() ${what} ${cycles} times, and nothing is left`,
     sanitizeOps: true,

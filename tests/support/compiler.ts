@@ -1,5 +1,5 @@
 /**
- * Questions to the C compiler of this machine.
+ * Values from the C compiler of this machine.
  *
  * @module
  */

@@ -11,10 +11,10 @@ import { lendWaker } from "../../ffi/os/waker.ts";
 import { Signals } from "../../ffi/sources/mod.ts";
 import { isWindows, type Need, openDescriptors, skip, type TestArguments, withOptions } from "./util.ts";
 
-/** Timers with a descriptor. */
+/** Needs timers with a descriptor. */
 export const TIMERS: Need = system.timer === null ? `${os} has no descriptors for timers` : null;
 
-/** Processes with a descriptor. */
+/** Needs descriptors for processes. */
 export const PROCESSES: Need = system.process === null ? `${os} has no descriptors for processes` : null;
 
 // Deno opens descriptors of its own for the first Worker, the first signal and the first child, and wakers are kept.
@@ -28,7 +28,8 @@ for (const waker of wakers) waker.giveBack();
 /**
  * Declares a test that starts Workers, and fails if it leaves more or fewer descriptors open than it found.
  *
- * Deno keeps two descriptors of the last Worker, so their numbers change with each Worker, and only the count is compared.
+ * Deno keeps two descriptors of the last Worker, so their numbers change with each Worker, and only the count is
+ * compared.
  */
 export function testOfWorkers(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
   const [{ needs = [] }, body] = withOptions(args);

@@ -139,7 +139,7 @@ export class Cleanup implements Disposable {
 
   /** Leaves a descriptor to something else that closes it, for example a stream. */
   disown(fd: number): number {
-    assert(this.#open.delete(fd), `Descriptor ${fd} is not one to disown`);
+    assert(this.#open.delete(fd), `Descriptor ${fd} is not owned`);
     return fd;
   }
 
@@ -415,7 +415,7 @@ export function duplicate(cleanup: Cleanup, fd: number, number: number): number 
   return number;
 }
 
-/** Opens a file without Deno, which would close a descriptor of its own a second time: see `streams.ts`. */
+/** Opens a file without `node:fs`, because a stream may close the descriptor: see `streams.ts`. */
 export function openFile(path: string, flags: number): number {
   const fd = libc!.open(bytes(`${path}\0`), flags);
   assert(fd >= 0, `Cannot open ${path}`);

@@ -21,7 +21,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
     });
 
     test(
-      "selectAsync() does not return for a spent descriptor that another wait needs no more",
+      "selectAsync() does not return for a ready descriptor whose MODE_ONCE is spent",
       async (selector, cleanup) => {
         const [here, there] = cleanup.pair();
         const [other, peer] = cleanup.pair();
@@ -59,7 +59,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       };
 
       test(
-        `an iteration that is left gives back the entries with ${modeName} that it has not returned`,
+        `leaving an iteration gives back the entries with ${modeName} that were not returned`,
         async (selector, cleanup) => {
           if (!ten(selector, cleanup)) return;
           const seen = new Set<SelectorKey>();
@@ -76,7 +76,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
         },
       );
 
-      test(`an aborted iteration gives back the entries with ${modeName}`, async (selector, cleanup) => {
+      test(`aborting an iteration gives back the entries with ${modeName}`, async (selector, cleanup) => {
         if (!ten(selector, cleanup)) return;
         const controller = new AbortController();
         const reason = new Error("enough");

@@ -137,7 +137,7 @@ export function eventsContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await readyFds(selector, SOON), [[here.fileno(), EVENT_READ_CLOSED]]);
     });
 
-    test("select() tells an idle writer that its reader is gone", { needs: ["states"] }, async (cleanup) => {
+    test("select() reports an error when the reader of an idle pipe closes", { needs: ["states"] }, async (cleanup) => {
       const selector = make(cleanup);
       if (!selector.supports(EVENT_ERROR)) return;
       const [reader, writer] = cleanup.pipe();

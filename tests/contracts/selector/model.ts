@@ -9,13 +9,13 @@ import { bytes, Cleanup } from "../../support/util.ts";
 const MASKS = [1, 2, 3].flatMap((basic) => [basic, basic | MODE_ONCE, basic | EVENT_READ_CLOSED | EVENT_PRIORITY])
   .concat(EVENT_READ_CLOSED, EVENT_READ_CLOSED | MODE_ONCE, EVENT_READ | MODE_EDGE, EVENT_READ | MODE_EDGE | MODE_ONCE);
 
-/** What the model knows of a socket. */
+/** State of a socket in the model. */
 interface Model {
   /** Mask of its registration, or 0. */
   mask: number;
   hasData: boolean;
   isShut: boolean;
-  /** False once a mode keeps it silent. */
+  /** False while a mode keeps the socket silent. */
   isArmed: boolean;
 }
 

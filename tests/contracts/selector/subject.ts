@@ -38,7 +38,7 @@ export interface Lacks {
   signals?: Need;
   /** The events of `states.ts`, which are those of Linux. */
   states?: Need;
-  /** Those events of `states.ts` that kqueue tells in another way. */
+  /** The events of `states.ts` that only Linux reports. */
   linuxStates?: Need;
 }
 

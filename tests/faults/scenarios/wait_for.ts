@@ -19,7 +19,7 @@ const BRIEF = 0.02;
 /** Number of a descriptor that is not used again after it is closed: Deno opens descriptors of its own at any time. */
 const UNUSED = 300;
 
-/** Waits for a thing, calls `act` once the wait is pending, and compares the result. */
+/** Waits for a descriptor, calls `act` once the wait is pending, and compares the result. */
 async function expect(
   lab: Lab,
   thing: Thing,
