@@ -237,7 +237,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return waker;
   }
 
-  /** Returns a waker whose descriptor has no key: it may have the number of a closed descriptor that is registered. */
+  /** Returns a waker whose descriptor has no key: a new descriptor can have the number of a closed, registered one. */
   #lendWaker(): Waker {
     const taken: Waker[] = [];
     try {
