@@ -9,21 +9,13 @@ import { describe } from "@std/testing/bdd";
 import { select } from "../ffi/select/mod.ts";
 import { OSError, ProcessExit, type ProcessResult } from "../ffi/sources/mod.ts";
 import { DefaultSelector, EVENT_READ } from "../mod.ts";
-import { lackedBy, LINUX } from "./support/needs.ts";
-import { PROCESSES } from "./support/sources.ts";
+import { LINUX } from "./support/needs.ts";
+import { EXIT_INFO, PROCESSES } from "./support/sources.ts";
 import { shell, SOON, testNeeding } from "./support/util.ts";
 
 const test = testNeeding(PROCESSES);
 
 /** Results of processes that Deno has reaped. */
-const EXIT_INFO = lackedBy({ notLinux: "only Linux keeps the result of a process that was reaped" }) ??
-  (kernelVersion() >= 6.15 ? null : "Linux keeps the result of a reaped process since 6.15");
-
-function kernelVersion(): number {
-  const [major, minor] = Deno.osRelease().split(".").map(Number);
-  return major! + minor! / 100;
-}
-
 /** Starts a child, and opens a ProcessExit for it. */
 function started(script: string): { child: Deno.ChildProcess; exit: ProcessExit } {
   const child = shell(script);

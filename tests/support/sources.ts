@@ -9,6 +9,7 @@ import { it } from "@std/testing/bdd";
 import { os, system } from "../../ffi/os/systems.ts";
 import { lendWaker } from "../../ffi/os/waker.ts";
 import { Signals } from "../../ffi/sources/mod.ts";
+import { lackedBy } from "./needs.ts";
 import { isWindows, type Need, openDescriptors, skip, type TestArguments, withOptions } from "./util.ts";
 
 /** Needs timers with a descriptor. */
@@ -16,6 +17,17 @@ export const TIMERS: Need = system.timer === null ? `${os} has no descriptors fo
 
 /** Needs descriptors for processes. */
 export const PROCESSES: Need = system.process === null ? `${os} has no descriptors for processes` : null;
+
+/** Needs PIDFD_GET_INFO, which returns the result of a child that Deno has reaped. */
+export const EXIT_INFO: Need = lackedBy({
+  notLinux: "only Linux keeps the result of a process that was reaped",
+  emulated: "the emulator does not pass PIDFD_GET_INFO on",
+}) ?? (kernelVersion() >= 6.15 ? null : "Linux keeps the result of a reaped process since 6.15");
+
+function kernelVersion(): number {
+  const [major, minor] = Deno.osRelease().split(".").map(Number);
+  return major! + minor! / 100;
+}
 
 // Deno opens descriptors of its own for the first Worker, the first signal and the first child, and wakers are kept.
 const wakers = Array.from({ length: 4 }, lendWaker);
