@@ -7,7 +7,7 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { Signals } from "../ffi/sources/mod.ts";
-import { CTRL_C, PROC, SIGNALS } from "./support/needs.ts";
+import { CTRL_C, lackedBy, PROC, SIGNALS } from "./support/needs.ts";
 import { Program } from "./support/program.ts";
 import { testOfWorkers } from "./support/sources.ts";
 import { isWindows, LIBC, moduleOf, SOON, test } from "./support/util.ts";
@@ -46,6 +46,8 @@ const LOOPS = {
     for await (const [key] of selector) for (const name of key.fileobj.read()) console.log(name);
   `,
 };
+
+const QUICK = lackedBy({ emulated: "the emulator takes ten seconds to start a program or a Worker" });
 
 describe("Signals", () => {
   for (const [way, source] of Object.entries(LOOPS)) {
@@ -100,9 +102,12 @@ describe("Signals", () => {
     assertEquals(await running.ended(), { code: 0, signal: null });
   });
 
-  test("a signal during the constructor is not lost if the constructor has returned", { needs: [CTRL_C] }, async () => {
-    // The program sends the signal to itself, immediately after the constructor.
-    await using running = program(`
+  test(
+    "a signal during the constructor is not lost if the constructor has returned",
+    { needs: [CTRL_C, QUICK] },
+    async () => {
+      // The program sends the signal to itself, immediately after the constructor.
+      await using running = program(`
       const { kill } = Deno.dlopen(${JSON.stringify(LIBC)}, {
         kill: { parameters: ["i32", "i32"], result: "i32" },
       }).symbols;
@@ -114,11 +119,12 @@ describe("Signals", () => {
       }
       console.log("all");
     `);
-    await running.line(/^all$/);
-    assertEquals(await running.ended(), { code: 0, signal: null });
-  });
+      await running.line(/^all$/);
+      assertEquals(await running.ended(), { code: 0, signal: null });
+    },
+  );
 
-  test("after close(), a signal does what it did before", { needs: [CTRL_C] }, async () => {
+  test("after close(), a signal does what it did before", { needs: [CTRL_C, QUICK] }, async () => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGUSR2"] satisfies Deno.Signal[]) {
       await using running = program(`
         new Signals([${JSON.stringify(signal)}]).close();
@@ -144,7 +150,7 @@ describe("Signals", () => {
     await running.line(/^end SIGINT$/);
   });
 
-  test("a program ends by Deno.exit(), by an error, and by itself after close()", async () => {
+  test("a program ends by Deno.exit(), by an error, and by itself after close()", { needs: [QUICK] }, async () => {
     const endings: [source: string, code: number][] = [
       ["new Signals(['SIGINT']); Deno.exit(5);", 5],
       ["using signals = new Signals(['SIGINT']); setTimeout(() => Deno.exit(6), 20);", 6],
@@ -170,7 +176,7 @@ describe("Signals", () => {
     assertMatch(new TextDecoder().decode(stderr), /^error: Uncaught .*Error: mine/);
   });
 
-  test("terminating a Worker ends the listening of its Signals object", { needs: [CTRL_C] }, async () => {
+  test("terminating a Worker ends the listening of its Signals object", { needs: [CTRL_C, QUICK] }, async () => {
     const worker = `${HEADER} self.signals = new Signals(["SIGUSR2"]); postMessage("up"); setInterval(() => {}, 1000);`;
     await using running = program(
       `
@@ -247,7 +253,7 @@ describe("Signals", () => {
     }
   });
 
-  testOfWorkers("fifty objects, one after another, leave no descriptor", { needs: [SIGNALS] }, () => {
+  testOfWorkers("fifty objects, one after another, leave no descriptor", { needs: [SIGNALS, QUICK] }, () => {
     for (let round = 0; round < 50; round++) {
       using signals = new Signals(["SIGWINCH"]);
       assertEquals(signals.read(), []);
