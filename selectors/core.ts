@@ -5,7 +5,7 @@
  */
 
 import type { FileObject } from "../ffi/os/arguments.ts";
-import { check, OSError } from "../ffi/os/errno.ts";
+import { check, EBADF, ENOENT, EPERM, OSError } from "../ffi/os/errno.ts";
 import { EVENT_PRIORITY, EVENT_READ, MODES } from "../ffi/os/events.ts";
 import type { Poller, Registration } from "../ffi/os/poller.ts";
 import { deadlineAfter, isInterruption, leftUntil, monotonicMs, pause } from "../ffi/os/timeout.ts";
@@ -19,6 +19,9 @@ export type Ready<D, F extends FileObject> = [key: SelectorKey<D, F>, events: nu
 
 /** The longest pause in milliseconds before a wait that found no registration is repeated. */
 const PAUSE_MS = 10;
+
+/** Results of `Poller.modify` for a descriptor that is closed, or whose number means another file. */
+const CLOSED: readonly number[] = [-EBADF, -ENOENT, -EPERM];
 
 /** Holds the registrations and the poller, and has the only loop that collects entries. */
 export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
@@ -78,12 +81,23 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     this.#changed();
   }
 
-  /** Makes the kernel report undelivered entries again if their keys have a mode. */
+  /**
+   * Makes the kernel report undelivered entries again if their keys have a mode.
+   *
+   * A descriptor that was closed meanwhile stays registered and silent. After any other failure, the rest is given back
+   * before the error is thrown.
+   */
   giveBack(entries: Ready<D, F>[]): void {
+    const failures: [key: SelectorKey<D, F>, outcome: number][] = [];
     for (const [key] of entries) {
       // A key that was modified since then has been armed again.
-      if ((key.events & MODES) !== 0 && this.keys.get(key.fd) === key) this.#update(key, key.events);
+      if ((key.events & MODES) === 0 || this.keys.get(key.fd) !== key) continue;
+      const outcome = this.poller.modify(key.fd, key.events, serialOf(key) | 0);
+      this.#changed();
+      if (outcome < 0 && !CLOSED.includes(outcome)) failures.push([key, outcome]);
     }
+    for (const [key] of failures) this.drop(key);
+    for (const [key, outcome] of failures) this.#check(outcome, key.fd);
   }
 
   /** Drops a registration. */

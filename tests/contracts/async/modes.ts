@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { EVENT_READ, EVENT_WRITE, MODE_EDGE, MODE_ONCE, type SelectorKey } from "../../../mod.ts";
+import type { Socket } from "../../../ffi/socket/mod.ts";
 import type { AsyncSubject } from "./subject.ts";
 import { bytes, type Cleanup, nextTurns, SOON } from "../../support/util.ts";
 
@@ -108,6 +109,38 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
           }
           assertEquals(keys.size, 10);
           assertEquals([...keys.values()].filter(({ data }) => data === "new").length, 9);
+        },
+      );
+
+      test(
+        `for await is silent about a key with ${modeName} whose file object a handler has closed`,
+        async (selector, cleanup) => {
+          if (!selector.supports(EVENT_WRITE | mode)) return;
+          const pairs = [cleanup.pair(), cleanup.pair()];
+          for (const [here] of pairs) selector.register(here, EVENT_WRITE | mode);
+          const seen: SelectorKey[] = [];
+          for await (const [key] of selector.events({ timeout: 0.02 })) {
+            seen.push(key);
+            for (const [here] of pairs) if (here.fileno() !== key.fd) here.close();
+          }
+          assertEquals(seen.length, 1);
+          assertEquals(selector.getMap()!.size, 2);
+          for (const [here] of pairs) selector.unregister(here);
+        },
+      );
+
+      test(
+        `an iteration that is left gives back entries with ${modeName} beside one that is closed`,
+        async (selector, cleanup) => {
+          if (!ten(selector, cleanup)) return;
+          const keys = [...selector.getMap()!.values()];
+          for await (const [key] of selector.events({ timeout: SOON })) {
+            const pair = keys.indexOf(key) >> 1; // its other end would report a change of this key
+            (keys[pair === 0 ? 2 : 0]!.fileobj as Socket).close();
+            break;
+          }
+          assertEquals((await selector.selectAsync(0)).length, 8);
+          assertEquals(selector.getMap()!.size, 10);
         },
       );
 
