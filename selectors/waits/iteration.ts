@@ -30,6 +30,9 @@ export class Iteration<D, F extends FileObject>
   // Serials by descriptor of the registrations that were skipped once because fileno() returned another number.
   readonly #disowned = new Map<number, number>();
   #hasEnded = false;
+  // True while a call of next() waits. Later calls wait for its end: each would overwrite the batch of another.
+  #isWaiting = false;
+  readonly #later: (() => void)[] = [];
 
   /** Prepares an iteration that ends if nothing is ready for `timeoutMs` milliseconds. */
   constructor(core: SelectorCore<D, F>, waits: Waits<D, F>, timeoutMs: number, signal: AbortSignal | undefined) {
@@ -41,7 +44,7 @@ export class Iteration<D, F extends FileObject>
 
   /** Returns the next entry; waits if there is none. */
   next(): Promise<IteratorResult<Ready<D, F>, undefined>> {
-    if (isTurnOver()) return this.#wait();
+    if (this.#isWaiting || isTurnOver()) return this.#wait();
     try {
       const entry = this.#take();
       return entry === undefined ? this.#wait() : Promise.resolve({ value: entry, done: false });
@@ -71,6 +74,8 @@ export class Iteration<D, F extends FileObject>
   }
 
   async #wait(): Promise<IteratorResult<Ready<D, F>, undefined>> {
+    if (this.#isWaiting) await new Promise<void>((resolve) => this.#later.push(resolve));
+    this.#isWaiting = true;
     try {
       const deadlineMs = deadlineAfter(this.#timeoutMs);
       for (;;) {
@@ -84,6 +89,9 @@ export class Iteration<D, F extends FileObject>
       return this.#end();
     } catch (error) {
       return this.#fail(error);
+    } finally {
+      this.#isWaiting = false;
+      this.#later.shift()?.();
     }
   }
 

@@ -144,6 +144,18 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
         },
       );
 
+      test(`calls of next() at once lose no entry with ${modeName}`, async (selector, cleanup) => {
+        if (!selector.supports(EVENT_READ | mode)) return;
+        const pairs = [cleanup.pair(), cleanup.pair(), cleanup.pair()];
+        for (const [here] of pairs) selector.register(here, EVENT_READ | mode);
+        const iteration = selector.events({ timeout: SOON });
+        const entries = Promise.all([iteration.next(), iteration.next(), iteration.next()]);
+        await nextTurns();
+        for (const [, there] of pairs) there.send(bytes("x"));
+        const seen = new Set((await entries).map(({ value }) => value?.[0].fileobj));
+        assertEquals(seen, new Set(pairs.map(([here]) => here)));
+      });
+
       test(
         `for await yields the entry with ${modeName} of an object whose fileno() has changed`,
         async (selector, cleanup) => {
