@@ -289,6 +289,17 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
   });
 
+  test("modify() of a spent registration does not take the next file with its descriptor", () => {
+    using cleanup = new Cleanup();
+    const [here, other] = readableAndIdle(cleanup);
+    using selector = new EpollSelector();
+    selector.register(duplicate(cleanup, other.fileno(), 1500), EVENT_WRITE | MODE_ONCE);
+    assertEquals(readyFds(selector, 0), [[1500, EVENT_WRITE]]);
+    duplicate(cleanup, here.fileno(), 1500);
+    assertThrows(() => selector.modify(1500, EVENT_READ | MODE_ONCE), OSError, "ENOENT");
+    assertEquals(readyFds(selector, 0), []);
+  });
+
   test("select() loses no entry with a mode beside a stale description", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);

@@ -167,6 +167,8 @@ export class EpollPoller implements Poller {
   #room = FIRST_ROOM;
   #size = 0;
   readonly #once = new OnceSet();
+  // Descriptors of spent registrations that purge() has left out of the new set.
+  readonly #leftOut = new Set<number>();
 
   /** Creates an instance, close-on-exec, or takes over the one with descriptor `fd`. */
   constructor(fd?: number) {
@@ -191,15 +193,17 @@ export class EpollPoller implements Poller {
 
   modify(fd: number, events: number, serial: number): number {
     let outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
-    // purge() leaves spent registrations out of the new set.
-    if (outcome === -ENOENT && this.#once.spent.has(fd)) outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
-    if (outcome === 0) this.#once.arm(fd, events, serial);
-    return outcome;
+    if (outcome === -ENOENT && this.#leftOut.has(fd)) outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
+    if (outcome < 0) return outcome;
+    this.#leftOut.delete(fd);
+    this.#once.arm(fd, events, serial);
+    return 0;
   }
 
   remove(fd: number): void {
     this.#size--;
     this.#once.forget(fd);
+    this.#leftOut.delete(fd);
     // Fails if the descriptor was closed or belongs to another file now: a stale registration may stay in the kernel.
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
   }
@@ -309,13 +313,15 @@ export class EpollPoller implements Poller {
     const fresh = new EpollPoller(fd);
     try {
       for (const [fd, events, serial] of registrations) {
-        if (this.#once.spent.has(fd)) continue; // modify() adds it again
+        if (this.#once.spent.has(fd)) continue;
         // Fails in the old set if the descriptor was closed or belongs to another file now: it is not copied then.
         const outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
         if (outcome === -ENOENT || outcome === -EBADF) continue;
         if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial) < 0) return false;
       }
-      return result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!) >= 0;
+      if (result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!) < 0) return false;
+      for (const fd of this.#once.spent) this.#leftOut.add(fd); // modify() adds it again
+      return true;
     } finally {
       fresh.close();
     }
