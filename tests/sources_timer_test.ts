@@ -122,6 +122,23 @@ describe("Timer", () => {
     assertThrows(() => timer.cancel(), Deno.errors.BadResource, "closed");
   });
 
+  test("set() does not change the next file after an argument has closed the timer", () => {
+    const timer = new Timer();
+    const next: Timer[] = [];
+    const delay = {
+      get milliseconds() {
+        timer.close();
+        next.push(new Timer());
+        return 0;
+      },
+    };
+    assertThrows(() => timer.set(delay), Deno.errors.BadResource, "closed");
+    for (const other of next) {
+      assertEquals(isReadable(other), false);
+      other.close();
+    }
+  });
+
   test("10,000 timers work in one selector", { needs: [LINUX] }, () => {
     const limits = new BigUint64Array(2);
     assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);

@@ -86,8 +86,9 @@ export class Timer implements Disposable {
    * @throws {Deno.errors.BadResource} if the timer is closed
    */
   set(delay?: Timeout, options: TimerOptions = {}): void {
-    const timer = this.#open("set");
-    timer.set(...timesOf(delay, options));
+    this.#open("set");
+    const times = timesOf(delay, options);
+    this.#open("set").set(...times); // again, because a getter of the arguments may have closed the timer
   }
 
   /**
