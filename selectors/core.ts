@@ -84,20 +84,18 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /**
    * Makes the kernel report undelivered entries again if their keys have a mode.
    *
-   * A descriptor that was closed meanwhile stays registered and silent. After any other failure, the rest is given back
-   * before the error is thrown.
+   * A descriptor that was closed meanwhile stays registered and silent.
    */
   giveBack(entries: Ready<D, F>[]): void {
-    const failures: [key: SelectorKey<D, F>, outcome: number][] = [];
+    const failed: SelectorKey<D, F>[] = [];
     for (const [key] of entries) {
       // A key that was modified since then has been armed again.
       if ((key.events & MODES) === 0 || this.keys.get(key.fd) !== key) continue;
       const outcome = this.poller.modify(key.fd, key.events, serialOf(key) | 0);
       this.#changed();
-      if (outcome < 0 && !CLOSED.includes(outcome)) failures.push([key, outcome]);
+      if (outcome < 0 && !CLOSED.includes(outcome)) failed.push(key);
     }
-    for (const [key] of failures) this.drop(key);
-    for (const [key, outcome] of failures) this.#check(outcome, key.fd);
+    for (const key of failed) this.#update(key, key.events); // again: a lack of memory may have passed
   }
 
   /** Drops a registration. */

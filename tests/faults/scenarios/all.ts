@@ -5,6 +5,7 @@
  */
 
 import { primitives } from "./primitives.ts";
+import { modes } from "./modes.ts";
 import type { Scenario } from "./scenario.ts";
 import { sockets } from "./sockets.ts";
 import { stale } from "./stale.ts";
@@ -17,6 +18,7 @@ import { wakeups } from "./wakeups.ts";
 export const scenarios: readonly Scenario[] = [
   ...waiting,
   ...waitingFor,
+  ...modes,
   ...wakeups,
   ...stale,
   ...sockets,
