@@ -193,17 +193,15 @@ export class EpollPoller implements Poller {
 
   modify(fd: number, events: number, serial: number): number {
     let outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
-    if (outcome === -ENOENT && this.#leftOut.has(fd)) outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
-    if (outcome < 0) return outcome;
-    this.#leftOut.delete(fd);
-    this.#once.arm(fd, events, serial);
-    return 0;
+    if (outcome === -ENOENT && this.#leftOut.delete(fd)) outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
+    if (outcome === 0) this.#once.arm(fd, events, serial);
+    return outcome;
   }
 
   remove(fd: number): void {
     this.#size--;
     this.#once.forget(fd);
-    this.#leftOut.delete(fd);
+    if (this.#leftOut.size > 0) this.#leftOut.delete(fd);
     // Fails if the descriptor was closed or belongs to another file now: a stale registration may stay in the kernel.
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
   }
