@@ -11,7 +11,7 @@
 
 import { parseArgs } from "node:util";
 import { EpollSelector, EVENT_READ } from "../mod.ts";
-import { createServer, type InetAddress, Socket } from "../ffi/socket/mod.ts";
+import { createServer, Socket } from "../ffi/socket/mod.ts";
 import { nowNs } from "./clock.ts";
 import { machine } from "./programs.ts";
 import { printTable } from "./report.ts";
@@ -28,7 +28,7 @@ interface Way {
 }
 
 const listener = createServer({ hostname: "127.0.0.1", port: 0 });
-const address = listener.getsockname() as InetAddress;
+const address = listener.getsockname();
 const byte = new Uint8Array(1);
 
 function bySelector(): { fd: number; here: Socket; selector: EpollSelector } {

@@ -7,7 +7,7 @@
  */
 
 import { EpollSelector, EVENT_READ } from "../mod.ts";
-import { createServer, type InetAddress, type Socket } from "../ffi/socket/mod.ts";
+import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 const selector = new EpollSelector<(socket: Socket) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: 0 });
@@ -26,6 +26,6 @@ function echo(connection: Socket): void {
 }
 
 selector.register(listener, EVENT_READ, accept);
-console.log((listener.getsockname() as InetAddress).port);
+console.log(listener.getsockname().port);
 if (Deno.args.includes("--async")) { for await (const [key] of selector) key.data(key.fileobj); }
 for (;;) for (const [key] of selector.select()) key.data(key.fileobj);

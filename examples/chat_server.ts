@@ -26,7 +26,7 @@ const selector = new DefaultSelector<Guest | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8001) });
 listener.setBlocking(false);
 listen();
-const { port } = listener.getsockname() as { port: number };
+const { port } = listener.getsockname();
 console.log(`Chatting on port ${port}; try, in more than one terminal: nc 127.0.0.1 ${port}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: guest }, events] of selector) {

@@ -10,7 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { getaddrinfo, type InetAddress, Socket } from "../ffi/socket/mod.ts";
+import { getaddrinfo, Socket } from "../ffi/socket/mod.ts";
 
 try {
   run();
@@ -31,7 +31,7 @@ function run(): void {
   const [{ family, address }] = getaddrinfo(host, port);
 
   using socket = new Socket(family);
-  const { hostname, port: number } = address as InetAddress;
+  const { hostname, port: number } = address;
   console.log(`Connecting to ${hostname} port ${number}`);
   socket.connect(address); // blocks; no later call does
   socket.setBlocking(false);

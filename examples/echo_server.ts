@@ -13,7 +13,7 @@
 
 import { parseArgs } from "node:util";
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, getaddrinfo, type InetAddress, type Socket } from "../ffi/socket/mod.ts";
+import { createServer, getaddrinfo, type Socket } from "../ffi/socket/mod.ts";
 
 type Handler = (socket: Socket, events: number) => void;
 
@@ -99,7 +99,7 @@ function start() {
     const listener = createServer(address, { family });
     listener.setBlocking(false);
     selector.register(listener, EVENT_READ, accept);
-    const bound = listener.getsockname() as InetAddress;
+    const bound = listener.getsockname();
     console.log(`Listening on ${bound.hostname} port ${bound.port}; try: nc ${bound.hostname} ${bound.port}`);
     return { selector, listener, log: quiet ? () => {} : console.log };
   } catch (error) {

@@ -22,7 +22,7 @@ type Connection = { socket: Socket; unsent: Uint8Array };
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10002) });
 listener.setBlocking(false);
 using signals = new Signals(["SIGINT"]);
-const { port } = listener.getsockname() as { port: number };
+const { port } = listener.getsockname();
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
 /** Number of times that one connection is served before the others. */

@@ -26,7 +26,7 @@ using selector = new DefaultSelector<undefined, Socket>();
 using listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8005) });
 listener.setBlocking(false);
 selector.register(listener, EVENT_READ);
-const { port } = listener.getsockname() as { port: number };
+const { port } = listener.getsockname();
 console.log(`Listening on port ${port}; try: curl http://127.0.0.1:${port}/`);
 
 Deno.addSignalListener("SIGINT", () => {

@@ -23,7 +23,7 @@ const selector = new DefaultSelector<(events: number) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8080) });
 listener.setBlocking(false);
 listen();
-const { port } = listener.getsockname() as { port: number };
+const { port } = listener.getsockname();
 console.log(`Listening on port ${port}; try: curl -v http://127.0.0.1:${port}/hello`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, () => handle(events));

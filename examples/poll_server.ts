@@ -17,7 +17,7 @@ import { Signals } from "../ffi/sources/mod.ts";
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10001) });
 listener.setBlocking(false);
 using signals = new Signals(["SIGINT"]);
-const { port } = listener.getsockname() as { port: number };
+const { port } = listener.getsockname();
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
 const TIMEOUT_MS = 30_000;

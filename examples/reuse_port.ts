@@ -13,7 +13,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { SO_REUSEPORT, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
+import { AF_INET, SO_REUSEPORT, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
 
 if ("WorkerGlobalScope" in globalThis) {
   addEventListener("message", (event) => serve((event as MessageEvent).data), { once: true });
@@ -22,11 +22,11 @@ if ("WorkerGlobalScope" in globalThis) {
   let number = Number(port);
   const workers: Worker[] = [];
   for (let index = 1; index <= Number(count); index++) {
-    const listener = new Socket();
+    const listener = new Socket(AF_INET);
     listener.setsockopt(SOL_SOCKET, SO_REUSEPORT, true);
     listener.bind({ hostname: "127.0.0.1", port: number });
     listener.listen();
-    number = (listener.getsockname() as { port: number }).port;
+    number = listener.getsockname().port;
     // All threads of a process share its descriptors, so that a Worker needs only the number.
     const worker = new Worker(import.meta.url, { type: "module" });
     worker.postMessage({ fd: listener.detach(), name: `worker ${index}` });

@@ -12,7 +12,7 @@
  */
 
 import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { createServer, type InetAddress } from "../ffi/socket/mod.ts";
+import { createServer } from "../ffi/socket/mod.ts";
 
 let ticks = 0;
 let visitors = 0;
@@ -21,7 +21,7 @@ const selector = new DefaultSelector<() => Promise<void>>();
 const listener = createServer({ hostname: "127.0.0.1", port: 0 });
 listener.setBlocking(false);
 selector.register(listener, EVENT_READ, greet);
-const { port } = listener.getsockname() as InetAddress;
+const { port } = listener.getsockname();
 
 const interval = setInterval(() => ticks++, 10);
 const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {

@@ -107,7 +107,7 @@ function* echo(socket: Socket): Task {
 const [port = "8003", patience = "10"] = Deno.args;
 const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
-const { port: bound } = listener.getsockname() as { port: number };
+const { port: bound } = listener.getsockname();
 console.log(`Listening on port ${bound}; try: nc 127.0.0.1 ${bound}`);
 Deno.addSignalListener("SIGINT", () => {
   console.log("Server shutting down");

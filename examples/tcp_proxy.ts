@@ -29,7 +29,7 @@ const selector = new DefaultSelector<Side | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
 listen();
-const { port: bound } = listener.getsockname() as { port: number };
+const { port: bound } = listener.getsockname();
 console.log(`Forwarding port ${bound} to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: side }, events] of selector) {

@@ -30,7 +30,7 @@ function serve(): void {
   socket.bind({ hostname: "127.0.0.1", port: Number(port) });
   socket.setBlocking(false);
   selector.register(socket, EVENT_READ);
-  const { port: bound } = socket.getsockname() as { port: number };
+  const { port: bound } = socket.getsockname();
   console.log(`Echoing datagrams on port ${bound}; try: nc -u 127.0.0.1 ${bound}`);
   while (signals.read().length === 0) {
     for (const [key] of selector.select()) {

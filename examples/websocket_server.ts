@@ -31,7 +31,7 @@ const selector = new DefaultSelector<(events: number) => void, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8002) });
 listener.setBlocking(false);
 listen();
-const { port } = listener.getsockname() as { port: number };
+const { port } = listener.getsockname();
 console.log(`Listening on port ${port}; try: http://127.0.0.1:${port}/ in a browser`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, () => handle(events));

@@ -8,8 +8,24 @@
 import { assertStrictEquals } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import { type BaseSelector, DefaultSelector, EVENT_READ, EVENT_WRITE, type SelectorKey } from "../mod.ts";
-import type { Socket } from "../ffi/socket/mod.ts";
+import {
+  type Address,
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  createServer,
+  getaddrinfo,
+  type InetAddress,
+  SOCK_DGRAM,
+  Socket,
+  socketpair,
+  type UnixAddress,
+} from "../ffi/socket/mod.ts";
 import { Cleanup, test } from "./support/util.ts";
+
+/** Type-checks only if two types are equal. */
+type Equal<One, Other> = (<T>() => T extends One ? 1 : 2) extends (<T>() => T extends Other ? 1 : 2) ? true : false;
+const same = <One, Other>(_: Equal<One, Other>) => {};
 
 describe("types", () => {
   test("register() and modify() require data unless its type includes undefined", () => {
@@ -51,5 +67,60 @@ describe("types", () => {
     assertStrictEquals(annotated, selector);
     const general: BaseSelector<unknown, Socket> = selector; // for functions that take any selector
     assertStrictEquals(general, selector);
+  });
+
+  test("Socket returns addresses of the family that it was made with", () => {
+    using inet = new Socket(AF_INET, SOCK_DGRAM);
+    same<typeof inet, Socket<InetAddress>>(true);
+    inet.bind({ hostname: "127.0.0.1", port: 0 });
+    const { port }: { port: number } = inet.getsockname();
+    assertStrictEquals(port, inet.getsockname().port);
+    void (() => {
+      same<typeof inet, Socket<InetAddress>>(true);
+      const unix = new Socket(AF_UNIX);
+      const path: string = unix.getsockname().path + unix.getpeername().path + unix.accept()[1].path;
+      // @ts-expect-error a Unix address has no port
+      void unix.getsockname().port;
+      const [connection, peer] = new Socket(AF_INET6).accept();
+      same<typeof connection, Socket<InetAddress>>(true);
+      same<typeof peer, InetAddress>(true);
+      same<ReturnType<typeof inet.recvFrom>[1], InetAddress>(true);
+      same<NonNullable<ReturnType<typeof unix.tryAccept>>, [Socket<UnixAddress>, UnixAddress]>(true);
+
+      // The family is not known: an address of either kind.
+      const family: number = AF_INET;
+      same<ReturnType<Socket["getsockname"]>, Address>(true);
+      for (const socket of [new Socket(), new Socket(family), Socket.fromFd(0)]) {
+        same<typeof socket, Socket>(true);
+        // @ts-expect-error it may be a Unix address
+        void socket.getsockname().port;
+      }
+      const either = [AF_INET, AF_UNIX].map((family) => new Socket(family));
+      const all: Socket[] = [...either, inet, unix];
+
+      same<ReturnType<typeof socketpair>, [Socket, Socket]>(true);
+      const pair = socketpair(AF_UNIX);
+      same<typeof pair, [Socket<UnixAddress>, Socket<UnixAddress>]>(true);
+      const [{ family: found, address }] = getaddrinfo("localhost", 80);
+      same<typeof address, InetAddress>(true);
+      const connected = new Socket(found);
+      same<typeof connected, Socket<InetAddress>>(true);
+      return [path, all];
+    });
+  });
+
+  test("createServer() returns a socket of the address's family", () => {
+    void (() => {
+      const inet = createServer({ hostname: "::1", port: 0 });
+      same<typeof inet, Socket<InetAddress>>(true);
+      const unix = createServer({ path: "/run/server" });
+      same<typeof unix, Socket<UnixAddress>>(true);
+      const address: Address = Math.random() < 0.5 ? inet.getsockname() : unix.getsockname();
+      const either = createServer(address, { family: AF_INET6 });
+      same<typeof either, Socket>(true);
+      const listener = Deno.listen({ port: 0 });
+      const copy = createServer(listener.addr as Deno.NetAddr);
+      same<typeof copy, Socket<InetAddress>>(true);
+    });
   });
 });

@@ -54,12 +54,20 @@ import { EVENT_WRITE } from "../os/events.ts";
 import { system } from "../os/systems.ts";
 import { resolve } from "./resolve.ts";
 import { SelectSet, setsOf } from "../os/select.ts";
-import { type Address, checkAddress, decodeAddress, showAddress } from "./sockaddr.ts";
+import {
+  type Address,
+  type AddressFamily,
+  AF_INET,
+  AF_UNIX,
+  checkAddress,
+  decodeAddress,
+  type InetAddress,
+  showAddress,
+  type UnixAddress,
+} from "./sockaddr.ts";
 import * as sys from "../os/sys.ts";
 import { retryUntil } from "../os/timeout.ts";
 import {
-  AF_INET,
-  AF_UNIX,
   SO_ERROR,
   SO_EXCLUSIVEADDRUSE,
   SO_REUSEADDR,
@@ -71,11 +79,9 @@ import {
 
 export { OSError };
 export { type AddressHints, type AddressInfo, getaddrinfo } from "./resolve.ts";
-export type { Address, InetAddress, UnixAddress } from "./sockaddr.ts";
+export { AF_INET, AF_INET6, AF_UNIX } from "./sockaddr.ts";
+export type { Address, AddressFamily, InetAddress, UnixAddress } from "./sockaddr.ts";
 export {
-  AF_INET,
-  AF_INET6,
-  AF_UNIX,
   AF_UNSPEC,
   AI_CANONNAME,
   AI_NUMERICHOST,
@@ -156,6 +162,9 @@ const scratch = new Uint8Array(64 * 1024);
  * Close every socket with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket
  * that is garbage-collected, and warns. Here, its descriptor stays open until the process ends, without a warning.
  *
+ * @typeParam A Addresses that the methods return: `InetAddress` for AF_INET and AF_INET6, `UnixAddress` for AF_UNIX, and
+ * either of them if the compiler does not know the family, as in `new Socket()`
+ *
  * @see {@link https://docs.python.org/3/library/socket.html#socket-objects | Python's socket objects}
  *
  * @example Usage
@@ -171,7 +180,7 @@ const scratch = new Uint8Array(64 * 1024);
  * assertEquals(datagram, new Uint8Array([1, 2, 3]));
  * ```
  */
-export class Socket implements Disposable {
+export class Socket<A extends Address = Address> implements Disposable {
   // No FinalizationRegistry reports a dropped socket: registering takes 0.2 µs, a tenth of new Socket() and close().
   #fd: number;
   readonly #family: number;
@@ -189,7 +198,7 @@ export class Socket implements Disposable {
    * @throws {TypeError} if an argument is not a number
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */
-  constructor(family?: number, type?: number, protocol?: number);
+  constructor(family?: AddressFamily<A> | number, type?: number, protocol?: number);
   constructor(family: number = AF_INET, type: number = SOCK_STREAM, protocol: number = 0, fd?: number) {
     this.#family = checkInt(family, "address family");
     type = checkInt(type, "socket type");
@@ -261,7 +270,7 @@ export class Socket implements Disposable {
    * @throws {OSError} EAGAIN if there is no connection and the socket is non-blocking; EMFILE if too many descriptors are
    * open
    */
-  accept(): [connection: Socket, address: Address] {
+  accept(): [connection: Socket<A>, address: A] {
     return this.tryAccept() ?? raiseAgain("accept", this.#fd);
   }
 
@@ -271,12 +280,13 @@ export class Socket implements Disposable {
    * @returns A blocking socket for the connection, and the address of its peer
    * @throws {OSError} EMFILE if too many descriptors are open
    */
-  tryAccept(): [connection: Socket, address: Address] | null {
+  tryAccept(): [connection: Socket<A>, address: A] | null {
     for (;;) {
       sockaddrLength[0] = sockaddr.length;
       const fd = sys.accept(this.#fd, sockaddr, sockaddrLength);
       if (fd >= 0) {
-        return [adopt(fd, this.#family, this.#type, this.#protocol), decodeAddress(sockaddr, sockaddrLength[0]!)];
+        const address = decodeAddress(sockaddr, sockaddrLength[0]!) as A;
+        return [adopt(fd, this.#family, this.#type, this.#protocol), address];
       }
       if (fd === -EAGAIN) return null;
       // ECONNABORTED: the peer left before it was accepted, which is no failure of the listener.
@@ -370,7 +380,7 @@ export class Socket implements Disposable {
    * @param flags Any of the `MSG_*` flags
    * @throws {OSError} EAGAIN if there is no datagram and the socket is non-blocking
    */
-  recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: Address] {
+  recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: A] {
     const buffer = bufferFor(size, flags);
     for (;;) {
       sockaddr.fill(0, 0, 2); // clears length and family
@@ -382,7 +392,8 @@ export class Socket implements Disposable {
         // getpeername() could fail, and the data would be lost.
         const isNameless = (sockaddrLength[0] === 0 || (sockaddr[0] === 0 && sockaddr[1] === 0)) &&
           this.#family !== AF_UNIX;
-        return [data, isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, sockaddrLength[0]!)];
+        const address = isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, sockaddrLength[0]!);
+        return [data, address as A];
       }
       if (count !== -EINTR) check(count, "recvfrom", this.#fd);
     }
@@ -480,8 +491,8 @@ export class Socket implements Disposable {
   }
 
   /** Returns the socket's own address. */
-  getsockname(): Address {
-    return nameOf(sys.getsockname, "getsockname", this.#fd);
+  getsockname(): A {
+    return nameOf(sys.getsockname, "getsockname", this.#fd) as A;
   }
 
   /**
@@ -489,8 +500,8 @@ export class Socket implements Disposable {
    *
    * @throws {OSError} ENOTCONN if the socket is not connected
    */
-  getpeername(): Address {
-    return nameOf(sys.getpeername, "getpeername", this.#fd);
+  getpeername(): A {
+    return nameOf(sys.getpeername, "getpeername", this.#fd) as A;
   }
 
   /**
@@ -605,6 +616,11 @@ export interface ServerOptions {
  * console.log("Listening at", listener.getsockname());
  * ```
  */
+export function createServer(address: InetAddress, options?: ServerOptions): Socket<InetAddress>;
+/** Creates a socket that listens on a path. */
+export function createServer(address: UnixAddress, options?: ServerOptions): Socket<UnixAddress>;
+/** Creates a socket that listens on an address of either kind. */
+export function createServer(address: Address, options?: ServerOptions): Socket;
 export function createServer(address: Address, options: ServerOptions = {}): Socket {
   const listener = new Socket(options.family);
   try {
@@ -640,11 +656,11 @@ export function createServer(address: Address, options: ServerOptions = {}): Soc
  * there.close();
  * ```
  */
-export function socketpair(
-  family: number = sys.PAIR_FAMILY,
+export function socketpair<A extends Address = Address>(
+  family: AddressFamily<A> | number = sys.PAIR_FAMILY,
   type: number = SOCK_STREAM,
   protocol: number = 0,
-): [Socket, Socket] {
+): [Socket<A>, Socket<A>] {
   const pair = new Int32Array(2);
   check(
     sys.socketpair(
@@ -746,7 +762,7 @@ export function setBlocking(fd: number, isBlocking: boolean): void {
 }
 
 /** Creates a Socket for a descriptor through the constructor's internal last parameter; callers use `fromFd`. */
-function adopt(fd: number, family: number, type: number, protocol: number): Socket {
+function adopt<A extends Address>(fd: number, family: number, type: number, protocol: number): Socket<A> {
   return Reflect.construct(Socket, [family, type, protocol, fd]);
 }
 

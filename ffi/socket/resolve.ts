@@ -11,17 +11,22 @@ import { lazy, openLibrary } from "../os/library.ts";
 import { type System, system } from "../os/systems.ts";
 import {
   type Address,
+  type AddressFamily,
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
   checkPort,
   cString,
   decodeAddress,
   encodeNumeric,
   encodeUnix,
   fromCString,
+  type InetAddress,
   isUnix,
   showAddress,
   SOCKADDR,
 } from "./sockaddr.ts";
-import { AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "../os/socket_constants.ts";
+import { AF_UNSPEC, AI_PASSIVE, SOCK_STREAM } from "../os/socket_constants.ts";
 
 type AddrinfoField =
   | "ai_flags"
@@ -139,7 +144,7 @@ export interface AddressHints {
 /** Result of {@linkcode getaddrinfo}. */
 export interface AddressInfo {
   /** Address family, for `new Socket`. */
-  family: number;
+  family: AddressFamily<InetAddress>;
   /** Socket type, for `new Socket`. */
   type: number;
   /** Protocol, for `new Socket`. */
@@ -147,7 +152,7 @@ export interface AddressInfo {
   /** Canonical name if `flags` has AI_CANONNAME, otherwise `""`. */
   canonname: string;
   /** Numeric address. */
-  address: Address;
+  address: InetAddress;
 }
 
 /**
@@ -224,7 +229,7 @@ function* walk(address: bigint): Generator<Found> {
       type: info.getInt32(ADDRINFO.ai_socktype, true),
       protocol: info.getInt32(ADDRINFO.ai_protocol, true),
       canonname: canonname === 0n ? "" : fromCString(readMemory(canonname, memory().strnlen(canonname, MAX_NAME))),
-      address: decodeAddress(sockaddr, length),
+      address: decodeAddress(sockaddr, length) as InetAddress, // a service is a port, which no Unix address has
     }, sockaddr];
     address = info.getBigUint64(ADDRINFO.ai_next, true);
   }

@@ -7,7 +7,7 @@
 import { lazyResolver } from "../os/call.ts";
 import { numberError, show } from "../os/arguments.ts";
 import { type System, system } from "../os/systems.ts";
-import { AF_INET, AF_INET6, AF_UNIX, familyOf } from "../os/socket_constants.ts";
+import * as constants from "../os/socket_constants.ts";
 
 /** An IPv4 or IPv6 address or a hostname, and a port; the shape of a `Deno.NetAddr`. */
 export interface InetAddress {
@@ -30,6 +30,25 @@ export interface UnixAddress {
 
 /** Address of a socket. */
 export type Address = InetAddress | UnixAddress;
+
+/**
+ * Number of an address family, with the type of its addresses for the compiler.
+ *
+ * A variable that holds different families needs the type `number`: `let family: number = AF_INET`.
+ *
+ * @typeParam A Addresses of the family
+ */
+export type AddressFamily<A extends Address = Address> = number & {
+  /** Exists for the compiler only; no number has it. */
+  readonly addressType?: A;
+};
+
+/** Address family: paths on this machine. */
+export const AF_UNIX: AddressFamily<UnixAddress> = constants.AF_UNIX;
+/** Address family: IPv4. */
+export const AF_INET: AddressFamily<InetAddress> = constants.AF_INET;
+/** Address family: IPv6. */
+export const AF_INET6: AddressFamily<InetAddress> = constants.AF_INET6;
 
 /**
  * Returns the fields of these layouts that differ between systems:
@@ -216,7 +235,7 @@ export function encodeNumeric(family: number, hostname: string, port: number): U
 export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number): Address {
   // The length that C returns may exceed the buffer: for a path that fills the struct it counts the null byte. See unix(7).
   const view = new DataView(sockaddr.buffer, sockaddr.byteOffset, Math.min(length, sockaddr.byteLength));
-  const family = length < SOCKADDR.port ? AF_UNIX : familyOf(sockaddr);
+  const family = length < SOCKADDR.port ? AF_UNIX : constants.familyOf(sockaddr);
   if (family === AF_INET) {
     const at = SOCKADDR_IN.sin_addr;
     return {
