@@ -15,6 +15,7 @@ import {
   AI_CANONNAME,
   AI_NUMERICHOST,
   AI_PASSIVE,
+  createServer,
   getaddrinfo,
   type InetAddress,
   IPPROTO_IPV6,
@@ -27,7 +28,7 @@ import {
   Socket,
 } from "../ffi/socket/mod.ts";
 import { lackedBy, LINUX } from "./support/needs.ts";
-import { assertCode, IPV6, listener, portOf, udp, UNIX_SOCKETS } from "./support/sockets.ts";
+import { assertCode, folder, IPV6, listener, portOf, udp, UNIX_SOCKETS } from "./support/sockets.ts";
 import { bytes, Cleanup, isWindows, test } from "./support/util.ts";
 
 /** The name of a socket that is not bound. */
@@ -41,6 +42,40 @@ const linkLocal = Deno.networkInterfaces().find(({ family, address }) =>
   family === "IPv6" && address.startsWith("fe80:")
 );
 const LINK_LOCAL = linkLocal === undefined ? "this machine has no link-local IPv6 address" : null;
+
+describe("createServer()", () => {
+  test("createServer() infers AF_INET6 from an IPv6 address", { needs: [IPV6] }, () => {
+    using server = createServer({ hostname: "::1", port: 0 });
+    assertEquals([server.family, server.getsockname().hostname], [AF_INET6, "::1"]);
+    using every = createServer({ hostname: "::", port: 0 });
+    assertEquals([every.family, every.getsockname().hostname], [AF_INET6, "::"]);
+  });
+
+  test("createServer() infers AF_UNIX from a path", { needs: [UNIX_SOCKETS] }, () => {
+    using cleanup = new Cleanup();
+    const path = `${folder(cleanup)}/server`;
+    using server = createServer({ path });
+    assertEquals([server.family, server.getsockname()], [AF_UNIX, { path }]);
+  });
+
+  test("createServer() uses AF_INET for any other hostname, unless a family is given", () => {
+    for (const hostname of ["127.0.0.1", "", "localhost"]) {
+      using server = createServer({ hostname, port: 0 });
+      assertEquals(server.family, AF_INET);
+    }
+    assertThrows(
+      () => createServer({ hostname: "::1", port: 0 }, { family: AF_UNIX }),
+      TypeError,
+      "it must be { path }",
+    );
+    assertThrows(() => createServer(5 as never), TypeError, "Cannot use 5 as an address");
+  });
+
+  test("createServer() uses the family of its options", { needs: [IPV6] }, () => {
+    using server = createServer({ hostname: "", port: 0 }, { family: AF_INET6 });
+    assertEquals(server.getsockname().hostname, "::");
+  });
+});
 
 describe("Socket: names", () => {
   test("getsockname() returns zeros for an unbound socket", { needs: [UNBOUND_NAMES] }, () => {

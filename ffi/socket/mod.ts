@@ -58,10 +58,12 @@ import {
   type Address,
   type AddressFamily,
   AF_INET,
+  AF_INET6,
   AF_UNIX,
   checkAddress,
   decodeAddress,
   type InetAddress,
+  isUnix,
   showAddress,
   type UnixAddress,
 } from "./sockaddr.ts";
@@ -591,7 +593,7 @@ const SERVER_OPTION = system.sys === "winsock" ? SO_EXCLUSIVEADDRUSE : SO_REUSEA
 
 /** Options of {@linkcode createServer}. */
 export interface ServerOptions {
-  /** Address family: AF_INET (the default), AF_INET6 or AF_UNIX. */
+  /** Address family; the default is the family of the address, and AF_INET for a hostname. */
   family?: number;
   /** Maximum number of connections that wait to be accepted; the kernel has its own limit. */
   backlog?: number;
@@ -601,6 +603,9 @@ export interface ServerOptions {
  * Creates a socket that listens on an address, as Python's `socket.create_server` does.
  *
  * A server that restarts can bind the same port at once. No other program can share the port.
+ *
+ * The address determines the family: AF_UNIX for a path, AF_INET6 for a hostname with a colon, such as `"::1"`, and AF_INET
+ * for any other hostname.
  *
  * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
  * @param options Address family and backlog
@@ -622,16 +627,23 @@ export function createServer(address: UnixAddress, options?: ServerOptions): Soc
 /** Creates a socket that listens on an address of either kind. */
 export function createServer(address: Address, options?: ServerOptions): Socket;
 export function createServer(address: Address, options: ServerOptions = {}): Socket {
-  const listener = new Socket(options.family);
+  const { family = familyFor(checkAddress(address)), backlog } = options;
+  const listener = new Socket(family);
   try {
     if (listener.family !== AF_UNIX) listener.setsockopt(SOL_SOCKET, SERVER_OPTION, true);
     listener.bind(address);
-    listener.listen(options.backlog);
+    listener.listen(backlog);
     return listener;
   } catch (error) {
     listener.close();
     throw error;
   }
+}
+
+/** Returns the family that an address belongs to; only IPv6 addresses have a colon. */
+function familyFor(address: Address): AddressFamily {
+  if (isUnix(address)) return AF_UNIX;
+  return address.hostname.includes(":") ? AF_INET6 : AF_INET;
 }
 
 /**
