@@ -373,6 +373,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.close();
   }
 
+  /** Prints the class, the number of registrations, and whether the selector is closed. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `${this.constructor.name} { registered: ${this.#core.keys.size}, closed: ${this.#core.isClosed} }`;
+  }
+
   #maskOf(action: string, fileobj: FileObject, events: number): number {
     const object = typeof fileobj === "number" ? `fd ${fileobj}` : show(fileobj);
     return checkMask(events, this.#core.poller.supports, `${action} ${object}`, this.constructor.name);

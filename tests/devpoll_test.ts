@@ -121,9 +121,11 @@ describe("Devpoll", () => {
     const fd = devpoll.fileno();
     assertGreaterOrEqual(fd, 0);
     assertFalse(devpoll.closed);
+    assertEquals(Deno.inspect(devpoll), `Devpoll { fd: ${fd}, closed: false }`);
     devpoll.close();
     devpoll.close();
     assert(devpoll.closed);
+    assertEquals(Deno.inspect(devpoll), "Devpoll { fd: -1, closed: true }");
     assertEquals(libc!.fcntl(fd, F_GETFD), -1);
     const calls = [
       () => devpoll.fileno(),

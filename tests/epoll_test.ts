@@ -66,8 +66,10 @@ describe("Epoll", () => {
     const epoll = new Epoll(16);
     assertGreater(epoll.fileno(), 0);
     assertFalse(epoll.closed);
+    assertEquals(Deno.inspect(epoll), `Epoll { fd: ${epoll.fileno()}, closed: false }`);
     epoll.close();
     assert(epoll.closed);
+    assertEquals(Deno.inspect(epoll), "Epoll { fd: -1, closed: true }");
     assertThrows(() => epoll.fileno(), Deno.errors.BadResource, "closed");
   });
 

@@ -50,8 +50,10 @@ function rawTests(system: StandInSystem): void {
     const [kqueue] = make(cleanup);
     assertGreaterOrEqual(kqueue.fileno(), 0);
     assertFalse(kqueue.closed);
+    assertEquals(Deno.inspect(kqueue), `Kqueue { fd: ${kqueue.fileno()}, closed: false }`);
     kqueue.close();
     assert(kqueue.closed);
+    assertEquals(Deno.inspect(kqueue), "Kqueue { fd: -1, closed: true }");
     assertThrows(() => kqueue.fileno(), Deno.errors.BadResource, "the kqueue is closed");
   });
 

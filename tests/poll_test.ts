@@ -59,6 +59,14 @@ const O_RDWR = 2;
 pollContract({ name: "Poll", create: () => new Poll(), test });
 
 describe("Poll", () => {
+  test("Deno.inspect() shows the number of registered descriptors", () => {
+    using cleanup = new Cleanup();
+    const [here] = cleanup.pair();
+    const poll = new Poll();
+    poll.register(here);
+    assertEquals(Deno.inspect(poll), "Poll { registered: 1 }");
+  });
+
   test("register() accepts the greatest possible descriptor", () => {
     const poll = new Poll();
     const greatest = 2 ** 31 - 1;

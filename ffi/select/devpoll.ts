@@ -147,6 +147,11 @@ export class Devpoll implements Disposable {
     this.close();
   }
 
+  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `Devpoll { fd: ${this.#instance?.fd ?? -1}, closed: ${this.closed} }`;
+  }
+
   #open(action: string): DevpollInstance {
     if (this.#instance !== null) return this.#instance;
     throw new Deno.errors.BadResource(`Cannot ${action}: the /dev/poll set is closed`);

@@ -194,6 +194,11 @@ export class Epoll implements Disposable {
     this.close();
   }
 
+  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `Epoll { fd: ${this.#instance?.fd ?? -1}, closed: ${this.closed} }`;
+  }
+
   #ctl(op: number, fileobj: FileObject, eventmask: number, action: string): void {
     this.#open(action);
     const fd = filenoOf(fileobj);

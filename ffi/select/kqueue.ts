@@ -121,6 +121,11 @@ export class Kqueue implements Disposable {
     this.close();
   }
 
+  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `Kqueue { fd: ${this.#instance?.fd ?? -1}, closed: ${this.closed} }`;
+  }
+
   #open(action: string): KqueueInstance {
     if (this.#instance !== null) return this.#instance;
     throw new Deno.errors.BadResource(`Cannot ${action}: the kqueue is closed`);

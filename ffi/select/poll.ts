@@ -118,6 +118,11 @@ export class Poll {
     }
     return ready;
   }
+
+  /** Returns the text that `Deno.inspect` and `console.log` show: the number of registered descriptors. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return `Poll { registered: ${this.#set.size} }`;
+  }
 }
 
 /**

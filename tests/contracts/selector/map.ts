@@ -43,6 +43,19 @@ export function mapContract({ name, test, make }: Subject): void {
       assertEquals([map.size, map.has(first), map.get(first)], [1, false, undefined]);
     });
 
+    test("Deno.inspect() shows the class, the number of registrations, and if the selector is closed", (cleanup) => {
+      const selector = make(cleanup);
+      const { name } = selector.constructor;
+      assertEquals(Deno.inspect(selector), `${name} { registered: 0, closed: false }`);
+      const [here, there] = cleanup.pair();
+      selector.register(here, EVENT_READ, "a");
+      selector.register(there, EVENT_READ, "b");
+      void selector.wakeHandle; // whose descriptor is not counted
+      assertEquals(Deno.inspect({ selector }), `{ selector: ${name} { registered: 2, closed: false } }`);
+      selector.close();
+      assertEquals(Deno.inspect(selector), `${name} { registered: 0, closed: true }`);
+    });
+
     test("getMap() keeps its order through modify(), and an iteration sees changes", (cleanup) => {
       const selector = make<string>(cleanup);
       const map = selector.getMap()!;
