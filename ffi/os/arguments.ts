@@ -47,9 +47,51 @@ export function filenoOf(fileobj: FileObject): number {
 
 function callFileno(fileobj: { fileno(): number }): number {
   if (typeof fileobj?.fileno === "function") return fileobj.fileno();
-  throw new TypeError(
-    `Cannot use ${show(fileobj)} as a file object: it must be an integer or an object with a fileno() method`,
-  );
+  const replacement = replacementOf(fileobj);
+  const hint = replacement === undefined
+    ? "it must be an integer or an object with a fileno() method"
+    : `it has no fileno() method; use ${replacement}`;
+  throw new TypeError(`Cannot use ${show(fileobj)} as a file object: ${hint}`);
+}
+
+const SOCKET = "Socket or createServer() of @selectors/selectors/socket";
+const PIPE = "pipe() of @selectors/selectors/socket as stdio of node:child_process";
+
+/** Replacements for objects of Deno and Node that do not show their descriptors, by the names of their classes. */
+const REPLACEMENTS: Readonly<Record<string, string>> = {
+  Stdin: "0, the descriptor of standard input",
+  Stdout: "1, the descriptor of standard output",
+  Stderr: "2, the descriptor of standard error",
+  Conn: SOCKET,
+  Listener: SOCKET,
+  TlsListener: SOCKET,
+  DatagramConn: SOCKET,
+  FsFile: "openSync() of node:fs, which returns a descriptor",
+  // node:net, node:dgram, and the standard streams of a node:child_process.
+  Socket: `${SOCKET}, or ${PIPE}`,
+  Server: SOCKET,
+  // Deno.Command, node:child_process, and the standard streams of a Deno.ChildProcess.
+  ChildProcess: PIPE,
+  ReadableStream: PIPE,
+  WritableStream: PIPE,
+};
+
+/** Returns the text that says what to use instead of an object of Deno or Node; undefined for any other value. */
+function replacementOf(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  try {
+    // Reads property descriptors, because a getter could throw.
+    const valueOf = (object: object, name: string) => Object.getOwnPropertyDescriptor(object, name)?.value;
+    for (let object: object | null = value; object !== null; object = Object.getPrototypeOf(object)) {
+      const name = valueOf(object, "constructor")?.name;
+      if (typeof name === "string" && Object.hasOwn(REPLACEMENTS, name)) return REPLACEMENTS[name];
+      // A FileHandle of node:fs, and the standard streams of node:process.
+      if (Object.getOwnPropertyDescriptor(object, "fd") !== undefined) return "its property fd";
+    }
+  } catch {
+    // The value is a Proxy that throws. It is no object of Deno or Node.
+  }
+  return undefined;
 }
 
 /**

@@ -1,5 +1,14 @@
-import { assert, assertEquals, assertInstanceOf, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStrictEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { describe } from "@std/testing/bdd";
+import net from "node:net";
+import process from "node:process";
 import { EVENT_READ, EVENT_WRITE, type FileObject, KeyError, OSError, SelectorKey } from "../../../mod.ts";
 import { close } from "../../../ffi/socket/mod.ts";
 import type { Subject } from "./subject.ts";
@@ -65,6 +74,41 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
         assertThrows(() => selector.register(fileobj as FileObject, EVENT_READ), TypeError, "file object");
       }
       assertEquals(selector.getMap()!.size, 0);
+    });
+
+    test("register() says what to use instead of an object of Deno or Node", async (cleanup) => {
+      const selector = make(cleanup);
+      using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+      using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+      using accepted = await server.accept();
+      using file = await Deno.open(import.meta.filename!);
+      const nodeServer = net.createServer();
+      const cases: [fileobj: unknown, use: string][] = [
+        [Deno.stdin, "use 0, the descriptor of standard input"],
+        [Deno.stdout, "use 1"],
+        [Deno.stderr, "use 2"],
+        [server, "use Socket or createServer() of @selectors/selectors/socket"],
+        [connection, "use Socket"],
+        [accepted, "use Socket"],
+        [file, "use openSync() of node:fs"],
+        [new net.Socket(), "use Socket"],
+        [nodeServer, "use Socket"],
+        [new ReadableStream(), "use pipe() of @selectors/selectors/socket as stdio of node:child_process"],
+        [new WritableStream(), "use pipe()"],
+        [process.stdin, "use its property fd"],
+        [{ fd: 5 }, "use its property fd"],
+      ];
+      for (const [fileobj, use] of cases) {
+        const error = assertThrows(() => selector.register(fileobj as FileObject, EVENT_READ), TypeError);
+        assertStringIncludes(error.message, `it has no fileno() method; ${use}`);
+      }
+      const fail = () => {
+        throw new SyntaxError("mine");
+      };
+      const proxy = new Proxy({}, { getOwnPropertyDescriptor: fail });
+      for (const object of [proxy, Object.defineProperty({}, "other", { get: fail }), Object.create(null)]) {
+        assertThrows(() => selector.register(object, EVENT_READ), TypeError, "it must be an integer or an object");
+      }
     });
 
     test("register() rethrows the error of a fileno(), and changes nothing", (cleanup) => {
