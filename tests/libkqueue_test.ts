@@ -3,7 +3,7 @@
  * none. What libkqueue does otherwise than a kernel is skipped below, with the reason.
  */
 
-import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { describe } from "@std/testing/bdd";
 import {
   Kevent,
@@ -86,7 +86,8 @@ if (obstacle !== null) {
       assertEquals(errors.length, 3);
       for (const error of errors) {
         assertInstanceOf(error, Deno.errors.NotSupported);
-        assertStringIncludes(error.message, `Cannot create a kqueue: ${os} has no kqueue; use DefaultSelector`);
+        const missing = os === "linux" ? ", and libkqueue cannot be opened" : "";
+        assertEquals(error.message, `Cannot create a kqueue: ${os} has no kqueue${missing}; use DefaultSelector`);
       }
     });
     skip("KqueueSelector on libkqueue", "there is no libkqueue.so.0 (package libkqueue0)");

@@ -11,7 +11,7 @@ import { check } from "./errno.ts";
 import { BASIC_EVENTS, EVENT_READ, EVENT_WRITE } from "./events.ts";
 import { isOpen } from "./sys.ts";
 import type { KqueueSystem } from "./kqueue_system.ts";
-import { lazySystem } from "./library.ts";
+import { hasLibrary, lazySystem } from "./library.ts";
 import { os, system as here, SYSTEMS } from "./systems.ts";
 import { isInterruption, Timespec } from "./timeout.ts";
 
@@ -59,10 +59,11 @@ const lib = lazySystem("kqueue", () => {
     return openWithErrno("kqueue", SYMBOLS);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotSupported)) throw error;
-    throw new Deno.errors.NotSupported(
-      `Cannot create a kqueue: ${os} has no kqueue; use DefaultSelector (${error.message})`,
-      { cause: error },
-    );
+    // The cause names each file that was tried.
+    const missing = hasLibrary("kqueue") ? "no kqueue, and libkqueue cannot be opened" : "no kqueue";
+    throw new Deno.errors.NotSupported(`Cannot create a kqueue: ${os} has ${missing}; use DefaultSelector`, {
+      cause: error,
+    });
   }
 });
 
