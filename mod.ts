@@ -124,6 +124,9 @@
  * **A permission.** `NotCapable` at the first selector or socket means that `--allow-ffi` is missing. To open a device,
  * such as `/dev/ttyUSB0`, Deno requires `--allow-all`.
  *
+ * **A leak in a test.** A test with `sanitizeResources` fails with "A dynamic library was loaded" if it is the first that
+ * uses a selector or a socket. Call {@linkcode openLibraries} at the top of the test file.
+ *
  * **Too many descriptors.** `EMFILE` from `accept` means that this process has reached its limit. The connection stays
  * in the queue and the listener stays ready, so a simple loop spins. Unregister the listener for a second, as the
  * examples do; do not wait for a connection to close, because none may be open. `ulimit -n` shows or raises the limit
@@ -170,6 +173,7 @@ export {
   MODE_EDGE,
   MODE_ONCE,
 } from "./ffi/os/events.ts";
+export { openLibraries } from "./ffi/os/library.ts";
 export type { Timeout } from "./ffi/os/timeout.ts";
 export { wake } from "./ffi/os/waker.ts";
 export {

@@ -24,7 +24,7 @@
  */
 
 import { OSError } from "./errno.ts";
-import { type Functions, lazy, openLibrary } from "./library.ts";
+import { type Functions, lazy, lazyLibrary, openLibrary } from "./library.ts";
 import { type Library, system } from "./systems.ts";
 
 /** View of this thread's errno; under a permission that forbids such a view, a copy that `refresh` makes. */
@@ -76,14 +76,14 @@ const findErrors = system.errnoLocation === null ? startWinsock : findErrno;
 export function lazyLibc<const Symbols extends Deno.ForeignLibraryInterface>(
   symbols: Symbols,
 ): () => Functions<Symbols> {
-  return lazy(() => openWithErrno("libc", symbols));
+  return lazyLibrary(() => openWithErrno("libc", symbols));
 }
 
 /** Declares functions that convert and resolve addresses, like {@linkcode lazyLibc}. */
 export function lazyResolver<const Symbols extends Deno.ForeignLibraryInterface>(
   symbols: Symbols,
 ): () => Functions<Symbols> {
-  return lazy(() => openWithErrno("resolver", symbols));
+  return lazyLibrary(() => openWithErrno("resolver", symbols));
 }
 
 /** Opens a library whose functions report errors in errno or by `WSAGetLastError()`. */

@@ -18,6 +18,46 @@ export function lazy<T>(make: () => T): () => T {
   return () => (made ??= { value: make() }).value;
 }
 
+const openers: (() => unknown)[] = [];
+
+/** Returns {@linkcode lazy} for a function that opens a library; {@linkcode openLibraries} calls it too. */
+export function lazyLibrary<T>(open: () => T): () => T {
+  const opened = lazy(open);
+  openers.push(opened);
+  return opened;
+}
+
+/**
+ * Opens now the libraries that the imported modules of the package would open at their first use.
+ *
+ * The libraries stay open until the process ends. A test with `sanitizeResources` that uses one of them first fails,
+ * because Deno counts an open library as a leak. Call this function at the top of such a test file.
+ *
+ * @throws {Deno.errors.NotCapable} without `--allow-ffi`
+ *
+ * @example Usage
+ * ```ts
+ * import { DefaultSelector, openLibraries } from "@selectors/selectors";
+ *
+ * openLibraries();
+ *
+ * Deno.test({
+ *   name: "a selector can be closed",
+ *   sanitizeResources: true,
+ *   fn: () => new DefaultSelector().close(),
+ * });
+ * ```
+ */
+export function openLibraries(): void {
+  for (const open of openers) {
+    try {
+      open();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotSupported)) throw error; // the system does not have this library
+    }
+  }
+}
+
 /**
  * Opens a library of this system.
  *
@@ -28,19 +68,21 @@ export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
   symbols: Symbols,
 ): Functions<Symbols> {
+  const files = system.libraries[library];
+  if (files === undefined) throw notSupported(library, "this system has no such library; use DefaultSelector");
   const failures: string[] = [];
-  for (const file of permitted(library, system.libraries[library] ?? [])) {
+  for (const file of permitted(library, files)) {
     try {
       return Deno.dlopen(file, symbols).symbols;
     } catch (error) {
       failures.push(`${file}: ${error instanceof Error ? error.message : error}`);
     }
   }
-  throw new Deno.errors.NotSupported(
-    `Cannot open ${library} on ${os} ${arch}: ${
-      failures.join("; ") || "this system has no such library; use DefaultSelector"
-    }`,
-  );
+  throw notSupported(library, failures.join("; "));
+}
+
+function notSupported(library: Library, reason: string): Error {
+  return new Deno.errors.NotSupported(`Cannot open ${library} on ${os} ${arch}: ${reason}`);
 }
 
 /**
@@ -84,7 +126,8 @@ export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
   open: () => Functions<Symbols>,
 ): () => { functions: Functions<Symbols>; system: Os } {
-  const real = lazy(() => ({ functions: open(), system: os }));
+  // openLibraries() leaves libkqueue alone, which is no part of the system.
+  const real = (system.best === library ? lazyLibrary : lazy)(() => ({ functions: open(), system: os }));
   return () => (standIns.get(library) as ReturnType<typeof real> | undefined) ?? real();
 }
 

@@ -8,14 +8,14 @@
 
 import { openWithErrno, result } from "./call.ts";
 import { EBADF, ENOTSOCK } from "./errno.ts";
-import { lazy } from "./library.ts";
+import { lazyLibrary } from "./library.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet } from "./select_set.ts";
 import { pause, Timeval } from "./timeout.ts";
 
 // int select(int nfds, fd_set *readfds, fd_set *writefds, fd_set *exceptfds, const struct timeval *timeout)
 const SELECT = { parameters: ["i32", "buffer", "buffer", "buffer", "buffer"], result: "i32" } as const;
 
-const winsock = lazy(() =>
+const winsock = lazyLibrary(() =>
   openWithErrno("winsock", {
     select: SELECT,
     // int WSAGetLastError(void)
@@ -24,7 +24,7 @@ const winsock = lazy(() =>
 );
 
 // The same on a thread of Deno's pool.
-const asideWinsock = lazy(() => openWithErrno("winsock", { select: { ...SELECT, nonblocking: true } }));
+const asideWinsock = lazyLibrary(() => openWithErrno("winsock", { select: { ...SELECT, nonblocking: true } }));
 
 /**
  * struct fd_set {           Windows

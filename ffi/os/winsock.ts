@@ -23,7 +23,7 @@
 
 import { openWithErrno, result } from "./call.ts";
 import { EAGAIN, EBADF, ECONNABORTED, ECONNRESET, EINPROGRESS, EMSGSIZE, ENOTSOCK, EOPNOTSUPP } from "./errno.ts";
-import { lazy, openLibrary } from "./library.ts";
+import { lazyLibrary, openLibrary } from "./library.ts";
 import { byteLengthOf } from "./arguments.ts";
 import type { Bytes } from "./posix.ts";
 import {
@@ -63,7 +63,7 @@ const WSAPROTOCOL_INFOW = { size: 628, iAddressFamily: 76, iSocketType: 88, iPro
 /** Address family of {@linkcode socketpair}. */
 export const PAIR_FAMILY: number = AF_INET;
 
-const ws2 = lazy(() =>
+const ws2 = lazyLibrary(() =>
   openWithErrno("winsock", {
     // SOCKET WSASocketW(int af, int type, int protocol, WSAPROTOCOL_INFOW *lpProtocolInfo, GROUP g, DWORD dwFlags)
     // The low half of a SOCKET is enough, since INVALID_SOCKET has every bit set.
@@ -103,7 +103,7 @@ const ws2 = lazy(() =>
   })
 );
 
-const kernel32 = lazy(() =>
+const kernel32 = lazyLibrary(() =>
   openLibrary("handles", {
     // BOOL SetHandleInformation(HANDLE hObject, DWORD dwMask, DWORD dwFlags)
     SetHandleInformation: { parameters: ["usize", "u32", "u32"], result: "i32" },

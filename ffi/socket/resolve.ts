@@ -7,7 +7,7 @@
 import { errnoCell, lazyResolver, result } from "../os/call.ts";
 import { errnoCode, OSError } from "../os/errno.ts";
 import { checkInt, show } from "../os/arguments.ts";
-import { lazy, openLibrary } from "../os/library.ts";
+import { lazyLibrary, openLibrary } from "../os/library.ts";
 import { type System, system } from "../os/systems.ts";
 import {
   type Address,
@@ -108,7 +108,7 @@ const resolver = lazyResolver({
   },
 });
 
-const memory = lazy(() =>
+const memory = lazyLibrary(() =>
   openLibrary("memory", {
     // Reads memory by address: a permission for the path of the C library alone does not allow UnsafePointerView.
     memcpy: {
