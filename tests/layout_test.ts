@@ -14,6 +14,7 @@ import * as pollCalls from "../ffi/os/poll.ts";
 import { ADDRINFO, addrinfoOf } from "../ffi/socket/resolve.ts";
 import { SelectSet } from "../ffi/os/select.ts";
 import { IN_READ, IN_WRITE } from "../ffi/os/select_set.ts";
+import { CMSG_LEN, CMSG_SPACE, CMSGHDR, cmsghdrOf, encodeControl, IOVEC, MSGHDR, msghdrOf } from "../ffi/os/message.ts";
 import {
   decodeAddress,
   encodeNumeric,
@@ -91,6 +92,9 @@ const STRUCTS: Record<string, string[]> = {
   sockaddr_in6: ["sin6_family", "sin6_port", "sin6_flowinfo", "sin6_addr", "sin6_scope_id"],
   sockaddr_un: ["sun_family", "sun_path"],
   sockaddr_storage: ["ss_family"],
+  iovec: ["iov_base", "iov_len"],
+  msghdr: Object.keys(MSGHDR).filter((field) => field !== "size"),
+  cmsghdr: ["cmsg_len", "cmsg_level", "cmsg_type"],
   ...(hasEpoll ? { epoll_event: ["events", "data", "data.fd"] } : {}),
 };
 
@@ -99,6 +103,9 @@ const TYPES = ["int", "short", "size_t", "ssize_t", "nfds_t", "socklen_t", "sa_f
 
 /** Descriptors that are put into an fd_set, one at a time. */
 const FD_SET_MEMBERS = [0, 1, 7, 8, 31, 32, 33, 63, 64, 95, 511, 1023];
+
+/** Sizes of the data of control messages. */
+const CONTROL_SIZES = [0, 1, 3, 4, 5, 7, 8, 9, 12, 16, 1012];
 
 /** A program that prints `name=value` for everything that the tests want to know. */
 function program(): string {
@@ -123,6 +130,10 @@ function program(): string {
   /** Initializes the length with which addresses of the BSDs begin. */
   const length = (field: string, value: string) => system.sockaddr.hasLength ? `.${field} = ${value}, ` : "";
   const unixLength = 'offsetof(struct sockaddr_un, sun_path) + sizeof "/a/path"';
+  for (const size of CONTROL_SIZES) {
+    put(`CMSG_LEN(${size})`, `CMSG_LEN(${size})`);
+    put(`CMSG_SPACE(${size})`, `CMSG_SPACE(${size})`);
+  }
   for (const fd of FD_SET_MEMBERS) lines.push(`FD_ZERO(&set); FD_SET(${fd}, &set); dump("fd_set ${fd}", &set, 128);`);
   return `
     #define _GNU_SOURCE
@@ -175,6 +186,20 @@ function program(): string {
 
       struct sockaddr_un un = { ${length("sun_len", unixLength)}.sun_family = AF_UNIX, .sun_path = "/a/path" };
       dump("/a/path", &un, ${unixLength});
+
+      _Alignas(16) char control[CMSG_SPACE(5) + CMSG_SPACE(4)] = { 0 };
+      struct msghdr message = { .msg_control = control, .msg_controllen = sizeof control };
+      struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+      first->cmsg_level = 0x01020304;
+      first->cmsg_type = 0x05060708;
+      first->cmsg_len = CMSG_LEN(5);
+      memcpy(CMSG_DATA(first), "hello", 5);
+      struct cmsghdr *second = CMSG_NXTHDR(&message, first);
+      second->cmsg_level = SOL_SOCKET;
+      second->cmsg_type = SCM_RIGHTS;
+      second->cmsg_len = CMSG_LEN(4);
+      memcpy(CMSG_DATA(second), "rest", 4);
+      dump("two control messages", control, sizeof control);
       return 0;
     }
   `;
@@ -252,6 +277,27 @@ describe("layouts", () => {
     assertThrows(() => encodeUnix("x".repeat(room)), RangeError, `longer than ${room - 1} bytes`);
     assertEquals(encodeUnix("\0" + "x".repeat(room - 1)).length, c("sizeof(sockaddr_un)"));
     assertThrows(() => encodeUnix("\0" + "x".repeat(room)), RangeError);
+  });
+
+  test("IOVEC, MSGHDR and CMSGHDR are struct iovec, msghdr and cmsghdr", () => {
+    assertEquals(IOVEC, layoutOf("iovec", { iov_base: "iov_base", iov_len: "iov_len" }));
+    const fields = Object.fromEntries(STRUCTS["msghdr"]!.map((field) => [field, field]));
+    assertEquals(MSGHDR, layoutOf("msghdr", fields) as typeof MSGHDR);
+    const { data, alignment, ...header } = CMSGHDR;
+    assertEquals(
+      header,
+      layoutOf("cmsghdr", { cmsg_len: "cmsg_len", cmsg_level: "cmsg_level", cmsg_type: "cmsg_type" }) as typeof header,
+    );
+    assertEquals([data, alignment], [c("CMSG_LEN(0)"), c("CMSG_SPACE(1)") - c("CMSG_LEN(0)")]);
+  });
+
+  test("CMSG_LEN(), CMSG_SPACE() and encodeControl() agree with C", () => {
+    for (const size of CONTROL_SIZES) {
+      assertEquals([CMSG_LEN(size), CMSG_SPACE(size)], [c(`CMSG_LEN(${size})`), c(`CMSG_SPACE(${size})`)]);
+    }
+    const { SOL_SOCKET, SCM_RIGHTS } = constants;
+    const control = encodeControl([[0x01020304, 0x05060708, bytes("hello")], [SOL_SOCKET, SCM_RIGHTS, bytes("rest")]]);
+    assertEquals(hex(control), cBytes("two control messages"));
   });
 
   test("SOCKADDR_STORAGE_SIZE fits every address", () => {
@@ -346,6 +392,33 @@ describe("the other systems", () => {
       return [rest.ai_addr, rest.ai_canonname];
     });
     assertEquals(places, [[24, 32], ...Array.from({ length: 7 }, () => [32, 24])]);
+  });
+
+  declare("msghdr and cmsghdr have lengths of 64 bits on Linux alone", () => {
+    const common = { msg_name: 0, msg_namelen: 8, msg_iov: 16, msg_iovlen: 24, msg_control: 32, msg_controllen: 40 };
+    for (const system of ["linux", "android"] as const) {
+      assertEquals(msghdrOf(SYSTEMS[system]), { ...common, msg_flags: 48, size: 56 });
+      const header = { size: 16, cmsg_len: 0, cmsg_level: 8, cmsg_type: 12 };
+      assertEquals(cmsghdrOf(SYSTEMS[system]), { ...header, data: 16, alignment: 8 });
+    }
+    const dataAt = { darwin: 12, freebsd: 16, netbsd: arch === "x86_64" ? 16 : 12, solaris: 12, illumos: 12 };
+    for (const [system, data] of Object.entries(dataAt)) {
+      assertEquals(msghdrOf(SYSTEMS[system as Os]), { ...common, msg_flags: 44, size: 48 }, system);
+      const header = { size: 12, cmsg_len: 0, cmsg_level: 4, cmsg_type: 8 };
+      assertEquals(cmsghdrOf(SYSTEMS[system as Os]), { ...header, data, alignment: data === 16 ? 8 : 4 }, system);
+    }
+  });
+
+  declare("the flags of a message have the numbers of each system", () => {
+    const flags = (system: Os) => {
+      const { MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_CMSG_CLOEXEC, SCM_RIGHTS } = SYSTEMS[system].constants;
+      return [MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_CMSG_CLOEXEC, SCM_RIGHTS];
+    };
+    assertEquals(flags("linux"), [0x20, 0x8, 0x80, 0x4000_0000, 1]);
+    assertEquals(flags("darwin"), [0x10, 0x20, 0x8, 0, 1]);
+    assertEquals(flags("freebsd"), [0x10, 0x20, 0x8, 0x4_0000, 1]);
+    assertEquals(flags("netbsd"), [0x10, 0x20, 0x8, 0x800, 1]);
+    assertEquals(flags("solaris"), [0x20, 0x10, 0x8, 0, 1]);
   });
 
   declare("sockaddr begins with its length on the BSDs, and has their longest path", () => {

@@ -33,6 +33,7 @@ function hasRoom(): boolean {
 /** Calls with bytes, each on a socket of a connected pair of datagram sockets. */
 const BYTE_CALLS: readonly [name: string, call: (socket: Socket, data: Uint8Array) => unknown][] = [
   ["recvInto()", (socket, data) => socket.recvInto(data)],
+  ["recvFromInto()", (socket, data) => socket.recvFromInto(data)],
   ["tryRecvInto()", (socket, data) => socket.tryRecvInto(data)],
   ["send()", (socket, data) => socket.send(data)],
   ["trySend()", (socket, data) => socket.trySend(data)],

@@ -108,6 +108,17 @@ export function checkInt(value: number, what: string): number {
   throw numberError(value, `Cannot use ${show(value)} as ${what}: it must be an integer of 32 bits`);
 }
 
+/**
+ * Returns a number of bytes that fits into a C `int`.
+ *
+ * @throws {RangeError} if it is a number, but not an integer from 0 to 2^31-1
+ * @throws {TypeError} if it is not a number
+ */
+export function checkSize(size: number): number {
+  if (Number.isInteger(size) && size >= 0 && size <= INT_MAX) return size;
+  throw numberError(size, `Cannot use ${show(size)} as a size: it must be an integer from 0 to ${INT_MAX}`);
+}
+
 /** Returns the error for an invalid numeric argument: a RangeError for a number, a TypeError for any other value. */
 export function numberError(value: unknown, message: string): RangeError | TypeError {
   return typeof value === "number" ? new RangeError(message) : new TypeError(message);

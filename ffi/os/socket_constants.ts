@@ -109,8 +109,16 @@ export const TCP_KEEPCNT: number = constants.TCP_KEEPCNT;
 export const MSG_OOB: number = constants.MSG_OOB;
 /** Flag: leave the data in the queue. */
 export const MSG_PEEK: number = constants.MSG_PEEK;
-/** Flag: return the full length of a datagram. */
+/** Flag: return the full length of a datagram; of a received message: its end was cut off. */
 export const MSG_TRUNC: number = constants.MSG_TRUNC;
+/** Flag of a received message: control messages were cut off or left out, because there was no room for them. */
+export const MSG_CTRUNC: number = constants.MSG_CTRUNC;
+/** Flag of a received message: it ends a record of SOCK_SEQPACKET. */
+export const MSG_EOR: number = constants.MSG_EOR;
+/** Flag of `recvmsg`: close the received descriptors when another program is executed; 0 if the system does not have it. */
+export const MSG_CMSG_CLOEXEC: number = constants.MSG_CMSG_CLOEXEC;
+/** Type of a control message of level SOL_SOCKET: file descriptors. */
+export const SCM_RIGHTS: number = constants.SCM_RIGHTS;
 /** Flag: do not block in this call. */
 export const MSG_DONTWAIT: number = constants.MSG_DONTWAIT;
 /** Flag: wait until the buffer is full. */

@@ -59,9 +59,13 @@ export const LINUX = {
   MSG_OOB: 0x1,
   MSG_PEEK: 0x2,
   MSG_TRUNC: 0x20,
+  MSG_CTRUNC: 0x8,
+  MSG_EOR: 0x80,
   MSG_DONTWAIT: 0x40,
   MSG_WAITALL: 0x100,
   MSG_NOSIGNAL: 0x4000,
+  MSG_CMSG_CLOEXEC: 0x4000_0000,
+  SCM_RIGHTS: 1,
   AI_PASSIVE: 0x1,
   AI_CANONNAME: 0x2,
   AI_NUMERICHOST: 0x4,
@@ -123,9 +127,13 @@ export const BSD: SocketConstants = {
   MSG_OOB: 0x1,
   MSG_PEEK: 0x2,
   MSG_TRUNC: 0x10,
+  MSG_CTRUNC: 0x20,
+  MSG_EOR: 0x8,
   MSG_DONTWAIT: 0x80,
   MSG_WAITALL: 0x40,
   MSG_NOSIGNAL: 0x4000,
+  MSG_CMSG_CLOEXEC: 0,
+  SCM_RIGHTS: 1,
   AI_PASSIVE: 0x1,
   AI_CANONNAME: 0x2,
   AI_NUMERICHOST: 0x4,
@@ -157,6 +165,7 @@ export const FREEBSD: SocketConstants = {
   TCP_KEEPINTVL: 0x200,
   TCP_KEEPCNT: 0x400,
   MSG_NOSIGNAL: 0x2_0000,
+  MSG_CMSG_CLOEXEC: 0x4_0000,
 };
 
 /** NetBSD. */
@@ -166,6 +175,7 @@ export const NETBSD: SocketConstants = {
   O_CLOEXEC: 0x40_0000,
   TCP_KEEPIDLE: 3,
   MSG_NOSIGNAL: 0x400,
+  MSG_CMSG_CLOEXEC: 0x800,
 };
 
 /** Solaris and illumos. */
@@ -194,6 +204,8 @@ export const SOLARIS: SocketConstants = {
   TCP_KEEPIDLE: 0x22,
   TCP_KEEPINTVL: 0x24,
   TCP_KEEPCNT: 0x23,
+  MSG_TRUNC: 0x20,
+  MSG_CTRUNC: 0x10,
   MSG_NOSIGNAL: 0x200,
   AI_PASSIVE: 0x8,
   AI_CANONNAME: 0x10,
@@ -216,6 +228,8 @@ export const WINDOWS: SocketConstants = {
   TCP_KEEPINTVL: 17,
   TCP_KEEPCNT: 16,
   MSG_TRUNC: 0x100,
+  MSG_CTRUNC: 0x200,
+  MSG_EOR: 0,
   MSG_DONTWAIT: 0,
   MSG_WAITALL: 0x8,
   MSG_NOSIGNAL: 0,

@@ -47,7 +47,13 @@ export type Library = keyof Libraries;
 export interface System {
   readonly libraries: Libraries;
   /** Symbols of functions whose plain name is missing, or is an older version with other structs. */
-  readonly symbols: { readonly pselect?: string; readonly kevent?: string; readonly fstat?: string };
+  readonly symbols: {
+    readonly pselect?: string;
+    readonly kevent?: string;
+    readonly fstat?: string;
+    readonly sendmsg?: string;
+    readonly recvmsg?: string;
+  };
   /** Function that returns the address of errno; null for Winsock, which has WSAGetLastError() instead. */
   readonly errnoLocation: string | null;
   /** Column of the errno table. */
@@ -70,6 +76,14 @@ export interface System {
     readonly sunPath: number;
     /** True if a path that begins with a zero byte is a name in the abstract namespace, without a file. */
     readonly hasAbstractNames: boolean;
+  };
+  readonly message: {
+    /** True if the lengths in a msghdr and a cmsghdr are of type size_t, and not int or socklen_t. */
+    readonly hasLongLengths: boolean;
+    /** Alignment of control messages and their data. */
+    readonly alignment: 4 | 8;
+    /** True if the kernel closes descriptors for which a control message has no room. */
+    readonly closesTruncated: boolean;
   };
   /** Layout of `struct addrinfo`, and column of the EAI table. */
   readonly getaddrinfo: "linux" | "bsd" | "windows";
@@ -139,6 +153,7 @@ const linux: System = {
   poll: LINUX_POLL,
   pollReports: { priority: true, readClosed: true, hangup: true },
   sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: true },
+  message: { hasLongLengths: true, alignment: 8, closesTruncated: true },
   getaddrinfo: "linux",
   kqueue: arch === "x86_64" ? KQUEUE_SYSTEMS.linux : {
     ...KQUEUE_SYSTEMS.linux,
@@ -170,6 +185,7 @@ const freebsd: System = {
   poll: { ...BSD_POLL, POLLRDHUP: 0x4000 },
   pollReports: { priority: true, readClosed: false, hangup: true },
   sockaddr: { hasLength: true, sunPath: 104, hasAbstractNames: false },
+  message: { hasLongLengths: false, alignment: 8, closesTruncated: false },
   getaddrinfo: "bsd",
   kqueue: KQUEUE_SYSTEMS.freebsd,
   sys: "posix",
@@ -190,6 +206,7 @@ const darwin: System = {
   errno: "darwin",
   constants: DARWIN,
   poll: BSD_POLL,
+  message: { hasLongLengths: false, alignment: 4, closesTruncated: false },
   // XNU does not report urgent data, and misses a hang-up if the mask has no other event.
   pollReports: { priority: false, readClosed: false, hangup: false },
   kqueue: KQUEUE_SYSTEMS.darwin,
@@ -202,6 +219,7 @@ const netbsd: System = {
   symbols: { pselect: "__pselect50", kevent: "__kevent50", fstat: "__fstat50" },
   errnoLocation: "__errno",
   errno: "netbsd",
+  message: { hasLongLengths: false, alignment: arch === "x86_64" ? 8 : 4, closesTruncated: false },
   constants: NETBSD,
   poll: BSD_POLL,
   kqueue: KQUEUE_SYSTEMS.netbsd,
@@ -209,13 +227,15 @@ const netbsd: System = {
 
 const solaris: System = {
   libraries: unixLibraries(SOLARIS_LIBC, { devpoll: SOLARIS_LIBC }),
-  symbols: {},
+  // The plain names use an older msghdr, without control messages.
+  symbols: { sendmsg: "__xnet_sendmsg", recvmsg: "__xnet_recvmsg" },
   errnoLocation: "___errno",
   errno: "solaris",
   constants: SOLARIS,
   poll: { ...BSD_POLL, POLLRDHUP: 0x4000 },
   pollReports: { priority: true, readClosed: false, hangup: true },
   sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: false },
+  message: { hasLongLengths: false, alignment: 4, closesTruncated: false },
   getaddrinfo: "bsd",
   kqueue: KQUEUE_SYSTEMS.freebsd,
   sys: "posix",
@@ -242,6 +262,7 @@ const windows: System = {
   poll: BSD_POLL,
   pollReports: { priority: false, readClosed: false, hangup: false },
   sockaddr: { hasLength: false, sunPath: 108, hasAbstractNames: false },
+  message: { hasLongLengths: true, alignment: 8, closesTruncated: false },
   getaddrinfo: "windows",
   kqueue: KQUEUE_SYSTEMS.freebsd,
   sys: "winsock",

@@ -26,19 +26,22 @@
  * | `socket(family, type, proto)`, `socket(fileno=fd)`          | `new Socket(family, type, protocol)`, `Socket.fromFd(fd)`  |
  * | `family`, `type`, `proto`                                   | `family`, `type`, `protocol`                               |
  * | `bind`, `listen`, `accept`, `connect`, `connect_ex`         | the same, `connectEx`, which returns the error code or null; addresses are Deno's: `{ hostname, port }` or `{ path }` |
- * | `recv`, `recv_into`, `recvfrom`                             | `recv`, `recvInto`, `recvFrom`; `tryRecvInto` returns null where `recvInto` throws `EAGAIN` |
+ * | `recv`, `recv_into`, `recvfrom`, `recvfrom_into`            | `recv`, `recvInto`, `recvFrom`, `recvFromInto`; `tryRecvInto` returns null where `recvInto` throws `EAGAIN` |
  * | `send`, `sendall`, `sendto`                                 | `send`, `sendAll`, `sendTo`; `trySend` likewise            |
+ * | `recvmsg`, `recvmsg_into`, `sendmsg`                        | `recvMsg`, `recvMsgInto`, `sendMsg`                        |
+ * | `recv_fds(sock, ...)`, `send_fds(sock, ...)`                | `recvFds` and `sendFds` of the socket                      |
+ * | `CMSG_LEN`, `CMSG_SPACE`                                    | the same                                                   |
  * | `shutdown`, `close`, `detach`, `fileno`                     | the same; `fileno()` is -1 after `close()`, as in Python   |
  * | `getsockname`, `getpeername`, `getsockopt`, `setsockopt`    | the same                                                   |
  * | `setblocking`, `getblocking`                                | `setBlocking`, `getBlocking`                               |
  * | `create_server`, `socketpair`, `getaddrinfo`                | `createServer`, `socketpair`, `getaddrinfo`                |
- * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SHUT_*`, `AI_*` | the common ones, with this system's values; pass any other as a number |
+ * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SCM_*`, `SHUT_*`, `AI_*` | the common ones, with this system's values; pass any other as a number |
  * | `gaierror`, `error`, `herror`                               | {@linkcode OSError}, with a code such as `"EAI_NONAME"`    |
  * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: pass the timeout to a selector |
  * | `create_connection`                                         | left out: call `getaddrinfo`, then `connect` for each address |
  * | `makefile`                                                  | `toReadableStream` and `toWritableStream` of `@selectors/selectors/streams` |
  * | `sendfile`, `dup`, `fromfd`                                 | left out: use `node:fs` and `node:net`, which accept descriptors |
- * | `recvmsg`, `sendmsg`, `recv_fds`, `send_fds`, `recvfrom_into`, `recvmsg_into`, `sendmsg_afalg` | left out: selectors do not need them |
+ * | `sendmsg_afalg`                                             | left out: use the Web Crypto API |
  * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is close-on-exec |
  * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: use `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` |
  *
@@ -49,8 +52,18 @@
  */
 
 import { check, EAGAIN, ECONNABORTED, ECONNRESET, EINPROGRESS, EINTR, errnoCode, OSError } from "../os/errno.ts";
-import { byteLengthOf, checkBytes, checkInt, filenoOf, numberError, restOf, show } from "../os/arguments.ts";
+import {
+  byteLengthOf,
+  checkBytes,
+  checkInt,
+  checkSize,
+  filenoOf,
+  type FileObject,
+  restOf,
+  show,
+} from "../os/arguments.ts";
 import { EVENT_WRITE } from "../os/events.ts";
+import { CMSG_LEN, type ControlMessage, decodeControl, descriptorsIn, encodeControl } from "../os/message.ts";
 import { system } from "../os/systems.ts";
 import { resolve } from "./resolve.ts";
 import { SelectSet, setsOf } from "../os/select.ts";
@@ -70,6 +83,8 @@ import {
 import * as sys from "../os/sys.ts";
 import { retryUntil } from "../os/timeout.ts";
 import {
+  MSG_CTRUNC,
+  SCM_RIGHTS,
   SO_ERROR,
   SO_EXCLUSIVEADDRUSE,
   SO_REUSEADDR,
@@ -80,6 +95,8 @@ import {
 } from "../os/socket_constants.ts";
 
 export { OSError };
+export type { FileObject } from "../os/arguments.ts";
+export { CMSG_LEN, CMSG_SPACE, type ControlMessage } from "../os/message.ts";
 export { type AddressHints, type AddressInfo, getaddrinfo } from "./resolve.ts";
 export { AF_INET, AF_INET6, AF_UNIX } from "./sockaddr.ts";
 export type { Address, AddressFamily, InetAddress, UnixAddress } from "./sockaddr.ts";
@@ -105,12 +122,15 @@ export {
   IPV6_LEAVE_GROUP,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
+  MSG_CTRUNC,
   MSG_DONTWAIT,
+  MSG_EOR,
   MSG_NOSIGNAL,
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
   MSG_WAITALL,
+  SCM_RIGHTS,
   SO_ACCEPTCONN,
   SO_BROADCAST,
   SO_ERROR,
@@ -152,6 +172,15 @@ const sockaddrLength = new Uint32Array(1);
 const optionInt = new Int32Array(1);
 const optionBytes = new Uint8Array(optionInt.buffer);
 const optionLength = new Uint32Array(1);
+
+/** What the last `recvMsg` has received. */
+const received = { nameLength: 0, controlLength: 0, flags: 0 };
+
+/** Bytes of a descriptor in a control message. */
+const FD_SIZE = 4;
+
+/** Most descriptors in one control message on any system: UIPC_MAX_CMSG_FD of macOS. */
+const MAX_FDS = 512;
 
 /** Receive buffer that `recv` and `recvFrom` share, for sizes up to its length. */
 const scratch = new Uint8Array(64 * 1024);
@@ -384,21 +413,147 @@ export class Socket<A extends Address = Address> implements Disposable {
    */
   recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: A] {
     const buffer = bufferFor(size, flags);
+    const [count, address] = this.recvFromInto(buffer, flags);
+    return [taken(buffer, count), address];
+  }
+
+  /**
+   * Receives a datagram into an array, and its sender's address; a stream has no sender, so the address is empty.
+   *
+   * @param buffer Array to fill, from its beginning; the rest of a longer datagram is lost
+   * @param flags Any of the `MSG_*` flags
+   * @returns Number of bytes received, and the address of the sender
+   * @throws {OSError} EAGAIN if there is no datagram and the socket is non-blocking
+   * @throws {TypeError} if the buffer is detached or not a Uint8Array
+   */
+  recvFromInto(buffer: Uint8Array, flags: number = 0): [count: number, address: A] {
+    checkBytes(buffer);
     for (;;) {
       sockaddr.fill(0, 0, 2); // clears length and family
       sockaddrLength[0] = sockaddr.length;
       const count = sys.recvfrom(this.#fd, buffer, checkInt(flags, "flags"), sockaddr, sockaddrLength);
-      if (count >= 0) {
-        const data = taken(buffer, count);
-        // For a stream the call writes no sender: Unix sets the length to 0, and Winsock leaves the address as it was.
-        // getpeername() could fail, and the data would be lost.
-        const isNameless = (sockaddrLength[0] === 0 || (sockaddr[0] === 0 && sockaddr[1] === 0)) &&
-          this.#family !== AF_UNIX;
-        const address = isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, sockaddrLength[0]!);
-        return [data, address as A];
-      }
+      if (count >= 0) return [count, this.#sender(sockaddrLength[0]!)];
       if (count !== -EINTR) check(count, "recvfrom", this.#fd);
     }
+  }
+
+  /** Returns the address that C has written for a received message. */
+  #sender(length: number): A {
+    // For a stream the call writes no sender: Unix sets the length to 0, and Winsock leaves the address as it was.
+    // getpeername() could fail, and the data would be lost.
+    const isNameless = (length === 0 || (sockaddr[0] === 0 && sockaddr[1] === 0)) && this.#family !== AF_UNIX;
+    return (isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, length)) as A;
+  }
+
+  /**
+   * Receives a message and ancillary data.
+   *
+   * Received descriptors (SCM_RIGHTS) are close-on-exec; the caller has to close them. {@linkcode recvFds} is simpler.
+   * macOS leaves descriptors open for which `ancillarySize` has no room.
+   *
+   * @param size Maximum number of bytes of the message
+   * @param ancillarySize Maximum number of bytes of ancillary data: see {@linkcode CMSG_SPACE}; 0, the default, receives
+   * none
+   * @param flags Any of the `MSG_*` flags
+   * @returns The message, the ancillary data, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
+   * sender, which is empty for a stream
+   * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
+   * @throws {RangeError} if a size is not an integer from 0 to 2^31-1
+   * @throws {Deno.errors.NotSupported} on Windows: use `recv` or `recvFrom`
+   */
+  recvMsg(size: number, ancillarySize: number = 0, flags: number = 0): [
+    data: Uint8Array<ArrayBuffer>,
+    ancillary: ControlMessage<Uint8Array<ArrayBuffer>>[],
+    flags: number,
+    address: A,
+  ] {
+    const buffer = bufferFor(size, flags);
+    const [count, ancillary, messageFlags, address] = this.recvMsgInto([buffer], ancillarySize, flags);
+    return [taken(buffer, count), ancillary, messageFlags, address];
+  }
+
+  /**
+   * Receives a message into several arrays, one after the other, and ancillary data.
+   *
+   * @param buffers Arrays to fill
+   * @param ancillarySize As for {@linkcode recvMsg}
+   * @param flags Any of the `MSG_*` flags
+   * @returns Number of bytes received, and the rest as {@linkcode recvMsg} does
+   * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking, EMSGSIZE if there are too many arrays
+   * @throws {RangeError} if `ancillarySize` is not an integer from 0 to 2^31-1
+   * @throws {TypeError} if a buffer is detached or not a Uint8Array
+   * @throws {Deno.errors.NotSupported} on Windows: use `recvInto` or `recvFromInto`
+   */
+  recvMsgInto(buffers: Iterable<Uint8Array>, ancillarySize: number = 0, flags: number = 0): [
+    count: number,
+    ancillary: ControlMessage<Uint8Array<ArrayBuffer>>[],
+    flags: number,
+    address: A,
+  ] {
+    const arrays = arraysOf(buffers);
+    const control = checkSize(ancillarySize) === 0 ? null : new Uint8Array(ancillarySize);
+    flags = checkInt(flags, "flags");
+    arrays.forEach(checkBytes); // last: the iterable could detach a buffer
+    for (;;) {
+      sockaddr.fill(0, 0, 2); // clears length and family
+      const count = sys.recvmsg(this.#fd, arrays, control, flags, sockaddr, received);
+      if (count >= 0) {
+        const ancillary = control === null ? [] : decodeControl(control.subarray(0, received.controlLength));
+        return [count, ancillary, received.flags, this.#sender(received.nameLength)];
+      }
+      if (count !== -EINTR) check(count, "recvmsg", this.#fd);
+    }
+  }
+
+  /**
+   * Receives a message and file descriptors over a Unix socket.
+   *
+   * The descriptors are close-on-exec; the caller has to close them, for example with {@linkcode close} or with
+   * {@linkcode Socket.fromFd}. More descriptors than `maxFds` are closed at once, and the flags then contain MSG_CTRUNC.
+   *
+   * @param size Maximum number of bytes of the message
+   * @param maxFds Maximum number of descriptors
+   * @param flags Any of the `MSG_*` flags
+   * @returns The message, the descriptors, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the sender,
+   * which is empty for a stream
+   * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
+   * @throws {RangeError} if a number is not an integer from 0 to 2^31-1
+   * @throws {Deno.errors.NotSupported} on Windows
+   *
+   * @example Usage
+   * ```ts
+   * import { close, pipe, read, socketpair, write } from "@selectors/selectors/socket";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [here, there] = socketpair();
+   * const [reader, writer] = pipe();
+   * here.sendFds([new TextEncoder().encode("a pipe")], [reader]);
+   * close(reader); // the message has its own descriptor of the pipe
+   *
+   * const [data, [received]] = there.recvFds(100, 1);
+   * assertEquals(new TextDecoder().decode(data), "a pipe");
+   * write(writer, new Uint8Array([1, 2, 3]));
+   * assertEquals(read(received!, new Uint8Array(10)), 3);
+   *
+   * close(received!);
+   * close(writer);
+   * here.close();
+   * there.close();
+   * ```
+   */
+  recvFds(
+    size: number,
+    maxFds: number,
+    flags: number = 0,
+  ): [data: Uint8Array<ArrayBuffer>, fds: number[], flags: number, address: A] {
+    checkSize(maxFds);
+    // Some kernels leave descriptors open for which there is no room.
+    const room = system.message.closesTruncated ? maxFds : Math.max(maxFds, MAX_FDS);
+    const [data, ancillary, messageFlags, address] = this.recvMsg(size, CMSG_LEN(room * FD_SIZE), flags);
+    const fds = descriptorsIn(ancillary);
+    const excess = fds.splice(maxFds);
+    for (const fd of excess) sys.close(fd);
+    return [data, fds, excess.length > 0 ? messageFlags | MSG_CTRUNC : messageFlags, address];
   }
 
   /**
@@ -464,6 +619,80 @@ export class Socket<A extends Address = Address> implements Disposable {
       const count = sys.sendto(this.#fd, data, checkInt(flags, "flags"), encoded);
       if (count !== -EINTR) return check(count, "sendto", showAddress(address));
     }
+  }
+
+  /**
+   * Sends the bytes of several arrays as one message, with ancillary data.
+   *
+   * @param buffers Arrays of bytes
+   * @param ancillary Items of ancillary data: level, type and data
+   * @param flags Any of the `MSG_*` flags
+   * @param address `{ hostname, port }` or `{ path }`; null or undefined sends to the connected peer
+   * @returns Number of bytes sent, without the ancillary data
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE if the message is too long
+   * or has too many arrays, and others
+   * @throws {TypeError} if an array is detached or not a Uint8Array, or the address does not fit the socket's family
+   * @throws {Deno.errors.NotSupported} on Windows: use `send` or `sendTo`
+   *
+   * @example Usage
+   * ```ts
+   * import { socketpair } from "@selectors/selectors/socket";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [here, there] = socketpair();
+   * const header = new Uint8Array([0, 3]);
+   * assertEquals(here.sendMsg([header, new Uint8Array([7, 8, 9])]), 5);
+   * const [data, ancillary] = there.recvMsg(100);
+   * assertEquals([data, ancillary], [new Uint8Array([0, 3, 7, 8, 9]), []]);
+   * here.close();
+   * there.close();
+   * ```
+   */
+  sendMsg(
+    buffers: Iterable<Uint8Array>,
+    ancillary: Iterable<ControlMessage> = [],
+    flags: number = 0,
+    address?: Address | null,
+  ): number {
+    const arrays = arraysOf(buffers);
+    const messages = [...ancillary].map(checkMessage);
+    const sockaddr = address === undefined || address === null ? null : this.#encode(address);
+    flags = checkInt(flags, "flags");
+    // Last: the iterables and the address's getters could detach a buffer.
+    for (const [, , data] of messages) checkBytes(data);
+    arrays.forEach(checkBytes);
+    const control = messages.length === 0 ? null : encodeControl(messages);
+    for (;;) {
+      const count = sys.sendmsg(this.#fd, arrays, control, flags, sockaddr);
+      if (count !== -EINTR) return check(count, "sendmsg", address ? showAddress(address) : this.#fd);
+    }
+  }
+
+  /**
+   * Sends a message and file descriptors over a Unix socket.
+   *
+   * The receiver gets duplicates; the caller keeps its descriptors, and may close them at once. On a stream the message
+   * has to contain at least one byte.
+   *
+   * @param buffers Arrays of bytes
+   * @param fds Descriptors or file objects; Linux accepts 253 of them
+   * @param flags Any of the `MSG_*` flags
+   * @param address `{ path }`; null or undefined sends to the connected peer
+   * @returns Number of bytes sent
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EBADF if a descriptor is closed,
+   * EINVAL if there are too many descriptors, ETOOMANYREFS if too many sent descriptors were not received yet
+   * @throws {RangeError} if a descriptor is negative or above 2^31-1
+   * @throws {TypeError} if an array is detached or not a Uint8Array, or an element of `fds` is not a file object
+   * @throws {Deno.errors.NotSupported} on Windows
+   */
+  sendFds(
+    buffers: Iterable<Uint8Array>,
+    fds: Iterable<FileObject>,
+    flags: number = 0,
+    address?: Address | null,
+  ): number {
+    const data = new Uint8Array(Int32Array.from([...fds], (fd) => filenoOf(fd)).buffer);
+    return this.sendMsg(buffers, [[SOL_SOCKET, SCM_RIGHTS, data]], flags, address);
   }
 
   /**
@@ -812,7 +1041,17 @@ function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<Array
     : buffer.subarray(0, count);
 }
 
-function checkSize(size: number): number {
-  if (Number.isInteger(size) && size >= 0 && size <= 0x7fff_ffff) return size;
-  throw numberError(size, `Cannot use ${show(size)} as a size: it must be an integer from 0 to 2147483647`);
+/** Returns the arrays of an iterable, which is not an array of bytes itself. */
+function arraysOf(buffers: Iterable<Uint8Array>): Uint8Array[] {
+  if (!ArrayBuffer.isView(buffers) && typeof buffers?.[Symbol.iterator] === "function") return [...buffers];
+  throw new TypeError(`Cannot use ${show(buffers)} as the buffers of a message: use an array of Uint8Arrays`);
+}
+
+/** Rejects a value that is no item of ancillary data; the caller checks the data. */
+function checkMessage(message: ControlMessage): ControlMessage {
+  if (!Array.isArray(message) || message.length !== 3) {
+    throw new TypeError(`Cannot use ${show(message)} as ancillary data: use [level, type, data]`);
+  }
+  const [level, type, data] = message;
+  return [checkInt(level, "level"), checkInt(type, "type of ancillary data"), data];
 }

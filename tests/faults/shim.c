@@ -18,8 +18,8 @@
 #define FUNCTIONS(X)                                                                                              \
   X(accept4) X(bind) X(close) X(connect) X(dup3) X(epoll_create1) X(epoll_ctl) X(epoll_pwait2) X(epoll_wait)      \
   X(fcntl) X(getaddrinfo) X(getpeername) X(getsockname) X(getsockopt) X(listen) X(pipe2) X(poll) X(ppoll)         \
-  X(pselect) X(read) X(recv) X(recvfrom) X(send) X(sendto) X(setsockopt) X(shutdown) X(socket) X(socketpair)      \
-  X(usleep) X(write)
+  X(pselect) X(read) X(recv) X(recvfrom) X(recvmsg) X(send) X(sendmsg) X(sendto) X(setsockopt) X(shutdown)        \
+  X(socket) X(socketpair) X(usleep) X(write)
 
 #define AS_INDEX(name) F_##name,
 #define AS_NAME(name) #name,
@@ -115,7 +115,9 @@ WRAP(read, (int fd, void *bytes, size_t size), (fd, bytes, size))
 WRAP(recv, (int fd, void *bytes, size_t size, int flags), (fd, bytes, size, flags))
 WRAP(recvfrom, (int fd, void *bytes, size_t size, int flags, void *address, void *length),
      (fd, bytes, size, flags, address, length))
+WRAP(recvmsg, (int fd, void *message, int flags), (fd, message, flags))
 WRAP(send, (int fd, void *bytes, size_t size, int flags), (fd, bytes, size, flags))
+WRAP(sendmsg, (int fd, void *message, int flags), (fd, message, flags))
 WRAP(sendto, (int fd, void *bytes, size_t size, int flags, void *address, unsigned length),
      (fd, bytes, size, flags, address, length))
 WRAP(setsockopt, (int fd, int level, int name, void *value, unsigned length), (fd, level, name, value, length))

@@ -132,6 +132,26 @@ export const sockets: Scenario[] = [
     },
   },
   {
+    name: "messages with descriptors",
+    run(lab) {
+      using open = new Open(lab);
+      const [here, there] = open.sockets(() => socketpair());
+      const parts = Array.from(PING, (byte) => Uint8Array.of(byte));
+      lab.need(() => here.sendFds(parts, [here, there]));
+      const [, writer] = open.descriptors(() => {
+        const [data, [first, second]] = there.recvFds(100, 2);
+        same(lab, data);
+        return [second!, first!];
+      });
+      lab.need(() => write(writer, PING));
+      same(lab, lab.need(() => there.recv(100)));
+      lab.need(() => here.sendMsg(parts));
+      const arrays = Array.from(PING, () => new Uint8Array(1));
+      lab.need(() => there.recvMsgInto(arrays));
+      same(lab, Uint8Array.from(arrays, ([byte]) => byte!));
+    },
+  },
+  {
     name: "a socket pair with one socket detached and recreated from its descriptor",
     run(lab) {
       using open = new Open(lab);
