@@ -32,7 +32,7 @@ const selector = new DefaultSelector<Handler, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
 listen();
-const bound = listener.getsockname() as { port: number };
+const bound = listener.getsockname();
 console.log(`Listening on port ${bound.port}; try: nc 127.0.0.1 ${bound.port}`);
 
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop

@@ -9,8 +9,8 @@ import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
-import { CTRL_C } from "./support/needs.ts";
-import { deno, describeProgram, EXAMPLES, interrupt, isThere, Program, run, until } from "./support/program.ts";
+import { deno, describeProgram, echoed, EXAMPLES, interrupt, isThere, Program, run, until } from "./support/program.ts";
+import { CTRL_C, PROC } from "./support/needs.ts";
 import { bytes, Cleanup, fifo, isWindows, test, text } from "./support/util.ts";
 
 const [hasSocat, hasPython, hasActivate, hasScript] = await Promise.all([
@@ -274,6 +274,87 @@ describeProgram("udp_ping", () => {
     assertMatch(nobody.out, /^(recv fd \d+: .*\((ECONNREFUSED|ECONNRESET)\)\n)?0 of 1 came back\n$/);
   });
 });
+
+describeProgram("pass_connections", () => {
+  const needs = [isWindows ? "Windows cannot send descriptors to another process" : CTRL_C];
+  const flags = ["--allow-ffi", "--allow-run", "--allow-env"];
+
+  /** Returns a connection, and the process that serves it. */
+  async function greeted(port: string): Promise<[connection: Deno.Conn, pid: number]> {
+    const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    const buffer = new Uint8Array(100);
+    const greeting = text(buffer.subarray(0, (await connection.read(buffer))!));
+    return [connection, Number(/^You are served by process (\d+)\n$/.exec(greeting)![1])];
+  }
+
+  test("pass_connections gives each connection to a child in turn, which echoes, and ends at Ctrl-C", {
+    needs,
+  }, async () => {
+    await using program = new Program(Deno.execPath(), command("pass_connections.ts", flags, "0", "2"));
+    const [port] = await program.line(/^2 processes serve port (\d+); try, more than once: nc 127\.0\.0\.1 \1$/);
+    const greetings: [Deno.Conn, number][] = [];
+    for (let index = 0; index < 6; index++) greetings.push(await greeted(port!));
+    const pids = greetings.map(([, pid]) => pid);
+    assertEquals(new Set(pids).size, 2);
+    assertEquals(pids, [0, 1, 0, 1, 0, 1].map((index) => pids[index]!));
+    assertEquals(pids.includes(program.pid), false);
+    const long = "x".repeat(3_000_000);
+    for (const [index, [connection]] of greetings.entries()) {
+      assertEquals(await echoed(connection, `message ${index}`), `message ${index}`);
+    }
+    const [[first]] = greetings as [[Deno.Conn, number]];
+    const [, back] = await Promise.all([writeAll(first, bytes(long)), readExactly(first, long.length)]);
+    assertEquals(text(back), long);
+    await interrupt(program);
+    for (const [connection] of greetings) {
+      assertEquals(await connection.read(new Uint8Array(1)), null);
+      connection.close();
+    }
+  });
+
+  test("pass_connections goes on without a child that has ended", { needs: [...needs, PROC] }, async () => {
+    await using program = new Program(Deno.execPath(), command("pass_connections.ts", flags, "0", "2"));
+    const [port] = await program.line(/^2 processes serve port (\d+)/);
+    const [[one, killed], [other, alive]] = [await greeted(port!), await greeted(port!)];
+    Deno.kill(killed, "SIGKILL");
+    assertEquals(await one.read(new Uint8Array(1)), null);
+    await until(() => !pathExists(`/proc/${killed}`)); // its end of the pair is closed then, too
+    using lost = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    await program.line(/^sendmsg fd \d+: Broken pipe \(EPIPE\)$/);
+    assertEquals(await lost.read(new Uint8Array(1)), null);
+    const [third, pid] = await greeted(port!);
+    assertEquals(pid, alive);
+    Deno.kill(alive, "SIGKILL");
+    await until(() => !pathExists(`/proc/${alive}`));
+    using last = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+    await program.line(/^All children have ended$/);
+    assertEquals((await program.ended()).code, 1);
+    for (const connection of [one, other, third]) connection.close();
+    assertEquals(await last.read(new Uint8Array(1)), null);
+  });
+});
+
+function pathExists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Writes all bytes to a connection. */
+async function writeAll(connection: Deno.Conn, data: Uint8Array): Promise<void> {
+  for (let sent = 0; sent < data.length;) sent += await connection.write(data.subarray(sent));
+}
+
+/** Reads this number of bytes from a connection. */
+async function readExactly(connection: Deno.Conn, size: number): Promise<Uint8Array> {
+  const data = new Uint8Array(size);
+  for (let count = 0; count < size;) count += (await connection.read(data.subarray(count)))!;
+  return data;
+}
 
 describeProgram("reuse_port", () => {
   const reason = os === "linux" ? null : "here the kernel does not deal connections out among sockets of one port";
