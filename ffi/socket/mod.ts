@@ -19,6 +19,45 @@
  * A socket blocks until `setBlocking(false)`, as in Python; a blocking call stops Deno's event loop. Every descriptor is
  * close-on-exec: it is closed when the process executes another program.
  *
+ * ## A socket with a timeout
+ *
+ * Python's `settimeout` is a non-blocking socket and a wait. `select` waits for one socket; use a selector, and its
+ * `selectAsync`, to wait beside Deno's event loop.
+ *
+ * ```ts
+ * import { select } from "@selectors/selectors/select";
+ * import { createServer, getaddrinfo, OSError, SO_ERROR, Socket, SOL_SOCKET } from "@selectors/selectors/socket";
+ *
+ * function connect(hostname: string, port: number, seconds: number): Socket {
+ *   const [{ family, address }] = getaddrinfo(hostname, port); // has no timeout
+ *   const socket = new Socket(family);
+ *   try {
+ *     socket.setBlocking(false);
+ *     const code = socket.connectEx(address);
+ *     if (code !== null && code !== "EINPROGRESS") throw new Error(`Cannot connect: ${code}`);
+ *     const [, connected, failed] = select([], [socket], [socket], seconds); // Windows reports a failure in the third
+ *     if (connected.length + failed.length === 0) throw new Error(`No connection within ${seconds} s`);
+ *     const errno = socket.getsockopt(SOL_SOCKET, SO_ERROR);
+ *     if (errno !== 0) throw new OSError("connect", errno);
+ *     return socket;
+ *   } catch (error) {
+ *     socket.close();
+ *     throw error;
+ *   }
+ * }
+ *
+ * // Returns the number of bytes; null if none have arrived in time.
+ * function receive(socket: Socket, buffer: Uint8Array, seconds: number): number | null {
+ *   const count = socket.tryRecvInto(buffer);
+ *   if (count !== null || select([socket], [], [], seconds)[0].length === 0) return count;
+ *   return socket.tryRecvInto(buffer);
+ * }
+ *
+ * using listener = createServer({ hostname: "127.0.0.1", port: 0 });
+ * using client = connect("127.0.0.1", listener.getsockname().port, 5);
+ * console.log(receive(client, new Uint8Array(100), 0.1)); // null, a tenth of a second later
+ * ```
+ *
  * ## From Python
  *
  * | `socket`                                                    | here                                                       |
@@ -37,7 +76,7 @@
  * | `create_server`, `socketpair`, `getaddrinfo`                | `createServer`, `socketpair`, `getaddrinfo`                |
  * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SCM_*`, `SHUT_*`, `AI_*` | the common ones, with this system's values; pass any other as a number |
  * | `gaierror`, `error`, `herror`                               | {@linkcode OSError}, with a code such as `"EAI_NONAME"`    |
- * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: pass the timeout to a selector |
+ * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: see "A socket with a timeout" |
  * | `create_connection`                                         | left out: call `getaddrinfo`, then `connect` for each address |
  * | `makefile`                                                  | `toReadableStream` and `toWritableStream` of `@selectors/selectors/streams` |
  * | `sendfile`, `dup`, `fromfd`                                 | left out: use `node:fs` and `node:net`, which accept descriptors |
