@@ -7,7 +7,7 @@ import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertThrows
 import { describe } from "@std/testing/bdd";
 import * as epollCalls from "../ffi/os/epoll.ts";
 import { errnoCode, errnoOn, OSError } from "../ffi/os/errno.ts";
-import { type Os, os, system, SYSTEMS } from "../ffi/os/systems.ts";
+import { arch, type Os, os, system, SYSTEMS } from "../ffi/os/systems.ts";
 import * as epollFlags from "../ffi/select/epoll.ts";
 import * as pollFlags from "../ffi/select/poll.ts";
 import * as pollCalls from "../ffi/os/poll.ts";
