@@ -140,6 +140,19 @@
  *
  * **A silent peer.** A peer that loses power sends nothing. Set `SO_KEEPALIVE`, or a timeout of your own.
  *
+ * ## With a C library
+ *
+ * A C library that opens a connection of its own, such as libpq, libcurl, libdbus or Xlib, has a function that returns
+ * the descriptor. Wait for it with {@linkcode waitFor}, or register it if the library has many. The README has examples.
+ *
+ * - Take all messages from the library before you wait. Its descriptor is not ready for those that are in its buffer.
+ * - Flush before you wait. The peer cannot answer a request that is still in the library's buffer.
+ * - Ask the library each time which events and which descriptor it needs, and how long it wants to wait.
+ * - When the library closes a registered descriptor, call `unregister`; when it opens another one, call `register`. Both
+ *   may have the same number. `register` without `unregister` then throws {@linkcode KeyError}. `modify` with the same
+ *   events changes nothing in the kernel, and the selector would report nothing.
+ * - Wait in JavaScript, and call the non-blocking functions of the library on the main thread.
+ *
  * ## From Python
  *
  * | `selectors`                                                          | here                                                         |

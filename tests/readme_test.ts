@@ -8,15 +8,9 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { describe } from "@std/testing/bdd";
 import { AF_INET, Socket } from "../ffi/socket/mod.ts";
+import { ROOT } from "./support/program.ts";
+import { blocks, README, section } from "./support/readme.ts";
 import { bytes, isEmulated, test, text } from "./support/util.ts";
-
-const ROOT = join(import.meta.dirname!, "..");
-const README = Deno.readTextFileSync(join(ROOT, "README.md"));
-
-/** The blocks of code in a language. */
-function blocks(language: string): string[] {
-  return [...README.matchAll(new RegExp("^```" + language + "\\n([^]*?)^```$", "gm"))].map((match) => match[1]!);
-}
 
 /** A program with this source, started as a reader would. */
 async function started(source: string, stdout: "inherit" | "piped"): Promise<AsyncDisposable & Deno.ChildProcess> {
@@ -47,7 +41,7 @@ describe("README", () => {
   test("its echo server serves", async () => {
     const [server, waits, ...others] = blocks("ts");
     assert(waits !== undefined);
-    assertEquals(others, []);
+    assertEquals(others, blocks("ts", section("With a C library"))); // see example_libraries_test.ts
     const free = new Socket(AF_INET);
     free.bind({ hostname: "127.0.0.1", port: 0 });
     const address = free.getsockname() as { hostname: string; port: number };
