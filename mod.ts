@@ -150,7 +150,7 @@
  * - Ask the library each time which events and which descriptor it needs, and how long it wants to wait.
  * - When the library closes a registered descriptor, call `unregister`; when it opens another one, call `register`. Both
  *   may have the same number. `register` without `unregister` then throws {@linkcode KeyError}. `modify` with the same
- *   events changes nothing in the kernel, and the selector would report nothing.
+ *   events changes nothing in the kernel, so epoll and kqueue would not report the new descriptor.
  * - Wait in JavaScript, and call the non-blocking functions of the library on the main thread.
  *
  * ## From Python
