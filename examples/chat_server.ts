@@ -11,8 +11,8 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, type Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "@selectors/selectors";
+import { createServer, type Socket } from "@selectors/selectors/socket";
 
 /** A connection with its unfinished line and its queue of `size` unsent bytes. */
 type Guest = { socket: Socket; name: string; line: string; decoder: TextDecoder; unsent: Uint8Array[]; size: number };

@@ -14,8 +14,8 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { close, pipe, read, setBlocking, write } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "@selectors/selectors";
+import { close, pipe, read, setBlocking, write } from "@selectors/selectors/socket";
 
 /** Options of {@linkcode communicate}. */
 export interface CommunicateOptions {

@@ -15,7 +15,7 @@
  * @module
  */
 
-import { DefaultSelector } from "../mod.ts";
+import { DefaultSelector } from "@selectors/selectors";
 
 const CURL_GLOBAL_ALL = 3n;
 const CURL_SOCKET_TIMEOUT = -1;

@@ -16,7 +16,7 @@
  * @module
  */
 
-import { EVENT_READ, EVENT_WRITE, waitFor } from "../mod.ts";
+import { EVENT_READ, EVENT_WRITE, waitFor } from "@selectors/selectors";
 
 const DBUS_BUS_SESSION = 0;
 const DBUS_MESSAGE_TYPE_SIGNAL = 4;

@@ -9,8 +9,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { getaddrinfo, Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "@selectors/selectors";
+import { getaddrinfo, Socket } from "@selectors/selectors/socket";
 
 try {
   run();

@@ -12,8 +12,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, getaddrinfo, type Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "@selectors/selectors";
+import { createServer, getaddrinfo, type Socket } from "@selectors/selectors/socket";
 
 type Handler = (socket: Socket, events: number) => void;
 

@@ -13,9 +13,9 @@
  * @module
  */
 
-import { Epoll, EPOLLET, EPOLLIN, EPOLLOUT, OSError } from "../ffi/select/mod.ts";
-import { createServer, type Socket } from "../ffi/socket/mod.ts";
-import { Signals } from "../ffi/sources/mod.ts";
+import { Epoll, EPOLLET, EPOLLIN, EPOLLOUT, OSError } from "@selectors/selectors/select";
+import { createServer, type Socket } from "@selectors/selectors/socket";
+import { Signals } from "@selectors/selectors/sources";
 
 type Connection = { socket: Socket; unsent: Uint8Array };
 

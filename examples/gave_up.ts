@@ -18,8 +18,8 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { DefaultSelector, EVENT_READ, EVENT_READ_CLOSED, OSError } from "../mod.ts";
-import { createServer, type Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_READ_CLOSED, OSError } from "@selectors/selectors";
+import { createServer, type Socket } from "@selectors/selectors/socket";
 
 type Handler = (socket: Socket) => void;
 

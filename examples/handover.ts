@@ -13,8 +13,8 @@
 
 import { createServer as createHttpServer } from "node:http";
 import { Socket as NodeSocket } from "node:net";
-import { DefaultSelector, EVENT_READ } from "../mod.ts";
-import { createServer, type Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+import { createServer, type Socket } from "@selectors/selectors/socket";
 
 const server = createHttpServer((request, response) => {
   // Deno 2.9 closes a connection from a descriptor after the first answer, but announces keep-alive.

@@ -1,12 +1,12 @@
 /**
  * Serves HTTP/1.1 on bare sockets, in one thread: persistent connections, pipelined requests, chunked bodies.
  *
- * `http-parser-js` parses the requests, leniently. The server stops reading from a client that does not read its
+ * `http-parser-js`, a package of npm, parses the requests, leniently. So this example is not published with the package. The server stops reading from a client that does not read its
  * responses. There are no timeouts: on the open network, run the server behind a proxy that has timeouts and rewrites
  * each request.
  *
  * ```sh
- * deno run --allow-ffi jsr:@selectors/selectors/examples/http-server 8080
+ * deno run --allow-ffi examples/http_server.ts 8080
  * ```
  *
  * @module
@@ -14,8 +14,8 @@
 
 import { Buffer } from "node:buffer";
 import { HTTPParser } from "http-parser-js";
-import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { createServer, SHUT_WR, type Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "@selectors/selectors";
+import { createServer, SHUT_WR, type Socket } from "@selectors/selectors/socket";
 
 const MOST_UNPARSED = 128 * 1024;
 const buffer = Buffer.alloc(64 * 1024);

@@ -16,8 +16,8 @@
  */
 
 import { constants, openSync } from "node:fs";
-import { DefaultSelector, EVENT_ERROR, EVENT_WRITE, OSError } from "../mod.ts";
-import { write } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_ERROR, EVENT_WRITE, OSError } from "@selectors/selectors";
+import { write } from "@selectors/selectors/socket";
 
 const STDOUT = 1;
 const [path = "-", seconds = "60"] = Deno.args;

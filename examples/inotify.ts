@@ -15,8 +15,8 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ } from "../mod.ts";
-import { close, read } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+import { close, read } from "@selectors/selectors/socket";
 
 const IN_CLOEXEC = 0o2000000;
 const IN_NONBLOCK = 0o4000;

@@ -14,8 +14,8 @@
  */
 
 import { spawn } from "node:child_process";
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, Socket, socketpair } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "@selectors/selectors";
+import { createServer, Socket, socketpair } from "@selectors/selectors/socket";
 
 const [first = "8009", count = "2"] = Deno.args;
 if (first === "child") await serve(Socket.fromFd(0));

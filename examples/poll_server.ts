@@ -10,9 +10,9 @@
  * @module
  */
 
-import { OSError, Poll, POLLIN, POLLOUT } from "../ffi/select/mod.ts";
-import { createServer, type Socket } from "../ffi/socket/mod.ts";
-import { Signals } from "../ffi/sources/mod.ts";
+import { OSError, Poll, POLLIN, POLLOUT } from "@selectors/selectors/select";
+import { createServer, type Socket } from "@selectors/selectors/socket";
+import { Signals } from "@selectors/selectors/sources";
 
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10001) });
 listener.setBlocking(false);

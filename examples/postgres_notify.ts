@@ -18,7 +18,7 @@
  * @module
  */
 
-import { EVENT_READ, EVENT_WRITE, waitFor } from "../mod.ts";
+import { EVENT_READ, EVENT_WRITE, waitFor } from "@selectors/selectors";
 
 const PGRES_POLLING_FAILED = 0;
 const PGRES_POLLING_WRITING = 2;

@@ -12,8 +12,8 @@
  */
 
 import { spawn } from "node:child_process";
-import { socketpair } from "../ffi/socket/mod.ts";
-import { toReadableStream, toWritableStream } from "../selectors/streams.ts";
+import { socketpair } from "@selectors/selectors/socket";
+import { toReadableStream, toWritableStream } from "@selectors/selectors/streams";
 
 const command = Deno.args.join(" ") || "tty";
 

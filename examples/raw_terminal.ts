@@ -11,7 +11,7 @@
  * @module
  */
 
-import { toReadableStream } from "../selectors/streams.ts";
+import { toReadableStream } from "@selectors/selectors/streams";
 
 const STDIN = 0;
 

@@ -12,8 +12,8 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { AF_INET, SO_REUSEPORT, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "@selectors/selectors";
+import { AF_INET, SO_REUSEPORT, Socket, SOL_SOCKET } from "@selectors/selectors/socket";
 
 if ("WorkerGlobalScope" in globalThis) {
   addEventListener("message", (event) => serve((event as MessageEvent).data), { once: true });

@@ -13,9 +13,9 @@
  * @module
  */
 
-import { OSError, select } from "../ffi/select/mod.ts";
-import { createServer, type Socket } from "../ffi/socket/mod.ts";
-import { Signals } from "../ffi/sources/mod.ts";
+import { OSError, select } from "@selectors/selectors/select";
+import { createServer, type Socket } from "@selectors/selectors/socket";
+import { Signals } from "@selectors/selectors/sources";
 
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 10000) });
 listener.setBlocking(false);

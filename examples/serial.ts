@@ -12,8 +12,8 @@
  */
 
 import { constants, openSync } from "node:fs";
-import { EVENT_READ, EVENT_WRITE, OSError, SelectSelector } from "../mod.ts";
-import { read, write } from "../ffi/socket/mod.ts";
+import { EVENT_READ, EVENT_WRITE, OSError, SelectSelector } from "@selectors/selectors";
+import { read, write } from "@selectors/selectors/socket";
 
 const STDIN = 0;
 const [path] = Deno.args;

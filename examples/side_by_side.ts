@@ -11,8 +11,8 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { createServer } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, OSError } from "@selectors/selectors";
+import { createServer } from "@selectors/selectors/socket";
 
 let ticks = 0;
 let visitors = 0;

@@ -16,8 +16,8 @@
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { DefaultSelector, EVENT_READ, MODE_ONCE, OSError, type SelectorKey } from "../mod.ts";
-import { createServer, type Socket, socketpair } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, MODE_ONCE, OSError, type SelectorKey } from "@selectors/selectors";
+import { createServer, type Socket, socketpair } from "@selectors/selectors/socket";
 
 type Handler = (key: SelectorKey<Handler, Socket>) => void | Promise<void>;
 

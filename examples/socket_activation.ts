@@ -14,8 +14,8 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, OSError } from "@selectors/selectors";
+import { Socket } from "@selectors/selectors/socket";
 
 const FIRST = 3;
 const count = Deno.env.get("LISTEN_PID") === String(Deno.pid) ? Number(Deno.env.get("LISTEN_FDS")) : 0;

@@ -13,8 +13,8 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ } from "../mod.ts";
-import { read } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+import { read } from "@selectors/selectors/socket";
 
 const STDIN = 0;
 const SECONDS = 5;

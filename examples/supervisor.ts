@@ -11,8 +11,8 @@
  * @module
  */
 
-import { ProcessExit, type ProcessResult, Signals, Timer } from "../ffi/sources/mod.ts";
-import { DefaultSelector, EVENT_READ } from "../mod.ts";
+import { ProcessExit, type ProcessResult, Signals, Timer } from "@selectors/selectors/sources";
+import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
 
 /** Time before a command that failed starts again, and before a child that ignores SIGTERM is killed. */
 const RESTART_SECONDS = 1;

@@ -10,8 +10,8 @@
  */
 
 import { openSync } from "node:fs";
-import { EVENT_READ, SelectSelector } from "../mod.ts";
-import { read } from "../ffi/socket/mod.ts";
+import { EVENT_READ, SelectSelector } from "@selectors/selectors";
+import { read } from "@selectors/selectors/socket";
 
 /** A named pipe and its unfinished line. */
 type Pipe = { path: string; decoder: TextDecoder; line: string };

@@ -13,8 +13,8 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, OSError } from "../mod.ts";
-import { createServer, type Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, OSError } from "@selectors/selectors";
+import { createServer, type Socket } from "@selectors/selectors/socket";
 
 /** A wait for time, or for a file object until then. The result of the `yield` is the ready events, 0 if none came. */
 type Wait = { untilMs: number; fileobj?: FileObject; events?: number };

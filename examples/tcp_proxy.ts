@@ -13,8 +13,16 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "../mod.ts";
-import { createServer, getaddrinfo, SHUT_WR, SO_ERROR, SO_LINGER, Socket, SOL_SOCKET } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE, OSError } from "@selectors/selectors";
+import {
+  createServer,
+  getaddrinfo,
+  SHUT_WR,
+  SO_ERROR,
+  SO_LINGER,
+  Socket,
+  SOL_SOCKET,
+} from "@selectors/selectors/socket";
 
 /** One end of a proxied connection, with the bytes to send to it; `hasEnded` is true if no more come from it. */
 type Side = { socket: Socket; peer: Side; unsent: Uint8Array; isConnected: boolean; hasEnded: boolean };

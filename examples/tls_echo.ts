@@ -18,8 +18,8 @@
 
 import { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
-import { EVENT_READ, EVENT_WRITE, waitFor } from "../mod.ts";
-import { createServer, SHUT_WR, type Socket } from "../ffi/socket/mod.ts";
+import { EVENT_READ, EVENT_WRITE, waitFor } from "@selectors/selectors";
+import { createServer, SHUT_WR, type Socket } from "@selectors/selectors/socket";
 
 /** A connected socket as a stream of Node. */
 class SocketStream extends Duplex {

@@ -13,9 +13,9 @@
  * @module
  */
 
-import { DefaultSelector, EVENT_READ, OSError } from "../mod.ts";
-import { AF_INET, getaddrinfo, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
-import { Signals } from "../ffi/sources/mod.ts";
+import { DefaultSelector, EVENT_READ, OSError } from "@selectors/selectors";
+import { AF_INET, getaddrinfo, SOCK_DGRAM, Socket } from "@selectors/selectors/socket";
+import { Signals } from "@selectors/selectors/sources";
 
 const SECONDS = 1;
 const [host = "serve", port = "9007", count = "4"] = Deno.args;

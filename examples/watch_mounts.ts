@@ -19,7 +19,7 @@
  */
 
 import { openSync } from "node:fs";
-import { DefaultSelector, EVENT_PRIORITY } from "../mod.ts";
+import { DefaultSelector, EVENT_PRIORITY } from "@selectors/selectors";
 
 const PATH = "/proc/self/mounts";
 

@@ -1,13 +1,13 @@
 /**
  * Echoes WebSocket messages on bare sockets, in one thread, and serves a page to try it in a browser.
  *
- * `websocket-driver` converts between bytes and messages, and answers pings; this program moves the bytes. It stops
+ * `websocket-driver`, a package of npm, converts between bytes and messages, and answers pings; this program moves the bytes. So this example is not published with the package. It stops
  * reading from a client that does not read its messages, so that they do not pile up. There are no timeouts, and the
  * driver limits the size of a message but not the number of its frames: on the open network, run the server behind a
  * proxy that has timeouts and limits frames.
  *
  * ```sh
- * deno run --allow-ffi jsr:@selectors/selectors/examples/websocket-server 8002
+ * deno run --allow-ffi examples/websocket_server.ts 8002
  * ```
  *
  * @module
@@ -15,8 +15,8 @@
 
 import { Buffer } from "node:buffer";
 import websocket from "websocket-driver";
-import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
-import { createServer, SHUT_WR, type Socket } from "../ffi/socket/mod.ts";
+import { DefaultSelector, EVENT_READ, EVENT_WRITE } from "@selectors/selectors";
+import { createServer, SHUT_WR, type Socket } from "@selectors/selectors/socket";
 
 const PAGE = `HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n
 <!doctype html><title>WebSocket</title><input autofocus><pre></pre><script>

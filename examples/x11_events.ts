@@ -15,7 +15,7 @@
  * @module
  */
 
-import { EVENT_READ, waitFor } from "../mod.ts";
+import { EVENT_READ, waitFor } from "@selectors/selectors";
 
 const SubstructureNotifyMask = 1n << 19n;
 

@@ -8,8 +8,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join, relative } from "@std/path";
 import { CTRL_C, lackedBy } from "./support/needs.ts";
-import { describeProgram, interrupt, isThere, Program, ROOT, run } from "./support/program.ts";
-import { bytes, isWindows, test, text } from "./support/util.ts";
+import { describeProgram, interrupt, Program, ROOT, run } from "./support/program.ts";
+import { bytes, test, text } from "./support/util.ts";
 
 /** SO_REUSEPORT. */
 const REUSE_PORT = lackedBy({ windows: "there is no SO_REUSEPORT" });
@@ -20,16 +20,6 @@ const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(joi
   exports: Record<string, string>;
   imports: Record<string, string>;
 };
-
-/** Packages of npm. */
-const NPM = isWindows
-  ? "Wine's Deno cannot connect to npm's server, and here nothing was fetched before"
-  : await isThere(Deno.execPath(), "cache", "--quiet", "--no-lock", imports["http-parser-js"]!)
-  ? null
-  : "npm does not answer";
-
-/** Entry points of the package that depend on an npm package. */
-const FROM_NPM = ["./examples/http-server", "./examples/websocket-server"];
 
 /** The files that are published, by their paths in the package, as they are published. */
 async function published(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
@@ -53,7 +43,10 @@ async function published(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
 function unfurled(path: string, content: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   if (!path.endsWith(".ts")) return content;
   return bytes(
-    text(content).replace(/ from "([^".]+)";$/gm, (line, specifier) => {
+    text(content).replace(/ from "([^".]+)";$/gm, (line, specifier: string) => {
+      if (specifier === name || specifier.startsWith(`${name}/`)) {
+        return ` from "jsr:${name}@^${version}${specifier.slice(name.length)}";`;
+      }
       return specifier in imports ? ` from "${imports[specifier]}";` : line;
     }),
   );
@@ -191,20 +184,20 @@ console.log(select([here], [], [], 0)[0].length);
 
   test("every entry point exists and passes the type check", async () => {
     await using registry = await Registry.start();
-    const entries = Object.keys(exports).filter((path) => !FROM_NPM.includes(path)).map((path) => path.slice(1));
+    const entries = Object.keys(exports).map((path) => path.slice(1));
     const { code, error } = await registry.deno("check", ...entries.map((path) => `jsr:${name}${path}`));
     assertEquals(code, 0, error);
   });
 
-  test(
-    "the examples that parse by a package of npm's are there, and pass the type check",
-    { needs: [NPM] },
-    async () => {
-      await using registry = await Registry.start();
-      const { code, error } = await registry.deno("check", ...FROM_NPM.map((path) => `jsr:${name}${path.slice(1)}`));
-      assertEquals(code, 0, error);
-    },
-  );
+  test("the published package depends on no other", async () => {
+    for (const [path, content] of await published()) {
+      if (!path.endsWith(".ts")) continue;
+      const code = text(content).replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
+      for (const [, specifier] of code.matchAll(/ from "([^"\n]+)";$/gm)) {
+        assert(/^(\.|node:|jsr:@selectors\/selectors@)/.test(specifier!), `${path} imports ${specifier}`);
+      }
+    }
+  });
 
   test("Deno rejects a file with a wrong checksum, so that the test server is believable", async () => {
     await using registry = await Registry.start((manifest) => {
