@@ -9,7 +9,7 @@
  * variable arguments of `curl_easy_setopt` differently. The first argument is the timeout of each download in seconds.
  *
  * ```sh
- * deno run --allow-ffi jsr:@selectors/selectors/examples/curl-multi 10 https://deno.com https://jsr.io ftp://ftp.gnu.org
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/curl-multi 10 https://deno.com https://example.com ftp://ftp.gnu.org
  * ```
  *
  * @module

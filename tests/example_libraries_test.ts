@@ -1,6 +1,6 @@
 /**
- * The examples of C libraries that bring their own descriptor, each with its real counterpart, and the programs of the
- * README's section "With a C library".
+ * The examples of C libraries that bring their own descriptor, each with its real counterpart, and the
+ * README's programs: the first one, and those of "With a C library".
  *
  * @module
  */
@@ -64,7 +64,8 @@ function patience(program: Program): Disposable {
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-const [inotify, loop, libpq, terminal, priority, child, ...others] = blocks("ts", section("With a C library"));
+const [inotify] = blocks("ts");
+const [loop, libpq, terminal, priority, child, ...others] = blocks("ts", section("With a C library"));
 const IMPORTS = `--import-map=${join(ROOT, "tests", "offline", "import_map.json")}`;
 
 /** Starts a program of the README as it stands, in a directory. */
