@@ -9,9 +9,8 @@ import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
 import { MODES } from "../../ffi/os/events.ts";
 import type { Ready, SelectorCore } from "../core.ts";
 import { filenoOrNone, type SelectorKey, serialOf } from "../keys.ts";
-import { parking } from "./parking.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
-import type { Waits } from "./waits.ts";
+import type { Wait, Waits } from "./waits.ts";
 
 /**
  * Returns ready entries one by one, and skips an entry that the handler of an earlier entry has made invalid.
@@ -24,12 +23,12 @@ export class Iteration<D, F extends FileObject>
   readonly #waits: Waits<D, F>;
   readonly #timeoutMs: number;
   readonly #signal: AbortSignal | undefined;
-  readonly #isLeft = (): boolean => this.#hasEnded;
   #batch: Ready<D, F>[] = [];
   #place = 0;
   // Serials by descriptor of the registrations that were skipped once because fileno() returned another number.
   readonly #disowned = new Map<number, number>();
   #hasEnded = false;
+  #parked: Wait<D, F> | null = null;
   // True while a call of next() waits. Later calls wait for its end: each would overwrite the batch of another.
   #isWaiting = false;
   readonly #later: (() => void)[] = [];
@@ -55,7 +54,7 @@ export class Iteration<D, F extends FileObject>
 
   /** Ends the iteration, as `break` does. */
   return(): Promise<IteratorResult<Ready<D, F>, undefined>> {
-    if (this.#core.parked > 0) parking.interrupt();
+    this.#parked?.leave();
     try {
       return Promise.resolve(this.#end());
     } catch (error) {
@@ -83,8 +82,8 @@ export class Iteration<D, F extends FileObject>
         const entry = this.#take();
         if (entry !== undefined) return { value: entry, done: false };
         if (this.#isOver() || monotonicMs() >= deadlineMs) break;
-        const batch = await this.#waits.park(deadlineMs, this.#signal, this.#isLeft);
-        this.#refill(batch);
+        this.#parked = this.#waits.park(deadlineMs, this.#signal);
+        this.#refill(await this.#parked.promise);
       }
       return this.#end();
     } catch (error) {

@@ -33,7 +33,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     if (isTurnOver()) return this.#selectLater(timeoutMs, signal);
     const ready = this.look();
     if (this.#core.takeWakeup() || ready.length > 0 || timeoutMs === 0) return Promise.resolve(ready);
-    return this.park(deadlineAfter(timeoutMs), signal);
+    return this.park(deadlineAfter(timeoutMs), signal).promise;
   }
 
   /** Lets the event loop run before it looks. */
@@ -46,7 +46,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     const ready = this.look();
     const isWoken = this.#core.takeWakeup() || this.#core.wakeups !== wakeups;
     if (isWoken || ready.length > 0 || timeoutMs === 0) return ready;
-    return this.park(deadlineMs, signal);
+    return await this.park(deadlineMs, signal).promise;
   }
 
   /**
@@ -71,13 +71,13 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     }
   }
 
-  /** Waits after a look that found nothing; `isLeft` ends the wait early. */
-  park(deadlineMs: number, signal?: AbortSignal, isLeft?: () => boolean): Promise<Ready<D, F>[]> {
-    const wait = new Wait(this, this.#core, deadlineMs, signal, isLeft);
+  /** Waits after a look that found nothing. */
+  park(deadlineMs: number, signal?: AbortSignal): Wait<D, F> {
+    const wait = new Wait(this, this.#core, deadlineMs, signal);
     this.#parked.push(wait);
     this.watch();
     parking.unkeep(this);
-    return wait.promise;
+    return wait;
   }
 
   /** Removes a parked wait that is over. */
@@ -146,32 +146,26 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
 }
 
 /** One parked wait. */
-class Wait<D, F extends FileObject> implements ParkedWait {
+export class Wait<D, F extends FileObject> implements ParkedWait {
   readonly deadlineMs: number;
   readonly promise: Promise<Ready<D, F>[]>;
   readonly #waits: Waits<D, F>;
   readonly #core: SelectorCore<D, F>;
   readonly #signal: AbortSignal | undefined;
-  readonly #isLeft: (() => boolean) | undefined;
   // Number of wakeups before the wait.
   readonly #wakeups: number;
   readonly #resolve: (ready: Ready<D, F>[]) => void;
   readonly #reject: (error: unknown) => void;
+  #isOver = false;
 
-  constructor(
-    waits: Waits<D, F>,
-    core: SelectorCore<D, F>,
-    deadlineMs: number,
-    signal?: AbortSignal,
-    isLeft?: () => boolean,
-  ) {
+  /** Parks a wait. */
+  constructor(waits: Waits<D, F>, core: SelectorCore<D, F>, deadlineMs: number, signal?: AbortSignal) {
     const { promise, resolve, reject } = Promise.withResolvers<Ready<D, F>[]>();
     this.deadlineMs = deadlineMs;
     this.promise = promise;
     this.#waits = waits;
     this.#core = core;
     this.#signal = signal;
-    this.#isLeft = isLeft;
     this.#wakeups = core.wakeups;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -180,20 +174,15 @@ class Wait<D, F extends FileObject> implements ParkedWait {
     core.parked++;
   }
 
-  /** True if the wait ends without a look. */
-  get #isEnded(): boolean {
-    return this.#core.isClosed || this.#isLeft?.() === true;
-  }
-
   check(): boolean {
     const core = this.#core;
-    const isEnded = this.#isEnded;
+    const { isClosed } = core;
     try {
-      const ready = isEnded ? [] : core.look();
-      if (!isEnded && ready.length === 0 && this.#wakeups === core.wakeups && monotonicMs() < this.deadlineMs) {
+      const ready = isClosed ? [] : core.look();
+      if (!isClosed && ready.length === 0 && this.#wakeups === core.wakeups && monotonicMs() < this.deadlineMs) {
         return false;
       }
-      if (!isEnded) core.takeWakeup();
+      if (!isClosed) core.takeWakeup();
       this.#end();
       this.#resolve(ready);
     } catch (error) {
@@ -203,7 +192,7 @@ class Wait<D, F extends FileObject> implements ParkedWait {
   }
 
   update(): void {
-    if (this.#isEnded || this.#wakeups !== this.#core.wakeups) this.check();
+    if (this.#core.isClosed || this.#wakeups !== this.#core.wakeups) this.check();
     else this.#waits.watch();
   }
 
@@ -212,7 +201,15 @@ class Wait<D, F extends FileObject> implements ParkedWait {
     this.#reject(error);
   }
 
+  /** Ends the wait without an entry, if it is not over. */
+  leave(): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#resolve([]);
+  }
+
   #end(): void {
+    this.#isOver = true;
     this.#core.parked--;
     this.#signal?.removeEventListener("abort", this);
     this.#waits.leave(this);

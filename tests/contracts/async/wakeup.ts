@@ -70,6 +70,18 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertEquals(selector.select(), []);
     });
 
+    test("wakeup() just after return() of a waiting iteration ends the next wait", async (selector, cleanup) => {
+      const [here] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      const iteration = selector.events();
+      const next = iteration.next();
+      await nextTurns();
+      const left = iteration.return!();
+      selector.wakeup();
+      assertEquals(selector.select(), []);
+      assertEquals([await next, await left], Array(2).fill({ value: undefined, done: true }));
+    });
+
     test("wake() ends one wait that finds something ready, and no later one", (selector, cleanup) => {
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE);
