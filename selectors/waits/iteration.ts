@@ -89,8 +89,9 @@ export class Iteration<D, F extends FileObject>
     } catch (error) {
       return this.#fail(error);
     } finally {
-      this.#isWaiting = false;
-      this.#later.shift()?.();
+      const next = this.#later.shift();
+      this.#isWaiting = next !== undefined; // a call from now on comes after it
+      next?.();
     }
   }
 
