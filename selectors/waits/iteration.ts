@@ -10,7 +10,7 @@ import { MODES } from "../../ffi/os/events.ts";
 import type { Ready, SelectorCore } from "../core.ts";
 import { filenoOrNone, type SelectorKey, serialOf } from "../keys.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
-import type { Wait, Waits } from "./waits.ts";
+import type { PendingWait, Waits } from "./waits.ts";
 
 /**
  * Returns ready entries one by one, and skips an entry that the handler of an earlier entry has made invalid.
@@ -28,7 +28,7 @@ export class Iteration<D, F extends FileObject>
   // Serials by descriptor of the registrations that were skipped once because fileno() returned another number.
   readonly #disowned = new Map<number, number>();
   #hasEnded = false;
-  #parked: Wait<D, F> | null = null;
+  #parked: PendingWait<D, F> | null = null;
   // True while a call of next() waits. Later calls wait for its end: each would overwrite the batch of another.
   #isWaiting = false;
   readonly #later: (() => void)[] = [];

@@ -12,6 +12,15 @@ import { type IdleWatcher, type ParkedWait, parking } from "./parking.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
 import { watched, type Watcher } from "./watched.ts";
 
+/** A parked wait, for its caller. An interface, because the class would make a selector invariant in its data. */
+export interface PendingWait<D, F extends FileObject> {
+  /** The entries that end the wait. */
+  readonly promise: Promise<Ready<D, F>[]>;
+
+  /** Ends the wait without an entry, if it is not over. */
+  leave(): void;
+}
+
 /** The asynchronous waits of a selector. */
 export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   readonly #core: SelectorCore<D, F>;
@@ -72,7 +81,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   }
 
   /** Waits after a look that found nothing. */
-  park(deadlineMs: number, signal?: AbortSignal): Wait<D, F> {
+  park(deadlineMs: number, signal?: AbortSignal): PendingWait<D, F> {
     const wait = new Wait(this, this.#core, deadlineMs, signal);
     this.#parked.push(wait);
     this.watch();
@@ -146,7 +155,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
 }
 
 /** One parked wait. */
-export class Wait<D, F extends FileObject> implements ParkedWait {
+class Wait<D, F extends FileObject> implements ParkedWait, PendingWait<D, F> {
   readonly deadlineMs: number;
   readonly promise: Promise<Ready<D, F>[]>;
   readonly #waits: Waits<D, F>;
@@ -158,7 +167,6 @@ export class Wait<D, F extends FileObject> implements ParkedWait {
   readonly #reject: (error: unknown) => void;
   #isOver = false;
 
-  /** Parks a wait. */
   constructor(waits: Waits<D, F>, core: SelectorCore<D, F>, deadlineMs: number, signal?: AbortSignal) {
     const { promise, resolve, reject } = Promise.withResolvers<Ready<D, F>[]>();
     this.deadlineMs = deadlineMs;
@@ -201,7 +209,6 @@ export class Wait<D, F extends FileObject> implements ParkedWait {
     this.#reject(error);
   }
 
-  /** Ends the wait without an entry, if it is not over. */
   leave(): void {
     if (this.#isOver) return;
     this.#end();
