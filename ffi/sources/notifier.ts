@@ -79,7 +79,12 @@ export class Notifier implements Disposable {
     return this.#open("read").drain(false);
   }
 
-  /** Closes the notifier; a second call has no effect. The socket pair is kept for the next notifier or selector. */
+  /**
+   * Closes the notifier; a second call has no effect.
+   *
+   * The socket pair is kept for the next notifier, `Signals` object or selector. So unregister the notifier first: a
+   * selector in which it is still registered would report the next user of the pair.
+   */
   close(): void {
     this.#waker?.giveBack();
     this.#waker = null;

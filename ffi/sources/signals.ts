@@ -84,6 +84,9 @@ export class Signals implements Disposable {
   /**
    * Stops listening, and ends the Worker; a second call has no effect.
    *
+   * Unregister the object first: its socket pair is kept for the next notifier, `Signals` object or selector, and a
+   * selector in which it is still registered would report the next user of the pair.
+   *
    * Signals that were not read are lost. A signal that arrives during the call may have the effect that it has
    * without a listener.
    */

@@ -5,8 +5,8 @@
  */
 
 import type { FileObject } from "../../ffi/os/arguments.ts";
-import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
 import { MODES } from "../../ffi/os/events.ts";
+import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
 import type { Ready, SelectorCore } from "../core.ts";
 import { filenoOrNone, type SelectorKey, serialOf } from "../keys.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
