@@ -46,6 +46,26 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
     });
 
+    test("select() does not report data that came and was read before the wait", async (cleanup) => {
+      const selector = make(cleanup);
+      const [here, there] = cleanup.pair();
+      const [other, writer] = cleanup.pair();
+      selector.register(here, EVENT_READ);
+      selector.register(other, EVENT_READ);
+      assertEquals(await select(selector, 0), []);
+      for (let round = 0; round < 3; round++) {
+        there.send(bytes("x"));
+        assertEquals(here.recv(10), bytes("x"));
+        assertEquals(await select(selector, 0), []);
+        // The same for a descriptor that the last wait has reported.
+        writer.send(bytes("y"));
+        assertEquals(await readyFds(selector), [[other.fileno(), EVENT_READ]]);
+        there.send(bytes("x"));
+        for (const reader of [here, other]) assertEquals(reader.recv(10).length, 1);
+        assertEquals(await select(selector, 0), []);
+      }
+    });
+
     test("select() reports no full pipe as writable until it has room", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
