@@ -198,6 +198,7 @@ export {
 } from "./selectors/base.ts";
 export type { Ready } from "./selectors/core.ts";
 export { SelectorKey, SelectorMap } from "./selectors/keys.ts";
+export { AfdSelector } from "./selectors/afd.ts";
 export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
 export { DevpollSelector } from "./selectors/devpoll.ts";
 export { EpollSelector } from "./selectors/epoll.ts";

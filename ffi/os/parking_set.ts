@@ -80,5 +80,11 @@ class SelectParkingSet implements ParkingSet {
   }
 }
 
-/** Set of this system. */
-export const ParkingSet: new () => ParkingSet = system.park === "select" ? SelectParkingSet : PollParkingSet;
+// A system with ntdll has completion ports; they are loaded only there, as in `sys.ts`.
+const ports = system.libraries.ntdll === undefined ? null : await import("./parking_ports.ts");
+
+/** Returns a set of this system. */
+export function createParkingSet(): ParkingSet {
+  if (system.park === "poll") return new PollParkingSet();
+  return ports === null ? new SelectParkingSet() : new ports.PortParkingSet(new SelectParkingSet());
+}

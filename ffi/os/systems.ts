@@ -32,8 +32,10 @@ interface Libraries {
   readonly resolver?: Files;
   /** Functions that read memory by its address. */
   readonly memory?: Files;
-  /** Functions of Windows that set whether child processes inherit a handle. */
+  /** Functions of Windows for handles: duplicates, completion ports, memory. */
   readonly handles?: Files;
+  /** Native functions of Windows: devices and completion ports. */
+  readonly ntdll?: Files;
   /** kqueue() and kevent(). */
   readonly kqueue?: Files;
   /** Functions that open and drive /dev/poll. */
@@ -254,6 +256,7 @@ const windows: System = {
     resolver: WS2_32,
     memory: ["msvcrt.dll", "C:\\Windows\\System32\\msvcrt.dll"],
     handles: ["kernel32.dll", "C:\\Windows\\System32\\kernel32.dll"],
+    ntdll: ["ntdll.dll", "C:\\Windows\\System32\\ntdll.dll"],
   },
   symbols: {},
   errnoLocation: null,

@@ -16,7 +16,7 @@
 
 import { EVENT_PRIORITY } from "../../ffi/os/events.ts";
 import { lazy } from "../../ffi/os/library.ts";
-import { ParkingSet } from "../../ffi/os/parking_set.ts";
+import { createParkingSet } from "../../ffi/os/parking_set.ts";
 
 /** Waits for descriptors, each for some events. */
 export interface Watcher {
@@ -72,7 +72,7 @@ class Descriptor {
 
 /** The watched descriptors of an isolate, and the set of its call. */
 class Descriptors {
-  readonly #set = lazy(() => new ParkingSet());
+  readonly #set = lazy(() => createParkingSet());
   // A descriptor without watchers stays until the next call.
   readonly #byFd = new Map<number, Descriptor>();
   readonly #changed: Descriptor[] = [];

@@ -1,0 +1,566 @@
+/**
+ * AFD (Windows): the driver behind Winsock polls sockets one by one, and a completion port collects the results.
+ *
+ * A poll of one socket is a request that the kernel completes once, when the socket is in one of the states that the poll
+ * asks for. libuv, mio, wepoll and the JDK wait in this way. The request (`IOCTL_AFD_POLL`) is not documented.
+ *
+ * ## Level-triggered
+ *
+ * A completed poll says what was true when it completed. So each wait first takes the packets that came since the last wait
+ * and drops them, then polls each of these sockets again, and only then waits. Data that came and was read between two waits
+ * is therefore not reported. A poll of a socket that is ready completes at once.
+ *
+ * Polling again costs a system call for each socket that was ready. If many were, one select() over these sockets finds
+ * those that still are.
+ *
+ * ## One poll per socket
+ *
+ * Windows confuses two polls of one socket: one may end with the events of the other, or not at all. So a poll that asks for
+ * too little is canceled, and its packet awaited, before the socket is polled again. For the same reason, an asynchronous wait
+ * does not poll the sockets a second time: it waits for the completion port (see `parking_set.ts`).
+ *
+ * ## Memory
+ *
+ * The kernel writes to the memory of a request when the request completes, at any time until then. A buffer of JavaScript
+ * could be freed earlier: at a garbage collection, or at the end of a Worker. So requests have memory of their own, which
+ * is freed only after every packet has come back.
+ *
+ * @see {@link https://github.com/piscisaureus/wepoll | wepoll}, which explains the request
+ *
+ * @module
+ */
+
+import {
+  AFD_POLL_INFO,
+  baseHandleOf,
+  closeHandle,
+  createPort,
+  failureOf,
+  FILE_IO_COMPLETION_INFORMATION,
+  IO_STATUS_BLOCK,
+  isError,
+  Memory,
+  ntdll,
+  openDevice,
+  STATUS_CANCELLED,
+  STATUS_SUCCESS,
+} from "./afd_system.ts";
+import { EBADF, ENOBUFS, EOPNOTSUPP, OSError } from "./errno.ts";
+import { BASIC_EVENTS, EVENT_PRIORITY, EVENT_READ, EVENT_READ_CLOSED, EVENT_WRITE, MODE_ONCE } from "./events.ts";
+import type { Poller } from "./poller.ts";
+import { SelectSet } from "./select.ts";
+import type { SelectSet as Sets } from "./select_set.ts";
+
+/** Request that polls sockets. */
+const IOCTL_AFD_POLL = 0x0001_2024;
+
+/** Data is readable. */
+const AFD_POLL_RECEIVE = 0x001;
+/** Out-of-band data is readable. */
+const AFD_POLL_RECEIVE_EXPEDITED = 0x002;
+/** There is room to send, or a connection is established. */
+const AFD_POLL_SEND = 0x004;
+/** The peer has shut down its writing half. */
+const AFD_POLL_DISCONNECT = 0x008;
+/** The connection was reset. */
+const AFD_POLL_ABORT = 0x010;
+/** The last handle of the socket was closed. */
+const AFD_POLL_LOCAL_CLOSE = 0x020;
+/** A connection can be accepted. */
+const AFD_POLL_ACCEPT = 0x080;
+/** connect() has failed. */
+const AFD_POLL_CONNECT_FAIL = 0x100;
+
+const READ_FLAGS = AFD_POLL_RECEIVE | AFD_POLL_ACCEPT | AFD_POLL_DISCONNECT | AFD_POLL_ABORT;
+const WRITE_FLAGS = AFD_POLL_SEND | AFD_POLL_ABORT | AFD_POLL_CONNECT_FAIL;
+const READ_CLOSED_FLAGS = AFD_POLL_DISCONNECT | AFD_POLL_ABORT | AFD_POLL_CONNECT_FAIL;
+
+/** Returns the flags that ask for EVENT_* bits. */
+function flagsOf(events: number): number {
+  return ((events & EVENT_READ) !== 0 ? READ_FLAGS : 0) |
+    ((events & EVENT_WRITE) !== 0 ? WRITE_FLAGS : 0) |
+    ((events & EVENT_PRIORITY) !== 0 ? AFD_POLL_RECEIVE_EXPEDITED : 0) |
+    ((events & EVENT_READ_CLOSED) !== 0 ? READ_CLOSED_FLAGS : 0) |
+    AFD_POLL_LOCAL_CLOSE;
+}
+
+/** Returns the EVENT_* bits of flags. */
+function eventsOf(flags: number): number {
+  return ((flags & READ_FLAGS) !== 0 ? EVENT_READ : 0) |
+    ((flags & WRITE_FLAGS) !== 0 ? EVENT_WRITE : 0) |
+    ((flags & AFD_POLL_RECEIVE_EXPEDITED) !== 0 ? EVENT_PRIORITY : 0) |
+    ((flags & READ_CLOSED_FLAGS) !== 0 ? EVENT_READ_CLOSED : 0);
+}
+
+/**
+ * No EVENT_HANGUP, because AFD does not say that both ends have shut down a connection, and no EVENT_ERROR, because it does
+ * not say that a datagram was refused.
+ */
+const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_READ_CLOSED | MODE_ONCE;
+
+/** Sockets per handle of the device: the kernel searches all polls of a handle for the one to cancel. */
+const SOCKETS_PER_DEVICE = 32;
+
+/** Sizes that tests reduce. */
+export interface AfdLimits {
+  /** Packets that one call takes from the port. */
+  readonly packets: number;
+  /** Number of sockets that were ready, from which on one select() asks which of them still are. */
+  readonly batch: number;
+}
+
+const LIMITS: AfdLimits = { packets: 1_000, batch: 16 };
+
+/** A handle of the device. */
+interface Device {
+  readonly handle: bigint;
+  /** Number of sockets that are polled through it. */
+  sockets: number;
+}
+
+/** Memory of a request: an IO_STATUS_BLOCK and an AFD_POLL_INFO. */
+interface Cell {
+  /** Number from 1 that comes back with the packet; for 0, no packet would come. */
+  readonly id: number;
+  /** The same, and the addresses of the structs: creating a BigInt costs more than a fast call. */
+  readonly context: bigint;
+  readonly status: bigint;
+  readonly info: bigint;
+  readonly words: Int32Array<ArrayBuffer>;
+  /** Index of the AFD_POLL_INFO in the words. */
+  readonly at: number;
+}
+
+const CELL_SIZE = IO_STATUS_BLOCK.size + AFD_POLL_INFO.size;
+/** Requests for which memory is allocated at once. */
+const CELLS = 1_024;
+
+// Fields in words of 32 bits.
+const TIMEOUT = AFD_POLL_INFO.Timeout / 4;
+const NUMBER_OF_HANDLES = AFD_POLL_INFO.NumberOfHandles / 4;
+const EXCLUSIVE = AFD_POLL_INFO.Exclusive / 4;
+const HANDLE = AFD_POLL_INFO.Handle / 4;
+const EVENTS = AFD_POLL_INFO.Events / 4;
+const STATUS = AFD_POLL_INFO.Status / 4;
+const PACKET = FILE_IO_COMPLETION_INFORMATION.size / 4;
+const PACKET_ID = FILE_IO_COMPLETION_INFORMATION.ApcContext / 4;
+const PACKET_STATUS = FILE_IO_COMPLETION_INFORMATION.IoStatusBlock / 4;
+
+// States of a registration.
+/** No poll is outstanding. */
+const IDLE = 0;
+/** A poll is outstanding. */
+const PENDING = 1;
+/** A poll was canceled, and its packet has not come back. */
+const CANCELED = 2;
+
+/** A registration. */
+class Slot {
+  state = IDLE;
+  /** Flags of the outstanding poll. */
+  flags = 0;
+  /** EVENT_* bits of its entry in the last wait. */
+  found = 0;
+  /** True if the socket was found closed. */
+  isClosed = false;
+  /** True if its MODE_ONCE is spent. */
+  isSpent = false;
+  /** True after its removal. */
+  isRemoved = false;
+
+  constructor(
+    readonly fd: number,
+    readonly serial: number,
+    /** Socket of the base provider. */
+    public base: number,
+    public events: number,
+    readonly device: Device,
+    readonly cell: Cell,
+  ) {}
+}
+
+/** Memory for the arguments of calls: a LARGE_INTEGER, a ULONG, an IO_STATUS_BLOCK, and packets. */
+const SCRATCH = { timeout: 0, removed: 8, status: 16, packets: 32 };
+const MIN_SCRATCH = 4_096;
+
+/** Longest timeout in milliseconds: 3.2 years. */
+const MAX_TIMEOUT_MS = 1e11;
+/** Units of a LARGE_INTEGER timeout in a millisecond. */
+const TICKS = 10_000;
+
+/** Milliseconds without a packet, after which close() gives up and leaves the memory to the kernel. */
+const PATIENCE_MS = 5_000;
+
+/** Open pollers by their ports. */
+const pollers = new Map<number, AfdPoller>();
+
+/** Returns the open poller whose {@linkcode AfdPoller.fd} is `fd`. */
+export function pollerAt(fd: number): AfdPoller | undefined {
+  return pollers.get(fd);
+}
+
+/** A completion port, and a poll for each registered socket. */
+export class AfdPoller implements Poller {
+  readonly controlCall = "WSAIoctl";
+  readonly waitCall = "NtRemoveIoCompletionEx";
+  readonly supports = SUPPORTED;
+  /** Handle of the port, which is signaled while it has a packet. */
+  readonly fd: number;
+  readonly nests = true;
+  /** Number of registrations so far that have become silent: see {@linkcode isSilent}. */
+  silences = 0;
+  /** True while another thread waits for the port, so that every socket has to have a poll. */
+  isParked = false;
+  /** Number of registered sockets that were found closed. */
+  closed = 0;
+  readonly #ntdll = ntdll();
+  readonly #limits: AfdLimits;
+  readonly #port: bigint;
+  readonly #devices: Device[] = [];
+  // Those that have room.
+  readonly #roomy: Device[] = [];
+  readonly #memory: Memory[] = [];
+  readonly #cells: Cell[] = [];
+  readonly #byFd = new Map<number, Slot>();
+  // Registrations with an outstanding poll, by the numbers of their cells.
+  readonly #byId: (Slot | undefined)[] = [];
+  #outstanding = 0;
+  #canceled = 0;
+  // Registrations that the next wait has to poll.
+  readonly #idle = new Set<Slot>();
+  // Entries of the last wait.
+  readonly #ready: Slot[] = [];
+  readonly #batch: Sets = new SelectSet();
+  // Sockets in the batch.
+  #batched: number[] = [];
+  readonly #scratch: Memory;
+  readonly #timeout: BigInt64Array;
+  // Addresses in the scratch memory.
+  readonly #removed: bigint;
+  readonly #status: bigint;
+  readonly #packets: bigint;
+
+  /**
+   * Creates a port.
+   *
+   * @throws {Deno.errors.NotSupported} if the system has no AFD, or does not let this process use it
+   */
+  constructor(limits: AfdLimits = LIMITS) {
+    this.#limits = limits;
+    const packets = limits.packets * FILE_IO_COMPLETION_INFORMATION.size;
+    this.#scratch = new Memory(Math.max(SCRATCH.packets + packets, MIN_SCRATCH));
+    const { address, words } = this.#scratch;
+    this.#timeout = new BigInt64Array(words.buffer, SCRATCH.timeout, 1);
+    this.#removed = address + BigInt(SCRATCH.removed);
+    this.#status = address + BigInt(SCRATCH.status);
+    this.#packets = address + BigInt(SCRATCH.packets);
+    this.fd = createPort();
+    this.#port = BigInt(this.fd);
+    if (this.fd === 0) {
+      this.#scratch.free();
+      throw new OSError("CreateIoCompletionPort", ENOBUFS);
+    }
+    if (this.#roomyDevice() === undefined) {
+      this.close();
+      throw new Deno.errors.NotSupported(
+        "Cannot create an AFD poller: \\Device\\Afd does not open; use SelectSelector",
+      );
+    }
+    pollers.set(this.fd, this);
+  }
+
+  isSilent(fd: number): boolean {
+    const slot = this.#byFd.get(fd);
+    return slot !== undefined && (slot.isClosed || slot.isSpent);
+  }
+
+  /** Only the next wait polls the socket, because a program may modify or remove the registration before. */
+  add(fd: number, events: number, serial: number): number {
+    const base = baseHandleOf(fd);
+    if (base < 0) return base;
+    const device = this.#roomyDevice();
+    if (device === undefined) return -ENOBUFS;
+    const slot = new Slot(fd, serial, base, events, device, this.#cells.pop() ?? this.#newCell());
+    if (++device.sockets === SOCKETS_PER_DEVICE) this.#roomy.pop();
+    this.#byFd.set(fd, slot);
+    this.#idle.add(slot);
+    if (this.isParked) this.arm();
+    return 0;
+  }
+
+  modify(fd: number, events: number): number {
+    const slot = this.#byFd.get(fd)!;
+    const base = slot.isClosed ? -EBADF : baseHandleOf(fd);
+    if (base < 0) return base;
+    slot.base = base;
+    slot.events = events;
+    slot.isSpent = false;
+    if (slot.state === IDLE) this.#idle.add(slot);
+    else if (slot.state === PENDING && (flagsOf(events) & ~slot.flags) !== 0) this.#cancel(slot);
+    if (this.isParked) this.arm();
+    return 0;
+  }
+
+  remove(fd: number): void {
+    const slot = this.#byFd.get(fd)!;
+    this.#byFd.delete(fd);
+    this.#idle.delete(slot);
+    if (slot.isClosed) this.closed--;
+    slot.isRemoved = true;
+    if (slot.state === PENDING) this.#cancel(slot);
+    if (slot.state === IDLE) this.#free(slot);
+  }
+
+  wait(timeoutMs: number): number {
+    const hot = this.#ready.splice(0);
+    const settled = this.#settle();
+    if (settled < 0) return settled;
+    if (hot.length >= this.#limits.batch) this.#lookAt(hot);
+    const isReady = this.#ready.length > 0;
+    const armed = this.#armIdle();
+    for (const slot of this.#ready) if (!slot.isSpent) this.#idle.add(slot);
+    if (armed < 0 && !isReady) return armed;
+    const taken = this.#take(isReady ? 0 : timeoutMs);
+    // Entries that were found are reported first; the next wait meets the failure again.
+    if (taken < 0 && this.#ready.length === 0) return taken;
+    if (this.isParked) this.arm();
+    return this.#ready.length;
+  }
+
+  fdAt(index: number): number {
+    return this.#ready[index]!.fd;
+  }
+
+  serialAt(index: number): number {
+    return this.#ready[index]!.serial;
+  }
+
+  eventsAt(index: number): number {
+    return this.#ready[index]!.found;
+  }
+
+  explain(_fd: number, errno: number): string | undefined {
+    if (errno !== EOPNOTSUPP) return undefined;
+    return "another program has put a layer over this socket that hides the socket of Windows; use SelectSelector";
+  }
+
+  /** Cancels every poll, and waits for its packet, because the kernel may write to its memory until then. */
+  close(): void {
+    pollers.delete(this.fd);
+    for (const slot of this.#byFd.values()) if (slot.state === PENDING) this.#cancel(slot);
+    while (this.#outstanding > 0) {
+      const count = this.#dequeue(PATIENCE_MS);
+      if (count <= 0) break;
+      for (let index = 0; index < count; index++) this.#complete(index);
+    }
+    for (const { handle } of this.#devices) closeHandle(Number(handle));
+    closeHandle(this.fd);
+    if (this.#outstanding > 0) return;
+    for (const memory of [this.#scratch, ...this.#memory]) memory.free();
+  }
+
+  /** Polls every socket that has no poll, so that the port is signaled when one is ready; returns 0 or `-errno`. */
+  arm(): number {
+    const settled = this.#settle();
+    return settled < 0 ? settled : this.#armIdle();
+  }
+
+  /**
+   * Takes the packets that came since the last wait, without reporting them, since their sockets may no longer be ready.
+   *
+   * Then no canceled poll is outstanding: its packet comes at once.
+   */
+  #settle(): number {
+    while (this.#outstanding > 0) {
+      const count = this.#dequeue(this.#canceled > 0 ? Infinity : 0);
+      if (count < 0) return count;
+      for (let index = 0; index < count; index++) this.#complete(index);
+      if (this.#canceled === 0 && count < this.#limits.packets) break;
+    }
+    return 0;
+  }
+
+  #armIdle(): number {
+    for (const slot of this.#idle) {
+      const outcome = this.#poll(slot);
+      if (outcome === -EBADF) this.#silence(slot);
+      else if (outcome < 0) return outcome; // the rest stays idle
+    }
+    return 0;
+  }
+
+  /** Returns a handle of the device that has room for a socket, or undefined if the system refuses a new one. */
+  #roomyDevice(): Device | undefined {
+    const roomy = this.#roomy.at(-1);
+    if (roomy !== undefined) return roomy;
+    const handle = openDevice(this.fd, this.#scratch);
+    if (handle < 0) return undefined;
+    const device = { handle: BigInt(handle), sockets: 0 };
+    this.#devices.push(device);
+    this.#roomy.push(device);
+    return device;
+  }
+
+  /** Allocates memory for many requests, and returns that of one. */
+  #newCell(): Cell {
+    const memory = new Memory(CELLS * CELL_SIZE);
+    const first = this.#memory.push(memory) * CELLS - CELLS + 1;
+    for (let index = CELLS - 1; index >= 0; index--) {
+      const status = memory.address + BigInt(index * CELL_SIZE);
+      const info = status + BigInt(IO_STATUS_BLOCK.size);
+      const at = (index * CELL_SIZE + IO_STATUS_BLOCK.size) / 4;
+      const id = first + index;
+      this.#cells.push({ id, context: BigInt(id), status, info, words: memory.words, at });
+    }
+    return this.#cells.pop()!;
+  }
+
+  /** Frees what a removed registration has used. */
+  #free({ cell, device }: Slot): void {
+    this.#cells.push(cell);
+    if (device.sockets-- === SOCKETS_PER_DEVICE) this.#roomy.push(device);
+  }
+
+  /** Begins a poll; returns 0 or `-errno`. */
+  #poll(slot: Slot): number {
+    const { device, cell } = slot;
+    const { words, at } = cell;
+    const flags = flagsOf(slot.events);
+    words[at + TIMEOUT] = -1; // the longest time: 2^63 - 1
+    words[at + TIMEOUT + 1] = 0x7fff_ffff;
+    words[at + NUMBER_OF_HANDLES] = 1;
+    words[at + EXCLUSIVE] = 0;
+    words[at + HANDLE] = slot.base;
+    words[at + HANDLE + 1] = 0;
+    words[at + EVENTS] = flags;
+    words[at + STATUS] = 0;
+    const { status, info } = cell;
+    const { NtDeviceIoControlFile } = this.#ntdll;
+    const { size } = AFD_POLL_INFO;
+    const outcome = NtDeviceIoControlFile(
+      device.handle,
+      0n,
+      0n,
+      cell.context,
+      status,
+      IOCTL_AFD_POLL,
+      info,
+      size,
+      info,
+      size,
+    );
+    if (isError(outcome)) return failureOf(outcome);
+    // A packet comes, even if the poll is complete already.
+    slot.state = PENDING;
+    slot.flags = flags;
+    this.#byId[cell.id] = slot;
+    this.#idle.delete(slot);
+    this.#outstanding++;
+    return 0;
+  }
+
+  #cancel(slot: Slot): void {
+    // Fails if the poll is complete; its packet is on the way then.
+    this.#ntdll.NtCancelIoFileEx(slot.device.handle, slot.cell.status, this.#status);
+    slot.state = CANCELED;
+    this.#canceled++;
+  }
+
+  /** Takes packets from the port; returns their number or `-errno`. */
+  #dequeue(timeoutMs: number): number {
+    const { address, words } = this.#scratch;
+    if (timeoutMs !== Infinity) {
+      this.#timeout[0] = timeoutMs === 0 ? 0n : BigInt(-Math.ceil(Math.min(timeoutMs, MAX_TIMEOUT_MS) * TICKS));
+    }
+    const status = this.#ntdll.NtRemoveIoCompletionEx(
+      this.#port,
+      this.#packets,
+      this.#limits.packets,
+      this.#removed,
+      timeoutMs === Infinity ? 0n : address,
+      0,
+    );
+    if (status === STATUS_SUCCESS) return words[SCRATCH.removed / 4]!;
+    return isError(status) ? failureOf(status) : 0;
+  }
+
+  /** Waits for packets and collects the entries of their sockets; returns 0 or `-errno`. */
+  #take(timeoutMs: number): number {
+    for (;;) {
+      const count = this.#dequeue(timeoutMs);
+      if (count < 0) return count;
+      for (let index = 0; index < count; index++) {
+        const slot = this.#complete(index);
+        if (slot.found !== 0) this.#report(slot);
+      }
+      if (count < this.#limits.packets) return 0;
+      timeoutMs = 0;
+    }
+  }
+
+  /** Ends the poll of packet `index`, and returns its registration with the events that the poll found. */
+  #complete(index: number): Slot {
+    const at = SCRATCH.packets / 4 + index * PACKET;
+    const id = this.#scratch.words[at + PACKET_ID]!;
+    const status = this.#scratch.words[at + PACKET_STATUS]!;
+    const slot = this.#byId[id]!;
+    this.#byId[id] = undefined;
+    this.#outstanding--;
+    if (slot.state === CANCELED) this.#canceled--;
+    slot.state = IDLE;
+    slot.found = 0;
+    if (slot.isRemoved) {
+      this.#free(slot);
+      return slot;
+    }
+    const flags = status === STATUS_CANCELLED ? 0 : isError(status) ? AFD_POLL_ABORT : foundBy(slot.cell) & slot.flags;
+    if ((flags & AFD_POLL_LOCAL_CLOSE) !== 0) {
+      this.#silence(slot);
+    } else {
+      this.#idle.add(slot);
+      slot.found = eventsOf(flags) & slot.events;
+    }
+    return slot;
+  }
+
+  /** Adds an entry, and spends MODE_ONCE. */
+  #report(slot: Slot): void {
+    this.#ready.push(slot);
+    if ((slot.events & MODE_ONCE) === 0) return;
+    slot.isSpent = true;
+    this.silences++;
+    this.#idle.delete(slot);
+  }
+
+  /** Ignores a closed socket from now on. */
+  #silence(slot: Slot): void {
+    this.#idle.delete(slot);
+    slot.isClosed = true;
+    this.closed++;
+    this.silences++;
+  }
+
+  /** Reports by one select() which sockets of the last wait are still ready; a poll of each would cost a call. */
+  #lookAt(hot: Slot[]): void {
+    const slots = hot.filter((slot) => this.#idle.has(slot) && (slot.events & ~(BASIC_EVENTS | MODE_ONCE)) === 0);
+    const fds = new Map(slots.map((slot) => [slot.fd, slot]));
+    for (const fd of this.#batched) if (!fds.has(fd)) this.#batch.set(fd, 0);
+    // EVENT_READ and EVENT_WRITE are the bits of the first two sets.
+    for (const { fd, events } of slots) this.#batch.set(fd, events & BASIC_EVENTS);
+    this.#batched = [...fds.keys()];
+    // A failure names no socket. The polls do.
+    const count = slots.length === 0 ? 0 : this.#batch.wait(0);
+    const entries = count > 0 ? this.#batch.gather(count) : 0;
+    for (let index = 0; index < entries; index++) {
+      const slot = fds.get(this.#batch.fdAt(index))!;
+      slot.found = this.#batch.whereAt(index) & slot.events;
+      this.#idle.delete(slot); // until the next wait, since it needs no poll in this one
+      this.#report(slot);
+    }
+  }
+}
+
+/** Returns the flags that the kernel has written, or 0 if the poll found nothing. */
+function foundBy({ words, at }: Cell): number {
+  return words[at + NUMBER_OF_HANDLES] === 0 ? 0 : words[at + EVENTS]!;
+}

@@ -1,0 +1,57 @@
+/**
+ * Implements the selector on AFD and a completion port (Windows).
+ *
+ * @module
+ */
+
+import type { FileObject } from "../ffi/os/arguments.ts";
+import { AfdPoller } from "../ffi/os/afd.ts";
+import { BaseSelector, type SelectorOptions } from "./base.ts";
+
+/**
+ * Waits with the driver behind Winsock, `\Device\Afd`, and a completion port. The cost of a `select()` grows with the
+ * number of ready sockets, not of registered ones.
+ *
+ * **Use it if you have tested it.** It has run under Wine only, never on Windows itself. For this reason `DefaultSelector`
+ * on Windows is SelectSelector. libuv, mio and the JDK wait in the same way, but the request to the driver is not
+ * documented.
+ *
+ * Register a socket with one AfdSelector at a time, and do not wait for it with `select()` or SelectSelector meanwhile:
+ * Windows may confuse two polls of one socket. It needs the whole of `--allow-ffi`, because it reads memory that the kernel
+ * writes.
+ *
+ * `close()` waits until the kernel has ended every poll.
+ *
+ * @typeParam D Data of each registration
+ * @typeParam F File objects that can be registered
+ *
+ * @example Usage
+ * ```ts
+ * import { AfdSelector, type BaseSelector, DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using selector: BaseSelector = Deno.build.os === "windows" ? new AfdSelector() : new DefaultSelector();
+ * const [here, there] = socketpair();
+ * const key = selector.register(here, EVENT_READ);
+ * there.send(new TextEncoder().encode("ping"));
+ * assertEquals(selector.select(), [[key, EVENT_READ]]);
+ * selector.unregister(here);
+ * here.close();
+ * there.close();
+ * ```
+ */
+export class AfdSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
+  /**
+   * Creates a selector without registrations.
+   *
+   * @param options The reaction of a synchronous wait to signals, and the fallback
+   * @throws {RangeError} if an option is invalid
+   * @throws {OSError} ENOBUFS if the system has no memory
+   * @throws {Deno.errors.NotSupported} if the system does not have AFD, or does not let this process use it
+   * @throws {Deno.errors.NotCapable} without the whole of `--allow-ffi`
+   */
+  constructor(options?: SelectorOptions) {
+    super(new AfdPoller(), options);
+  }
+}
