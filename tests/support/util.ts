@@ -19,6 +19,11 @@ import { lendWaker } from "../../ffi/os/waker.ts";
 /** True on Windows, where every descriptor is a socket and there is no C library of Unix. */
 export const isWindows: boolean = os === "windows";
 
+/** True on the Windows of Wine. */
+export const isWine: boolean = isWindows && Deno.dlopen("ntdll.dll", {
+      wine_get_version: { parameters: [], result: "pointer", optional: true },
+    }).symbols.wine_get_version !== null;
+
 /** True on Linux. */
 export const isLinux: boolean = os === "linux" || os === "android";
 const isDarwin = os === "darwin";

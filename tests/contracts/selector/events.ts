@@ -122,7 +122,9 @@ export function eventsContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await readyFds(selector, 0), []);
     });
 
-    test("select() reports a closed peer again and again, while data is left to read", async (cleanup) => {
+    test("select() reports a closed peer again and again, while data is left to read", {
+      needs: ["closedWithData"],
+    }, async (cleanup) => {
       const selector = make(cleanup);
       if (!selector.supports(EVENT_READ_CLOSED)) return;
       const [here, there] = cleanup.pair(AF_INET);

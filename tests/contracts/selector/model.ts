@@ -33,11 +33,12 @@ function edge(model: Model): void {
 }
 
 /** Declares the property test that compares a selector with a model. */
-export function modelContract({ name, test, create, make, select }: Subject): void {
+export function modelContract({ name, test, create, make, select, has }: Subject): void {
   describe(`${name}: against a model`, () => {
     test("select() agrees with a model after any sequence of calls", async () => {
       using probe = create();
-      const mask = fc.constantFrom(...MASKS.filter((mask) => probe.supports(mask)));
+      const missing = has("closedWithData") ? 0 : EVENT_READ_CLOSED;
+      const mask = fc.constantFrom(...MASKS.filter((mask) => probe.supports(mask) && (mask & missing) === 0));
       const steps = fc.array(
         fc.oneof(
           { weight: 3, arbitrary: fc.record({ act: fc.constant("register" as const), at: fc.nat(5), mask }) },

@@ -40,6 +40,8 @@ export interface Lacks {
   states?: Need;
   /** The events of `states.ts` that only Linux reports. */
   linuxStates?: Need;
+  /** EVENT_READ_CLOSED while data is left to read. */
+  closedWithData?: Need;
 }
 
 /** Arguments of a test after its title. */
@@ -61,6 +63,8 @@ type Wait = <D, F extends FileObject>(selector: BaseSelector<D, F>, timeout?: Ti
 export interface Subject {
   /** Name of the class, and how it waits. */
   name: string;
+  /** Returns true if neither the class nor the system lacks an ability. */
+  has(ability: keyof Lacks): boolean;
   /** Declares a test, with a `Cleanup` that is disposed of at its end. */
   test(title: string, ...args: Arguments): void;
   /** Makes a selector. */
@@ -111,6 +115,7 @@ export function subjectOf({ name, create, select = synchronously, lacks = {} }: 
     name,
     create,
     select,
+    has: (ability) => reasons.every((of) => (of[ability] ?? null) === null),
     test(title, ...args) {
       const [{ needs }, body] = args.length === 1 ? [{ needs: [] }, args[0]] : args;
       testDescriptors(title, { needs: needs.flatMap((need) => reasons.map((of) => of[need] ?? null)) }, async () => {
