@@ -261,10 +261,12 @@ export function openDevice(port: number, { words, address }: Memory): number {
   return -ENOBUFS;
 }
 
-/** Requests of WSAIoctl(): the socket of the base provider, and the one that WSAPoll() would use of the next layer. */
-const SIO_BASE_HANDLE = 0x4800_0022;
-const SIO_BSP_HANDLE_POLL = 0x4800_001d;
+/** Request of WSAIoctl(): the socket of the base provider. */
+export const SIO_BASE_HANDLE = 0x4800_0022;
+/** Request of WSAIoctl(): the socket of the next layer, which WSAPoll() would use. */
+export const SIO_BSP_HANDLE_POLL = 0x4800_001d;
 
+// Results of calls.
 const found = new Int32Array(2);
 const returned = new Uint32Array(1);
 
@@ -273,20 +275,22 @@ const returned = new Uint32Array(1);
  *
  * A layered provider must not intercept SIO_BASE_HANDLE, but some do. Then each step goes one layer down.
  */
-export function baseHandleOf(fd: number): number {
+export function baseHandleOf(fd: number, ask: typeof askForHandle = askForHandle): number {
   for (let socket = fd;;) {
-    const failure = askForHandle(socket, SIO_BASE_HANDLE);
-    if (failure === 0) return found[0]!;
-    if (failure === -ENOTSOCK) return -EBADF;
-    if (askForHandle(socket, SIO_BSP_HANDLE_POLL) < 0 || found[0] === socket) return -EOPNOTSUPP;
-    socket = found[0]!;
+    const base = ask(socket, SIO_BASE_HANDLE);
+    if (base >= 0) return base;
+    if (base === -ENOTSOCK) return -EBADF;
+    const next = ask(socket, SIO_BSP_HANDLE_POLL);
+    if (next < 0 || next === socket) return -EOPNOTSUPP;
+    socket = next;
   }
 }
 
-/** Writes the handle that a request returns to `found`; returns 0 or `-errno`. */
+/** Returns the handle that a request of WSAIoctl() gives, or `-errno`. */
 function askForHandle(socket: number, request: number): number {
   const { WSAIoctl, WSAGetLastError } = winsock();
-  return result(WSAIoctl(BigInt(socket), request, 0n, 0, found, 8, returned, 0n, 0n), WSAGetLastError());
+  const failure = result(WSAIoctl(BigInt(socket), request, 0n, 0, found, 8, returned, 0n, 0n), WSAGetLastError());
+  return failure < 0 ? failure : found[0]!;
 }
 
 /** Pseudo-handle of this process. */

@@ -1,0 +1,390 @@
+/**
+ * AfdSelector, and the poller, the calls and the parking set behind it.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import { describe } from "@std/testing/bdd";
+import { AfdPoller, pollerAt } from "../ffi/os/afd.ts";
+import { baseHandleOf, isSignaled, SIO_BASE_HANDLE, SIO_BSP_HANDLE_POLL } from "../ffi/os/afd_system.ts";
+import { EBADF, EINVAL, ENOTSOCK, EOPNOTSUPP } from "../ffi/os/errno.ts";
+import { type InetAddress, Socket, socketpair } from "../ffi/socket/mod.ts";
+import {
+  AfdSelector,
+  BaseSelector,
+  EVENT_HANGUP,
+  EVENT_PRIORITY,
+  EVENT_READ,
+  EVENT_READ_CLOSED,
+  EVENT_WRITE,
+  type FileObject,
+  MODE_ONCE,
+  OSError,
+  SelectSelector,
+} from "../mod.ts";
+import { asyncContract } from "./contracts/async_contract.ts";
+import { asynchronously, type Contract, selectorContract } from "./contracts/selector_contract.ts";
+import { stress } from "./support/afd_stress.ts";
+import { WINSOCK } from "./support/needs.ts";
+import { EXAMPLES, Program, ROOT } from "./support/program.ts";
+import {
+  BOTH,
+  bytes,
+  Cleanup,
+  CountingSelector,
+  isWindows,
+  isWine,
+  nextTurns,
+  printedBy,
+  readyFds,
+  received,
+  SOON,
+  test as declare,
+  testNeeding,
+} from "./support/util.ts";
+
+const test = testNeeding(WINSOCK);
+
+/** Takes few packets in a call, and asks select() from two ready sockets on. */
+class SmallAfdSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
+  constructor() {
+    super(new AfdPoller({ packets: 3, batch: 2 }));
+  }
+}
+
+if (isWindows) {
+  const small: Contract = {
+    name: "AfdSelector with small limits",
+    create: () => new SmallAfdSelector(),
+    lacks: { closedWithData: isWine ? "Wine reports the end of the stream when the data has been read" : null },
+  };
+  selectorContract(small);
+  selectorContract({ ...small, name: `${small.name}, waiting asynchronously`, select: asynchronously });
+  asyncContract(small);
+}
+
+/** Returns the number of handles that this process has open. */
+function openHandles(): number {
+  const kernel32 = Deno.dlopen("kernel32.dll", {
+    GetProcessHandleCount: { parameters: ["usize", "buffer"], result: "i32" },
+  });
+  const count = new Uint32Array(1);
+  assertEquals(kernel32.symbols.GetProcessHandleCount(0xffff_ffff_ffff_ffffn, count), 1);
+  kernel32.close();
+  return count[0]!;
+}
+
+describe("AfdSelector", () => {
+  declare("new AfdSelector() throws on other systems, and names another selector", {
+    needs: [isWindows ? "this is Windows" : null],
+  }, () => {
+    assertThrows(() => new AfdSelector(), Deno.errors.NotSupported, "use DefaultSelector");
+  });
+
+  test("supports() tells what AFD can report", () => {
+    using selector = new AfdSelector();
+    assert(selector.supports(BOTH | EVENT_PRIORITY | EVENT_READ_CLOSED | MODE_ONCE));
+    assertEquals(selector.supports(EVENT_HANGUP), false);
+  });
+
+  test("modify() to more events cancels the poll, and to fewer keeps it", () => {
+    using cleanup = new Cleanup();
+    const selector = cleanup.add(new CountingSelector(new AfdPoller()));
+    const [here] = cleanup.pair();
+    selector.register(here, EVENT_READ);
+    assertEquals(readyFds(selector, 0), []);
+    for (let round = 0; round < 3; round++) {
+      selector.modify(here, BOTH);
+      assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
+      selector.modify(here, EVENT_READ);
+      assertEquals(readyFds(selector, 0), []);
+    }
+    selector.modify(here, BOTH);
+    selector.modify(here, EVENT_READ);
+    assertEquals(readyFds(selector, 0), []);
+  });
+
+  test("select() reports a socket that is registered again while its poll is canceled", () => {
+    using cleanup = new Cleanup();
+    const selector = cleanup.add(new AfdSelector());
+    const [here, there] = cleanup.pair();
+    for (let round = 0; round < 100; round++) {
+      selector.register(here, EVENT_READ);
+      assertEquals(readyFds(selector, 0), []);
+      selector.unregister(here);
+      there.send(bytes("x"));
+      const key = selector.register(here, EVENT_READ);
+      assertEquals(selector.select(), [[key, EVENT_READ]]);
+      here.recv(1);
+      selector.unregister(here);
+    }
+  });
+
+  test("select() does not report a new socket with the number of one that was closed with a poll pending", () => {
+    using cleanup = new Cleanup();
+    const selector = cleanup.add(new AfdSelector());
+    for (let round = 0; round < 50; round++) {
+      const [here, there] = socketpair();
+      selector.register(here, EVENT_READ);
+      assertEquals(readyFds(selector, 0), []);
+      const fd = here.fileno();
+      here.close();
+      there.close();
+      const others = Array.from({ length: 4 }, () => cleanup.pair()).flat();
+      const heir = others.find((socket) => socket.fileno() === fd);
+      for (const socket of others) socket.send(bytes("x"));
+      assertEquals(readyFds(selector, 0), []);
+      selector.unregister(fd);
+      if (heir === undefined) continue;
+      const key = selector.register(heir, EVENT_READ);
+      assertEquals(selector.select(), [[key, EVENT_READ]]);
+      selector.unregister(heir);
+    }
+  });
+
+  test("10,000 cycles of register(), modify(), unregister() and close() leave no handle and no memory", () => {
+    using cleanup = new Cleanup();
+    const selector = cleanup.add(new AfdSelector<number>());
+    function cycle(count: number): void {
+      for (let done = 0; done < count; done++) {
+        const [here, there] = socketpair();
+        selector.register(here, EVENT_READ, done);
+        if (done % 2 === 0) selector.select(0); // begins a poll
+        selector.modify(here, done % 3 === 0 ? BOTH : EVENT_WRITE, done);
+        if (done % 4 < 2) assertEquals(selector.select(0).length, 1);
+        if (done % 5 === 0) selector.modify(here, EVENT_READ, done);
+        if (done % 6 === 0) here.close(); // with a poll pending
+        there.close();
+        selector.unregister(done % 6 === 0 ? selector.getMap()!.keys().next().value! : here);
+        here.close();
+      }
+      assertEquals(readyFds(selector, 0), []);
+    }
+    cycle(500);
+    const handles = openHandles();
+    const { rss } = Deno.memoryUsage();
+    cycle(10_000);
+    assertLess(openHandles(), handles + 20);
+    assertLess(Deno.memoryUsage().rss, rss + 100e6);
+  });
+
+  test("close() with 200 polls pending leaves no handle", () => {
+    using cleanup = new Cleanup();
+    const pairs = Array.from({ length: 100 }, () => cleanup.pair());
+    function open(): void {
+      const selector = new AfdSelector();
+      for (const socket of pairs.flat()) selector.register(socket, EVENT_READ);
+      assertEquals(selector.select(0), []);
+      selector.close();
+    }
+    open();
+    const handles = openHandles();
+    for (let round = 0; round < 20; round++) open();
+    assertLess(openHandles(), handles + 20);
+    for (const [here] of pairs) here.send(bytes("x"));
+  });
+
+  test("the stress of changing registrations finds no event confused, spurious or lost", async () => {
+    for (let seed = 11; seed < 14; seed++) {
+      const findings = await stress(() => new AfdSelector(), { seed });
+      assertEquals([seed, findings], [seed, { confused: 0, spurious: 0, lost: 0 }]);
+      const small = await stress(() => new SmallAfdSelector(), { seed });
+      assertEquals([seed, small], [seed, { confused: 0, spurious: 0, lost: 0 }]);
+    }
+  });
+});
+
+describe("AfdPoller", () => {
+  test("a port is signaled while it has a packet", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const poller = new AfdPoller();
+    cleanup.defer(() => poller.close());
+    assertEquals(pollerAt(poller.fd), poller);
+    poller.add(here.fileno(), EVENT_READ, 7);
+    assertEquals([poller.wait(0), isSignaled(poller.fd)], [0, false]);
+    there.send(bytes("x"));
+    assertEquals([isSignaled(poller.fd), isSignaled(poller.fd)], [true, true]);
+    assertEquals([poller.wait(0), poller.fdAt(0), poller.serialAt(0)], [1, here.fileno(), 7]);
+    // The socket is ready, but has no poll.
+    assertEquals(isSignaled(poller.fd), false);
+    poller.arm();
+    assertEquals(isSignaled(poller.fd), true);
+  });
+
+  test("while another thread waits for its port, every socket has a poll after each call", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const poller = new AfdPoller({ packets: 3, batch: 1 });
+    cleanup.defer(() => poller.close());
+    poller.isParked = true;
+    there.send(bytes("x"));
+    poller.add(here.fileno(), EVENT_READ, 7);
+    for (let round = 0; round < 3; round++) {
+      assertEquals(isSignaled(poller.fd), true);
+      assertEquals(poller.wait(0), 1);
+    }
+    here.recv(1);
+    assertEquals([poller.wait(0), isSignaled(poller.fd)], [0, false]);
+    poller.modify(here.fileno(), BOTH);
+    assertEquals(isSignaled(poller.fd), true);
+  });
+
+  declare("baseHandleOf() goes down the layers of providers that intercept SIO_BASE_HANDLE", () => {
+    const layers = (socket: number, request: number) =>
+      request === SIO_BSP_HANDLE_POLL ? socket - 4 : socket === 100 ? 96 : -EINVAL;
+    assertEquals(baseHandleOf(112, layers), 96);
+    assertEquals(baseHandleOf(112, (socket, request) => request === SIO_BASE_HANDLE ? -EINVAL : socket), -EOPNOTSUPP);
+    assertEquals(baseHandleOf(112, () => -EINVAL), -EOPNOTSUPP);
+    assertEquals(baseHandleOf(112, () => -ENOTSOCK), -EBADF);
+  });
+});
+
+describe("AfdSelector beside the event loop", () => {
+  test("selectAsync() waits beside a SelectSelector and other AfdSelectors", async () => {
+    using cleanup = new Cleanup();
+    const selectors = [new AfdSelector(), new SelectSelector(), new AfdSelector()];
+    const waits = selectors.map((selector) => {
+      cleanup.add(selector);
+      const [here, there] = cleanup.pair();
+      return { here, there, key: selector.register(here, EVENT_READ), wait: selector.selectAsync(SOON) };
+    });
+    for (const { there, key, wait } of waits.reverse()) {
+      await nextTurns();
+      there.send(bytes("x"));
+      assertEquals(await wait, [[key, EVENT_READ]]);
+    }
+  });
+
+  test("selectAsync() of 80 selectors waits for more ports than one call takes", async () => {
+    using cleanup = new Cleanup();
+    const waits = Array.from({ length: 80 }, () => {
+      const selector = cleanup.add(new AfdSelector());
+      const [here, there] = cleanup.pair();
+      return { there, key: selector.register(here, EVENT_READ), wait: selector.selectAsync(2 * SOON) };
+    });
+    await nextTurns();
+    for (const { there, key, wait } of [waits[79]!, waits[0]!, waits[62]!, waits[63]!]) {
+      there.send(bytes("x"));
+      assertEquals(await wait, [[key, EVENT_READ]]);
+    }
+    for (const { there } of waits) there.send(bytes("x"));
+    for (const { wait, key } of waits) assertEquals(await wait, [[key, EVENT_READ]]);
+  });
+
+  test("selectAsync() returns for a socket that a synchronous select() has reported meanwhile", async () => {
+    using cleanup = new Cleanup();
+    const selector = cleanup.add(new AfdSelector());
+    const [here, there] = cleanup.pair();
+    const key = selector.register(here, EVENT_READ);
+    for (let round = 0; round < 20; round++) {
+      const wait = selector.selectAsync(SOON);
+      await nextTurns();
+      there.send(bytes("x"));
+      assertEquals(selector.select(), [[key, EVENT_READ]]);
+      if (round % 2 === 0) {
+        here.recv(1);
+        await nextTurns();
+        there.send(bytes("y"));
+      }
+      assertEquals(await wait, [[key, EVENT_READ]]);
+      here.recv(1);
+    }
+  });
+
+  test("the loop of an AfdSelector leaves no handle", async () => {
+    using cleanup = new Cleanup();
+    const pairs = Array.from({ length: 3 }, () => cleanup.pair());
+    async function open(): Promise<void> {
+      using selector = new AfdSelector();
+      for (const [here] of pairs) selector.register(here, EVENT_READ);
+      assertEquals(await selector.selectAsync(0.001), []);
+    }
+    for (let round = 0; round < 5; round++) await open();
+    const handles = openHandles();
+    for (let round = 0; round < 50; round++) await open();
+    assertLess(openHandles(), handles + 20);
+  });
+});
+
+describe("AfdSelector in a Worker", () => {
+  for (const [title, wait] of [["polls", "select(0)"], ["polls and a parked wait", "selectAsync()"]]) {
+    test(`the process survives the termination of Workers with ${title} pending`, async () => {
+      const module = JSON.stringify(new URL("../mod.ts", import.meta.url).href);
+      const socket = JSON.stringify(new URL("../ffi/socket/mod.ts", import.meta.url).href);
+      const worker = `
+        import { AfdSelector, EVENT_READ } from ${module};
+        self.onmessage = ({ data }) => {
+          const selector = new AfdSelector();
+          for (const fd of data) selector.register(fd, EVENT_READ);
+          selector.${wait};
+          setTimeout(() => self.postMessage("pending"), 20);
+        };`;
+      const printed = await printedBy(`
+        import { AfdSelector, EVENT_READ } from ${module};
+        import { socketpair } from ${socket};
+        let reported = 0;
+        for (let round = 0; round < 5; round++) {
+          const pairs = Array.from({ length: 100 }, () => socketpair());
+          const worker = new Worker("data:application/javascript," + ${
+        JSON.stringify(encodeURIComponent(worker))
+      }, { type: "module" });
+          worker.postMessage(pairs.map(([here]) => here.fileno()));
+          await new Promise((resolve) => worker.onmessage = resolve);
+          worker.terminate();
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          // What the Worker's memory may be used for next.
+          const others = Array.from({ length: 100 }, () => new Uint8Array(65_536).fill(7));
+          for (const [, there] of pairs) there.send(new Uint8Array(1));
+          await new Promise((resolve) => setTimeout(resolve, 50));
+          if (!others.every((other) => other.every((byte) => byte === 7))) throw new Error("foreign memory is overwritten");
+          using selector = new AfdSelector();
+          for (const [here] of pairs) selector.register(here, EVENT_READ);
+          reported += selector.select().length;
+          for (const socket of pairs.flat()) socket.close();
+        }
+        console.log(reported);
+        Deno.exit(0);
+      `);
+      assertEquals(printed, 500);
+    });
+  }
+});
+
+describe("echo_server on AfdSelector", () => {
+  test("it serves 1,000 clients at once", async () => {
+    using cleanup = new Cleanup();
+    // The example, with another selector.
+    const source = Deno.readTextFileSync(join(EXAMPLES, "echo_server.ts")).replaceAll("DefaultSelector", "AfdSelector");
+    const path = join(EXAMPLES, "echo_server_on_afd.ts");
+    Deno.writeTextFileSync(path, source);
+    cleanup.defer(() => Deno.removeSync(path));
+    const args = ["run", "--no-prompt", "--allow-ffi", "--no-lock", path, "--port", "0", "--quiet"];
+    await using server = new Program(Deno.execPath(), args, { cwd: ROOT });
+    const [port] = await server.line(/^Listening on 127\.0\.0\.1 port (\d+)/);
+    const address: InetAddress = { hostname: "127.0.0.1", port: Number(port) };
+    const clients = Array.from({ length: 1_000 }, () => {
+      const client = cleanup.add(new Socket());
+      client.connect(address);
+      return client;
+    });
+    const selector = cleanup.add(new AfdSelector<number, Socket>());
+    for (const [index, client] of clients.entries()) selector.register(client, EVENT_READ, index);
+    for (let round = 0; round < 3; round++) {
+      for (const [index, client] of clients.entries()) client.sendAll(bytes(`round ${round}, client ${index};`));
+      const waiting = new Set(clients);
+      while (waiting.size > 0) {
+        const ready = round === 1 ? await selector.selectAsync(4 * SOON) : selector.select(4 * SOON);
+        assert(ready.length > 0, `${waiting.size} clients got no answer`);
+        for (const [{ fileobj, data }] of ready) {
+          const expected = bytes(`round ${round}, client ${data};`);
+          assertEquals(received(fileobj, expected.length), expected);
+          waiting.delete(fileobj);
+        }
+      }
+    }
+    assertThrows(() => clients[0]!.connect(address), OSError); // it is still connected
+  });
+});
