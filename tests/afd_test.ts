@@ -230,6 +230,10 @@ describe("AfdPoller", () => {
     assertEquals([poller.wait(0), isSignaled(poller.fd)], [0, false]);
     poller.modify(here.fileno(), BOTH);
     assertEquals(isSignaled(poller.fd), true);
+    poller.modify(here.fileno(), EVENT_READ);
+    assertEquals([poller.wait(0), isSignaled(poller.fd)], [0, false]);
+    poller.remove(here.fileno());
+    assertEquals(isSignaled(poller.fd), false);
   });
 
   declare("baseHandleOf() goes down the layers of providers that intercept SIO_BASE_HANDLE", () => {

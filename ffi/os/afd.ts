@@ -309,6 +309,7 @@ export class AfdPoller implements Poller {
     slot.isRemoved = true;
     if (slot.state === PENDING) this.#cancel(slot);
     if (slot.state === IDLE) this.#free(slot);
+    if (this.isParked) this.arm(); // takes the packet, which means nothing to the other thread
   }
 
   wait(timeoutMs: number): number {
