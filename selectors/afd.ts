@@ -12,15 +12,14 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  * Waits with the driver behind Winsock, `\Device\Afd`, and a completion port. The cost of a `select()` grows with the
  * number of ready sockets, not of registered ones.
  *
- * **Use it if you have tested it.** It has run under Wine only, never on Windows itself. For this reason `DefaultSelector`
- * on Windows is SelectSelector. libuv, mio and the JDK wait in the same way, but the request to the driver is not
- * documented.
+ * **Test it before you rely on it.** It has run under Wine only, never on Windows itself, so `DefaultSelector` on Windows
+ * is SelectSelector. libuv, mio and the JDK wait in the same way, but Microsoft does not document the request to the driver.
  *
- * Register a socket with one AfdSelector at a time, and do not wait for it with `select()` or SelectSelector meanwhile:
- * Windows may confuse two polls of one socket. It needs the whole of `--allow-ffi`, because it reads memory that the kernel
- * writes.
+ * Register a socket with one AfdSelector only, and do not wait for it in another way meanwhile, such as `select()`: Windows
+ * may confuse two polls of one socket.
  *
- * `close()` waits until the kernel has ended every poll.
+ * The selector needs the whole of `--allow-ffi`, because it reads memory that the kernel writes. `close()` waits until the
+ * kernel has ended every poll.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered

@@ -366,6 +366,12 @@ export class AfdPoller implements Poller {
     return settled < 0 ? settled : this.#armIdle();
   }
 
+  /** Cancels every poll, so that another call can poll the sockets; the next wait or {@linkcode arm} begins them again. */
+  disarm(): void {
+    for (const slot of this.#byFd.values()) if (slot.state === PENDING) this.#cancel(slot);
+    this.#settle();
+  }
+
   /**
    * Takes the packets that came since the last wait, without reporting them, since their sockets may no longer be ready.
    *
