@@ -79,6 +79,7 @@
  *
  * Use {@linkcode DefaultSelector}, with these exceptions:
  *
+ * - Hundreds of sockets on Windows: {@linkcode AfdSelector}, if you have tested it there. It has run under Wine only.
  * - Regular files and `/dev/null`, and on macOS FIFOs and terminals: `new DefaultSelector({ fallback: "select" })`.
  *   `epoll` and `kqueue` reject them. Standard input may be one of them.
  * - A few descriptors, and a new selector for each wait: {@linkcode PollSelector}, which opens no descriptor of its

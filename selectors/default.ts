@@ -33,7 +33,8 @@ export function selectorFor({ best }: System): SelectorConstructor {
  * The best selector for this system, chosen when the module loads.
  *
  * It is EpollSelector on Linux and Android, KqueueSelector on macOS and the BSDs, DevpollSelector on Solaris and
- * illumos, and SelectSelector on Windows.
+ * illumos, and SelectSelector on Windows. AfdSelector will take its place there when its tests have run on Windows
+ * itself.
  *
  * @example Usage
  * ```ts

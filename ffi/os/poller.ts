@@ -5,7 +5,7 @@
  */
 
 /**
- * A mechanism of the operating system that waits for many descriptors: epoll, kqueue, poll, /dev/poll or select.
+ * A mechanism of the operating system that waits for many descriptors: epoll, kqueue, poll, /dev/poll, select or AFD.
  *
  * Numbers go in and come out; a failure is `-errno`. Nothing throws except a constructor, if the system does not have the
  * mechanism. Each mechanism has one file, with these members in this order.
@@ -17,9 +17,9 @@ export interface Poller {
   readonly waitCall: string;
   /** EVENT_* and MODE_* bits that the mechanism supports. */
   readonly supports: number;
-  /** Descriptor of the mechanism itself, or -1 if it has none. */
+  /** Descriptor of the mechanism itself, on Windows the handle of its port, or -1 if it has none. */
   readonly fd: number;
-  /** True if poll(2) reports {@linkcode fd} as readable while {@linkcode wait} would find something. */
+  /** True if a ParkingSet reports {@linkcode fd} as readable while {@linkcode wait} would find something. */
   readonly nests: boolean;
   /** Registered descriptors that do not make {@linkcode fd} readable, even if `nests` is true. */
   readonly outside?: ReadonlySet<number>;
