@@ -354,6 +354,7 @@ export class AfdPoller implements Poller {
       if (count <= 0) break;
       for (let index = 0; index < count; index++) this.#complete(index);
     }
+    this.#idle.clear(); // a late arm() must not write to freed memory
     for (const { handle } of this.#devices) closeHandle(Number(handle));
     closeHandle(this.fd);
     if (this.#outstanding > 0) return;
