@@ -5,8 +5,17 @@
  */
 
 import type { FileObject } from "../ffi/os/arguments.ts";
-import { AfdPoller } from "../ffi/os/afd.ts";
+import type { Poller } from "../ffi/os/poller.ts";
+import { os, system } from "../ffi/os/systems.ts";
 import { BaseSelector, type SelectorOptions } from "./base.ts";
+
+// Loaded only where it can work, as in `ffi/os/sys.ts`.
+const afd = system.libraries.ntdll === undefined ? null : await import("../ffi/os/afd.ts");
+
+function createPoller(): Poller {
+  if (afd !== null) return new afd.AfdPoller();
+  throw new Deno.errors.NotSupported(`Cannot create an AfdSelector: ${os} has no AFD; use DefaultSelector`);
+}
 
 /**
  * Waits with the driver behind Winsock, `\Device\Afd`, and a completion port. The cost of a `select()` grows with the
@@ -44,13 +53,13 @@ export class AfdSelector<D = unknown, F extends FileObject = FileObject> extends
   /**
    * Creates a selector without registrations.
    *
-   * @param options The reaction of a synchronous wait to signals, and the fallback
+   * @param options The fallback, which changes nothing, because Windows waits for sockets only
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} ENOBUFS if the system has no memory
    * @throws {Deno.errors.NotSupported} if the system does not have AFD, or does not let this process use it
    * @throws {Deno.errors.NotCapable} without the whole of `--allow-ffi`
    */
   constructor(options?: SelectorOptions) {
-    super(new AfdPoller(), options);
+    super(createPoller(), options);
   }
 }
