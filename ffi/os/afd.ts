@@ -17,7 +17,7 @@
  *
  * Windows confuses two polls of one socket: one may end with the events of the other, or not at all. So a poll that asks for
  * too little is canceled, and its packet awaited, before the socket is polled again. For the same reason, an asynchronous wait
- * does not poll the sockets a second time: it waits for the completion port (see `parking_set.ts`).
+ * does not poll the sockets a second time: it waits for the completion port (see `parking_ports.ts`).
  *
  * ## Memory
  *

@@ -16,7 +16,7 @@
 
 import { EVENT_PRIORITY } from "../../ffi/os/events.ts";
 import { lazy } from "../../ffi/os/library.ts";
-import { createParkingSet } from "../../ffi/os/parking_set.ts";
+import { createParkingSet } from "../../ffi/os/parking_sets.ts";
 
 /** Waits for descriptors, each for some events. */
 export interface Watcher {
