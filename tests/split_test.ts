@@ -22,7 +22,7 @@ import {
   MODE_EDGE,
   MODE_ONCE,
   OSError,
-  PollSelector,
+  SelectSelector,
 } from "../mod.ts";
 import { kqueueStandIn } from "./standins/kqueue_standin.ts";
 import { EPOLL, LINUX } from "./support/needs.ts";
@@ -60,9 +60,9 @@ function make(cleanup: Cleanup): BaseSelector {
 describe("fallback", () => {
   test("a selector rejects an unknown value of the option", () => {
     for (const fallback of ["poll", null, 1, true]) {
-      assertThrows(() => new PollSelector({ fallback: fallback as "select" }), RangeError, "fallback");
+      assertThrows(() => new SelectSelector({ fallback: fallback as "select" }), RangeError, "fallback");
     }
-    new PollSelector({ fallback: "select" }).close();
+    new SelectSelector({ fallback: "select" }).close();
   });
 
   test("EPERM names the option", { needs: [EPOLL] }, () => {

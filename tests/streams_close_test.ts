@@ -9,7 +9,7 @@ import { describe } from "@std/testing/bdd";
 import { isOpen } from "../ffi/os/sys.ts";
 import { pipe, read, type Socket, write } from "../ffi/socket/mod.ts";
 import { OSError, toReadableStream, toWritableStream } from "../selectors/streams.ts";
-import { lackedBy } from "./support/needs.ts";
+import { FILES, lackedBy, LIMITED_WRITES } from "./support/needs.ts";
 import { bytes, Cleanup, nextTurns, printedBy, test, text } from "./support/util.ts";
 
 /** More than a socket takes at once. */
@@ -79,7 +79,8 @@ const ENDS: Record<string, (file: Counted, peer: Socket, autoClose: boolean) => 
 
 describe("autoClose", () => {
   for (const [name, end] of Object.entries(ENDS)) {
-    test(`autoClose closes an object once after ${name}, and false leaves it open`, async () => {
+    const needs = name === "abort() during a wait" ? [LIMITED_WRITES] : [];
+    test(`autoClose closes an object once after ${name}, and false leaves it open`, { needs }, async () => {
       for (const autoClose of [true, false]) {
         using cleanup = new Cleanup();
         const [here, there] = cleanup.pair();
@@ -184,7 +185,7 @@ describe("two streams of one file object", () => {
 });
 
 describe("a stream that has ended", () => {
-  test("cancel() leaves later bytes to other readers", async () => {
+  test("cancel() leaves later bytes to other readers", { needs: [FILES] }, async () => {
     const [reader, writer] = pipe();
     const chunks = toReadableStream(reader, { autoClose: false }).getReader();
     const next = chunks.read();
@@ -199,7 +200,7 @@ describe("a stream that has ended", () => {
   });
 
   const PROGRAM = lackedBy({ emulated: "it takes ten seconds to start a program" });
-  test("cancel() and abort() let the program end", { needs: [PROGRAM] }, async () => {
+  test("cancel() and abort() let the program end", { needs: [PROGRAM, LIMITED_WRITES] }, async () => {
     const [streams, socket] = ["selectors/streams.ts", "ffi/socket/mod.ts"]
       .map((path) => JSON.stringify(new URL(`../${path}`, import.meta.url).href));
     assertEquals(

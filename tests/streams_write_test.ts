@@ -9,6 +9,7 @@ import { describe } from "@std/testing/bdd";
 import { getBlocking } from "../ffi/os/sys.ts";
 import { setBlocking, type Socket } from "../ffi/socket/mod.ts";
 import { OSError, toReadableStream, toWritableStream } from "../selectors/streams.ts";
+import { LIMITED_WRITES } from "./support/needs.ts";
 import { BROKEN_CODES, bytes, Cleanup, nextTurns, test } from "./support/util.ts";
 
 /** More than a pipe or a socket takes at once. */
@@ -50,7 +51,9 @@ const WAYS: Record<string, (cleanup: Cleanup) => [number | Socket, number | Sock
 
 describe("toWritableStream()", () => {
   for (const [name, open] of Object.entries(WAYS)) {
-    test(`toWritableStream() writes whole chunks to ${name}, and waits for a slow reader beside the event loop`, async () => {
+    test(`toWritableStream() writes whole chunks to ${name}, and waits for a slow reader beside the event loop`, {
+      needs: [LIMITED_WRITES],
+    }, async () => {
       using cleanup = new Cleanup();
       const [writer, reader] = open(cleanup);
       const stream = toWritableStream(writer).getWriter();
@@ -62,20 +65,24 @@ describe("toWritableStream()", () => {
     });
   }
 
-  test("toWritableStream() leaves a descriptor blocking or non-blocking, as it was", async () => {
-    for (const isBlocking of [true, false]) {
-      using cleanup = new Cleanup();
-      const [reader, writer] = cleanup.pipe();
-      setBlocking(writer, isBlocking);
-      const stream = toWritableStream(writer, { autoClose: false }).getWriter();
-      const written = stream.write(new Uint8Array(MUCH));
-      assertEquals(await isPending(written), true);
-      assertEquals(getBlocking(writer), isBlocking ? 1 : 0);
-      cleanup.close(reader);
-      await assertRejects(() => written, OSError);
-      assertEquals(getBlocking(writer), isBlocking ? 1 : 0);
-    }
-  });
+  test(
+    "toWritableStream() leaves a descriptor blocking or non-blocking, as it was",
+    { needs: [LIMITED_WRITES] },
+    async () => {
+      for (const isBlocking of [true, false]) {
+        using cleanup = new Cleanup();
+        const [reader, writer] = cleanup.pipe();
+        setBlocking(writer, isBlocking);
+        const stream = toWritableStream(writer, { autoClose: false }).getWriter();
+        const written = stream.write(new Uint8Array(MUCH));
+        assertEquals(await isPending(written), true);
+        assertEquals(getBlocking(writer), isBlocking ? 1 : 0);
+        cleanup.close(reader);
+        await assertRejects(() => written, OSError);
+        assertEquals(getBlocking(writer), isBlocking ? 1 : 0);
+      }
+    },
+  );
 
   test("toWritableStream() shows back pressure in `ready`, and close() waits for every chunk", async () => {
     using cleanup = new Cleanup();
@@ -92,21 +99,25 @@ describe("toWritableStream()", () => {
     assertEquals((await received).length, 3 * MUCH / 4);
   });
 
-  test("toWritableStream() fails if the reader is gone, at once and during a wait", async () => {
-    for (const isWaiting of [false, true]) {
-      using cleanup = new Cleanup();
-      const [here, there] = cleanup.pair();
-      const stream = toWritableStream(here).getWriter();
-      const closed = assertRejects(() => stream.closed, OSError);
-      const written = isWaiting ? stream.write(new Uint8Array(MUCH)) : undefined;
-      if (written !== undefined) assertEquals(await isPending(written), true);
-      there.close();
-      const error = await assertRejects(() => written ?? stream.write(bytes("x")), OSError);
-      assertEquals([[...BROKEN_CODES, "ECONNRESET"].includes(error.code), error.syscall], [true, "write"]);
-      assertEquals(here.fileno(), -1);
-      await closed;
-    }
-  });
+  test(
+    "toWritableStream() fails if the reader is gone, at once and during a wait",
+    { needs: [LIMITED_WRITES] },
+    async () => {
+      for (const isWaiting of [false, true]) {
+        using cleanup = new Cleanup();
+        const [here, there] = cleanup.pair();
+        const stream = toWritableStream(here).getWriter();
+        const closed = assertRejects(() => stream.closed, OSError);
+        const written = isWaiting ? stream.write(new Uint8Array(MUCH)) : undefined;
+        if (written !== undefined) assertEquals(await isPending(written), true);
+        there.close();
+        const error = await assertRejects(() => written ?? stream.write(bytes("x")), OSError);
+        assertEquals([[...BROKEN_CODES, "ECONNRESET"].includes(error.code), error.syscall], [true, "write"]);
+        assertEquals(here.fileno(), -1);
+        await closed;
+      }
+    },
+  );
 
   test("toWritableStream() fails with a TypeError for a chunk that is not a Uint8Array", async () => {
     for (const chunk of ["text", null, new ArrayBuffer(1), new DataView(new ArrayBuffer(1)), new Uint16Array(1)]) {
@@ -120,7 +131,9 @@ describe("toWritableStream()", () => {
     }
   });
 
-  test("toWritableStream() fails with a TypeError if a chunk is detached or shrunk while it waits", async () => {
+  test("toWritableStream() fails with a TypeError if a chunk is detached or shrunk while it waits", {
+    needs: [LIMITED_WRITES],
+  }, async () => {
     const resizable = new ArrayBuffer(MUCH, { maxByteLength: MUCH });
     const changes: [chunk: Uint8Array<ArrayBuffer>, change: (chunk: Uint8Array<ArrayBuffer>) => void][] = [
       [new Uint8Array(MUCH), ({ buffer }) => structuredClone(buffer, { transfer: [buffer] })],
@@ -162,16 +175,20 @@ describe("toWritableStream()", () => {
     assertEquals(await bytesFrom(cleanup.disown(reader)), new Uint8Array([1, 2, 3]));
   });
 
-  test("toWritableStream() is the end of pipeTo(), and fails the pipe with its error", async () => {
-    using cleanup = new Cleanup();
-    const [reader, writer] = cleanup.pipe();
-    const source = new Blob([pattern(MUCH)]).stream();
-    const piped = source.pipeTo(toWritableStream(cleanup.disown(writer)));
-    await toReadableStream(reader, { autoClose: false }).getReader().read();
-    cleanup.close(reader);
-    const error = await assertRejects(() => piped, OSError);
-    assertEquals([...BROKEN_CODES, "ECONNRESET"].includes(error.code), true);
-  });
+  test(
+    "toWritableStream() is the end of pipeTo(), and fails the pipe with its error",
+    { needs: [LIMITED_WRITES] },
+    async () => {
+      using cleanup = new Cleanup();
+      const [reader, writer] = cleanup.pipe();
+      const source = new Blob([pattern(MUCH)]).stream();
+      const piped = source.pipeTo(toWritableStream(cleanup.disown(writer)));
+      await toReadableStream(reader, { autoClose: false }).getReader().read();
+      cleanup.close(reader);
+      const error = await assertRejects(() => piped, OSError);
+      assertEquals([...BROKEN_CODES, "ECONNRESET"].includes(error.code), true);
+    },
+  );
 
   test("toWritableStream() rejects an invalid file object", () => {
     for (const fileobj of ["0", null, {}]) {

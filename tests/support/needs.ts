@@ -41,6 +41,9 @@ export const SIGNALS: Need = lackedBy({ windows: "Windows has no such signals" }
 /** Waits for files and pipes, and not only for sockets. */
 export const FILES: Need = lackedBy({ windows: "Windows waits for sockets only" });
 
+/** A limit of what one write takes, so that a large one has to wait. */
+export const LIMITED_WRITES: Need = lackedBy({ windows: "one send() of Winsock takes as much as it is given" });
+
 /** `select()` with descriptors above 1,023. */
 export const WIDE_SELECT: Need = lackedBy({
   emulated: "the emulator ends the process at a descriptor above 1,023 in select()",
