@@ -20,8 +20,8 @@ export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 /** Options of a selector. */
 export interface SelectorOptions {
   /**
-   * Selects what happens to a descriptor that the mechanism rejects: `"none"`, the default, throws `EPERM`; `"select"` waits
-   * for it with poll(2), or on macOS with select(2).
+   * Selects what happens to a descriptor that the mechanism rejects: `"none"`, the default, throws `EPERM`; `"select"`
+   * waits for it with poll(2), or on macOS with select(2).
    *
    * On Linux, these descriptors are regular files, directories and devices such as `/dev/null`, which are always ready;
    * standard input may be one of them. On macOS they are also FIFOs and terminals. With such a registration, a wait
@@ -95,7 +95,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * event beyond reading and writing, and the selector supports them
    * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above 2^31-1
    * @throws {Deno.errors.NotSupported} if this selector does not support `events` on this system: see
-   * {@linkcode supports}
+   * {@linkcode BaseSelector.prototype.supports | supports}
    * @throws {TypeError} if `fileobj` is not a file object
    * @throws {KeyError} if its descriptor is already registered
    * @throws {OSError} EBADF if the descriptor is closed, EPERM if this selector cannot wait for this kind of file,
@@ -103,6 +103,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   register(fileobj: F, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
+  /** @ignore */
   register(fileobj: F, events: number, data?: D): SelectorKey<D, F> {
     this.#checkOpen("register", fileobj);
     const mask = isBasic(events) ? events : this.#maskOf("register", fileobj, events);
@@ -137,7 +138,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * reported can be reported again.
    *
    * @param fileobj The file object, or its descriptor
-   * @param events As for {@linkcode register}
+   * @param events As for {@linkcode BaseSelector.prototype.register | register}
    * @param data Any value, stored in the key
    * @returns The new key
    * @throws {RangeError} if `events` is invalid; nothing changes then
@@ -148,6 +149,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   modify(fileobj: F | number, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
+  /** @ignore */
   modify(fileobj: F | number, events: number, data?: D): SelectorKey<D, F> {
     const key = this.#find("modify", fileobj);
     const mask = isBasic(events) ? events : this.#maskOf("modify", fileobj, events);
@@ -155,11 +157,13 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Waits until registered file objects are ready, the timeout ends, or {@linkcode wakeup} is called.
+   * Waits until registered file objects are ready, the timeout ends, or
+   * {@linkcode BaseSelector.prototype.wakeup | wakeup} is called.
    *
-   * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners. {@linkcode selectAsync}
-   * does not. A signal does not end the wait (Python's PEP 475); to receive signals, register a `Signals` object of
-   * `@selectors/selectors/sources`. The wait lasts until its timeout even if nothing is registered.
+   * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners.
+   * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} does not. A signal does not end the wait (Python's PEP
+   * 475); to receive signals, register a `Signals` object of `@selectors/selectors/sources`. The wait lasts until its
+   * timeout even if nothing is registered.
    *
    * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less does not wait. The timeout is
    * rounded up to the resolution of the kernel, never ends early, and does not depend on the wall clock
@@ -197,7 +201,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Waits as {@linkcode select} does, but beside Deno's event loop.
+   * Waits as {@linkcode BaseSelector.prototype.select | select} does, but beside Deno's event loop.
    *
    * Entries that are ready now are returned at once. Otherwise the wait keeps the process alive, as a listening server
    * does, and uses one thread of Deno's pool, which all waits of a program, or of a Worker, share. Changes to the
@@ -216,9 +220,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * There is no `unref()`, because Deno waits for every call that runs on its pool. If a wait should not keep the
    * program alive, end it with an `AbortSignal`.
    *
-   * @param timeout As for {@linkcode select}
+   * @param timeout As for {@linkcode BaseSelector.prototype.select | select}
    * @param options A signal that rejects the wait
-   * @returns As for {@linkcode select}
+   * @returns As for {@linkcode BaseSelector.prototype.select | select}
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {OSError} EMFILE if too many descriptors are open for the first wait
@@ -256,9 +260,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * the loop.
    *
    * An entry is skipped if the handler of an earlier entry has unregistered or closed its file object, registered it
-   * again, or removed these events with {@linkcode modify}. After any other `modify`, the entry has the new key. If you
-   * leave the loop, entries with MODE_ONCE or MODE_EDGE that the loop has not returned are reported again.
-   * Otherwise the iteration equals {@linkcode selectAsync} in a loop, so {@linkcode wakeup} does not end it.
+   * again, or removed these events with {@linkcode BaseSelector.prototype.modify | modify}. After any other `modify`,
+   * the entry has the new key. If you leave the loop, entries with MODE_ONCE or MODE_EDGE that the loop has not
+   * returned are reported again. Otherwise the iteration equals
+   * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} in a loop, so
+   * {@linkcode BaseSelector.prototype.wakeup | wakeup} does not end it.
    *
    * @param options A timeout that ends the iteration, and a signal that makes it throw
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
@@ -293,7 +299,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return new Iteration(this.#core, this.#waits, timeoutMs, options.signal);
   }
 
-  /** Iterates over ready entries, as {@linkcode events} does. */
+  /** Iterates over ready entries, as {@linkcode BaseSelector.prototype.events | events} does. */
   [Symbol.asyncIterator](): AsyncIterator<Ready<D, F>, undefined, undefined> {
     return this.events();
   }
@@ -302,7 +308,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Ends the current waits at once, with the entries that are ready; without a current wait, ends the next wait.
    *
    * Several calls before a wait ends count as one, and a call adds no entry to the result. Other Workers use
-   * {@linkcode wakeHandle}.
+   * {@linkcode BaseSelector.prototype.wakeHandle | wakeHandle}.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
@@ -312,7 +318,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Opaque number that lets any Worker do what {@linkcode wakeup} does: `wake(handle)`.
+   * Opaque number that lets any Worker do what {@linkcode BaseSelector.prototype.wakeup | wakeup} does: `wake(handle)`.
    *
    * The first read opens a socket pair. When the selector is closed, the pair is kept for the next selector, so a late
    * `wake()` with this handle writes to no other file.
@@ -351,7 +357,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Returns true if {@linkcode register} accepts a mask on this system; has no other effect.
+   * Returns true if {@linkcode BaseSelector.prototype.register | register} accepts a mask on this system; has no other
+   * effect.
    *
    * EVENT_READ and EVENT_WRITE are always supported. The README has a table of the others.
    *
@@ -373,7 +380,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     this.close();
   }
 
-  /** Prints the class, the number of registrations, and whether the selector is closed. */
+  /**
+   * Prints the class, the number of registrations, and whether the selector is closed.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](): string {
     return `${this.constructor.name} { registered: ${this.#core.keys.size}, closed: ${this.#core.isClosed} }`;
   }

@@ -59,6 +59,7 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
    * @param data Any value
    */
   constructor(fileobj: F, fd: number, events: number, data: D);
+  /** @ignore */
   constructor(fileobj: F, fd: number, events: number, data: D, owner?: KeyOwner<D, F>, serial: number = 0) {
     this.#fileobj = fileobj;
     this.#fd = fd;
@@ -103,7 +104,11 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
     this.#owner?.dispose(this);
   }
 
-  /** Prints the fields of the key. */
+  /**
+   * Prints the fields of the key.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](
     inspect: (value: unknown, options?: Deno.InspectOptions) => string,
     options?: Deno.InspectOptions,
@@ -238,7 +243,7 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   };
 
   /**
-   * Creates a map of a selector's keys; {@linkcode BaseSelector.getMap} returns it.
+   * Creates a map of a selector's keys; {@linkcode BaseSelector.prototype.getMap | getMap} returns it.
    *
    * @param keys The keys in order, their count, and a function that finds a key
    */
@@ -292,7 +297,11 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
     return this.#keys.inOrder.entries();
   }
 
-  /** Prints the entries of the map. */
+  /**
+   * Prints the entries of the map.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](
     inspect: (value: unknown, options?: Deno.InspectOptions) => string,
     options?: Deno.InspectOptions,

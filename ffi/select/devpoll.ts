@@ -17,9 +17,9 @@ const INT_MAX = 0x7fff_ffff;
 /**
  * Python's `select.devpoll`: a set of descriptors and event masks that the kernel keeps.
  *
- * Some calls that Python ignores or leaves undefined have the same meaning as for `Poll`: registering a descriptor again
- * replaces its event mask, and unregistering one that is not registered throws. A closed descriptor is rejected, because the
- * device accepts it and never reports it.
+ * Some calls that Python ignores or leaves undefined have the same meaning as for `Poll`: registering a descriptor
+ * again replaces its event mask, and unregistering one that is not registered throws. A closed descriptor is rejected,
+ * because the device accepts it and never reports it.
  *
  * @see {@link https://docs.python.org/3/library/select.html#dev-poll-polling-objects | Python's /dev/poll polling objects}
  * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
@@ -147,7 +147,11 @@ export class Devpoll implements Disposable {
     this.close();
   }
 
-  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed. */
+  /**
+   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](): string {
     return `Devpoll { fd: ${this.#instance?.fd ?? -1}, closed: ${this.closed} }`;
   }

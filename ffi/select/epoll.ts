@@ -83,6 +83,7 @@ export class Epoll implements Disposable {
    * @throws {Deno.errors.NotSupported} if the system has no epoll
    */
   constructor(sizehint?: number, flags?: number);
+  /** @ignore */
   constructor(sizehint: number = -1, flags: number = 0, adopted?: EpollPoller) {
     if (!Number.isInteger(sizehint) || (sizehint <= 0 && sizehint !== -1)) {
       throw numberError(
@@ -194,7 +195,11 @@ export class Epoll implements Disposable {
     this.close();
   }
 
-  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed. */
+  /**
+   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](): string {
     return `Epoll { fd: ${this.#instance?.fd ?? -1}, closed: ${this.closed} }`;
   }

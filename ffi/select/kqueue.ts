@@ -49,6 +49,7 @@ export class Kqueue implements Disposable {
    * @throws {Deno.errors.NotSupported} if the system has no kqueue
    */
   constructor();
+  /** @ignore */
   constructor(adopted?: KqueueInstance) {
     this.#instance = adopted ?? new KqueueInstance();
   }
@@ -77,18 +78,18 @@ export class Kqueue implements Disposable {
   /**
    * Makes changes, and then waits for events.
    *
-   * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`; if there is no room for the entry,
-   * the call throws the error. A signal does not end the wait, which continues for the remaining time.
+   * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`; if there is no room for the
+   * entry, the call throws the error. A signal does not end the wait, which continues for the remaining time.
    *
    * @param changelist Events to add, change or remove, or null
    * @param maxEvents Largest number of events to return; with 0, the call does not wait
    * @param timeout Seconds or a duration; null or undefined to wait forever
    * @returns Events, and errors of changes
    * @throws {RangeError} if `maxEvents` is negative or not an integer, or `timeout` is negative or NaN
-   * @throws {TypeError} if `changelist` is not an iterable of events, `maxEvents` is not a number, or `timeout` is neither
-   * a number nor a duration
-   * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT if an
-   * event to remove does not exist, EINVAL if the filter does not apply
+   * @throws {TypeError} if `changelist` is not an iterable of events, `maxEvents` is not a number, or `timeout` is
+   * neither a number nor a duration
+   * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT
+   * if an event to remove does not exist, EINVAL if the filter does not apply
    */
   control(changelist: Iterable<Kevent> | null, maxEvents: number, timeout?: Timeout): Kevent[] {
     const instance = this.#open("control");
@@ -121,7 +122,11 @@ export class Kqueue implements Disposable {
     this.close();
   }
 
-  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed. */
+  /**
+   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](): string {
     return `Kqueue { fd: ${this.#instance?.fd ?? -1}, closed: ${this.closed} }`;
   }

@@ -119,7 +119,11 @@ export class Poll {
     return ready;
   }
 
-  /** Returns the text that `Deno.inspect` and `console.log` show: the number of registered descriptors. */
+  /**
+   * Returns the text that `Deno.inspect` and `console.log` show: the number of registered descriptors.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](): string {
     return `Poll { registered: ${this.#set.size} }`;
   }

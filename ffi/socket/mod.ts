@@ -16,8 +16,8 @@
  * server.close();
  * ```
  *
- * A socket blocks until `setBlocking(false)`, as in Python; a blocking call stops Deno's event loop. Every descriptor is
- * close-on-exec: it is closed when the process executes another program.
+ * A socket blocks until `setBlocking(false)`, as in Python; a blocking call stops Deno's event loop. Every descriptor
+ * is close-on-exec: it is closed when the process executes another program.
  *
  * ## A socket with a timeout
  *
@@ -232,8 +232,8 @@ const scratch = new Uint8Array(64 * 1024);
  * Close every socket with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket
  * that is garbage-collected, and warns. Here, its descriptor stays open until the process ends, without a warning.
  *
- * @typeParam A Addresses that the methods return: `InetAddress` for AF_INET and AF_INET6, `UnixAddress` for AF_UNIX, and
- * either of them if the compiler does not know the family, as in `new Socket()`
+ * @typeParam A Addresses that the methods return: `InetAddress` for AF_INET and AF_INET6, `UnixAddress` for AF_UNIX,
+ * and either of them if the compiler does not know the family, as in `new Socket()`
  *
  * @see {@link https://docs.python.org/3/library/socket.html#socket-objects | Python's socket objects}
  *
@@ -269,6 +269,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */
   constructor(family?: AddressFamily<A> | number, type?: number, protocol?: number);
+  /** @ignore */
   constructor(family: number = AF_INET, type: number = SOCK_STREAM, protocol: number = 0, fd?: number) {
     this.#family = checkInt(family, "address family");
     type = checkInt(type, "socket type");
@@ -337,8 +338,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Accepts the next connection; a blocking socket waits for one.
    *
    * @returns A blocking socket for the connection, and the address of its peer
-   * @throws {OSError} EAGAIN if there is no connection and the socket is non-blocking; EMFILE if too many descriptors are
-   * open
+   * @throws {OSError} EAGAIN if there is no connection and the socket is non-blocking; EMFILE if too many descriptors
+   * are open
    */
   accept(): [connection: Socket<A>, address: A] {
     return this.tryAccept() ?? raiseAgain("accept", this.#fd);
@@ -487,12 +488,13 @@ export class Socket<A extends Address = Address> implements Disposable {
   /**
    * Receives a message and ancillary data.
    *
-   * Received descriptors (SCM_RIGHTS) are close-on-exec; the caller has to close them. {@linkcode recvFds} is simpler.
-   * macOS leaves descriptors open for which `ancillarySize` has no room.
+   * Received descriptors (SCM_RIGHTS) are close-on-exec; the caller has to close them.
+   * {@linkcode Socket.prototype.recvFds | recvFds} is simpler. macOS leaves descriptors open for which `ancillarySize`
+   * has no room.
    *
    * @param size Maximum number of bytes of the message
-   * @param ancillarySize Maximum number of bytes of ancillary data: see {@linkcode CMSG_SPACE}; 0, the default, receives
-   * none
+   * @param ancillarySize Maximum number of bytes of ancillary data: see {@linkcode CMSG_SPACE}; 0, the default,
+   * receives none
    * @param flags Any of the `MSG_*` flags
    * @returns The message, the ancillary data, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
    * sender, which is empty for a stream
@@ -515,10 +517,11 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives a message into several arrays, one after the other, and ancillary data.
    *
    * @param buffers Arrays to fill
-   * @param ancillarySize As for {@linkcode recvMsg}
+   * @param ancillarySize As for {@linkcode Socket.prototype.recvMsg | recvMsg}
    * @param flags Any of the `MSG_*` flags
-   * @returns Number of bytes received, and the rest as {@linkcode recvMsg} does
-   * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking, EMSGSIZE if there are too many arrays
+   * @returns Number of bytes received, and the rest as {@linkcode Socket.prototype.recvMsg | recvMsg} does
+   * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking, EMSGSIZE if there are too many
+   * arrays
    * @throws {RangeError} if `ancillarySize` is not an integer from 0 to 2^31-1
    * @throws {TypeError} if a buffer is detached or not a Uint8Array
    * @throws {Deno.errors.NotSupported} on Windows: use `recvInto` or `recvFromInto`
@@ -548,13 +551,14 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives a message and file descriptors over a Unix socket.
    *
    * The descriptors are close-on-exec; the caller has to close them, for example with {@linkcode close} or with
-   * {@linkcode Socket.fromFd}. More descriptors than `maxFds` are closed at once, and the flags then contain MSG_CTRUNC.
+   * {@linkcode Socket.fromFd}. More descriptors than `maxFds` are closed at once, and the flags then contain
+   * MSG_CTRUNC.
    *
    * @param size Maximum number of bytes of the message
    * @param maxFds Maximum number of descriptors
    * @param flags Any of the `MSG_*` flags
-   * @returns The message, the descriptors, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the sender,
-   * which is empty for a stream
+   * @returns The message, the descriptors, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
+   * sender, which is empty for a stream
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
    * @throws {RangeError} if a number is not an integer from 0 to 2^31-1
    * @throws {Deno.errors.NotSupported} on Windows
@@ -668,8 +672,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @param flags Any of the `MSG_*` flags
    * @param address `{ hostname, port }` or `{ path }`; null or undefined sends to the connected peer
    * @returns Number of bytes sent, without the ancillary data
-   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE if the message is too long
-   * or has too many arrays, and others
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE if the message is too
+   * long or has too many arrays, and others
    * @throws {TypeError} if an array is detached or not a Uint8Array, or the address does not fit the socket's family
    * @throws {Deno.errors.NotSupported} on Windows: use `send` or `sendTo`
    *
@@ -718,8 +722,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @param flags Any of the `MSG_*` flags
    * @param address `{ path }`; null or undefined sends to the connected peer
    * @returns Number of bytes sent
-   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EBADF if a descriptor is closed,
-   * EINVAL if there are too many descriptors, ETOOMANYREFS if too many sent descriptors were not received yet
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EBADF if a descriptor is
+   * closed, EINVAL if there are too many descriptors, ETOOMANYREFS if too many sent descriptors were not received yet
    * @throws {RangeError} if a descriptor is negative or above 2^31-1
    * @throws {TypeError} if an array is detached or not a Uint8Array, or an element of `fds` is not a file object
    * @throws {Deno.errors.NotSupported} on Windows
@@ -812,6 +816,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @throws {OSError} ENOPROTOOPT if the option does not exist
    */
   getsockopt(level: number, option: number, size: number): Uint8Array<ArrayBuffer>;
+  /** @ignore */
   getsockopt(level: number, option: number, size?: number): number | Uint8Array<ArrayBuffer> {
     level = checkInt(level, "level");
     option = checkInt(option, "option");
@@ -841,7 +846,11 @@ export class Socket<A extends Address = Address> implements Disposable {
     this.close();
   }
 
-  /** Returns the text that `Deno.inspect` and `console.log` show: the descriptor, family, type and protocol. */
+  /**
+   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, family, type and protocol.
+   *
+   * @ignore
+   */
   [Symbol.for("Deno.customInspect")](): string {
     return `Socket { fd: ${this.#fd}, family: ${this.#family}, type: ${this.#type}, protocol: ${this.#protocol} }`;
   }
@@ -872,8 +881,8 @@ export interface ServerOptions {
  *
  * A server that restarts can bind the same port at once. No other program can share the port.
  *
- * The address determines the family: AF_UNIX for a path, AF_INET6 for a hostname with a colon, such as `"::1"`, and AF_INET
- * for any other hostname.
+ * The address determines the family: AF_UNIX for a path, AF_INET6 for a hostname with a colon, such as `"::1"`, and
+ * AF_INET for any other hostname.
  *
  * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
  * @param options Address family and backlog

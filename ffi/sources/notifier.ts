@@ -8,8 +8,8 @@ import { check } from "../os/errno.ts";
 import { lendWaker, type Waker } from "../os/waker.ts";
 
 /**
- * A notification: readable after {@linkcode Notifier.notify}, or `wake()` with its handle in any Worker, until
- * {@linkcode Notifier.read} is called.
+ * A notification: readable after {@linkcode Notifier.prototype.notify | notify}, or `wake()` with its handle in any
+ * Worker, until {@linkcode Notifier.prototype.read | read} is called.
  *
  * To wake a selector, its `wakeHandle` is enough. Use notifiers to distinguish several events, or with `select()`,
  * `Poll` and every other wait.

@@ -10,15 +10,15 @@ import { isCatchable, isSignal, signalNumber } from "../os/signals.ts";
 import { os } from "../os/systems.ts";
 
 /**
- * Signals: readable after one of them arrives, until {@linkcode Signals.read} is called.
+ * Signals: readable after one of them arrives, until {@linkcode Signals.prototype.read | read} is called.
  *
  * A listener of `Deno.addSignalListener` cannot run during a synchronous wait. An object of this class makes Ctrl-C end
  * any wait, synchronous or asynchronous, as data on a socket does. Once the constructor has returned, no signal is
  * missed. Several signals of a kind before a `read()` count as one.
  *
  * A Worker listens for the signals, which costs a thread and about 12 MB. The constructor waits 10 to 50 ms for the
- * Worker, and {@linkcode Signals.close} about a millisecond. The object keeps the program running until `close()`.
- * Afterwards the signals do what they did before: SIGINT ends the program.
+ * Worker, and {@linkcode Signals.prototype.close | close} about a millisecond. The object keeps the program running
+ * until `close()`. Afterwards the signals do what they did before: SIGINT ends the program.
  *
  * The Worker needs no permission but `--allow-ffi`. The constructor throws if fewer than 20 descriptors are free,
  * because Deno ends a program in which a Worker cannot start. On Windows, Deno accepts the signals of a console, such

@@ -17,7 +17,7 @@ export interface TimerOptions {
 }
 
 /**
- * A timer: readable from its expiry until {@linkcode Timer.read} is called.
+ * A timer: readable from its expiry until {@linkcode Timer.prototype.read | read} is called.
  *
  * The clock is monotonic, so a step of the wall clock changes nothing. A timer is never early. Its resolution is that
  * of the system: nanoseconds on Linux, milliseconds on macOS and the BSDs.
@@ -46,7 +46,7 @@ export class Timer implements Disposable {
    * Creates a timer.
    *
    * @param delay Time until the first expiry. With 0 or less, the timer expires at once. With null, undefined or
-   * `Infinity`, the timer does not run until {@linkcode Timer.set}
+   * `Infinity`, the timer does not run until {@linkcode Timer.prototype.set | set}
    * @param options Time between expiries
    * @throws {RangeError} if a time is NaN, or `every` is not above 0
    * @throws {TypeError} if a time is neither a number, null nor a duration
@@ -92,7 +92,7 @@ export class Timer implements Disposable {
   }
 
   /**
-   * Stops the timer, until {@linkcode Timer.set}. An expiry that was not read is forgotten.
+   * Stops the timer, until {@linkcode Timer.prototype.set | set}. An expiry that was not read is forgotten.
    *
    * @throws {Deno.errors.BadResource} if the timer is closed
    */
