@@ -1,9 +1,9 @@
 /**
  * Python's `selectors` for Deno: wait for many sockets, pipes and other file descriptors at once.
  *
- * Register each file object once, with the events to wait for. Each wait then returns the file objects that are ready.
- * A selector works on any descriptor of the operating system: a socket of `@selectors/selectors/socket`, a descriptor
- * that `node:fs` opens, or an inherited descriptor.
+ * A file descriptor is the number by which the operating system knows an open socket, pipe, terminal or device. Register
+ * each file object, which is a descriptor or an object with a `fileno()` method, once, with the events to wait for. Each
+ * wait then returns the file objects that are ready: those whose next `read()` or `write()` does not block.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -22,29 +22,53 @@
  * there.close();
  * ```
  *
- * The package needs only the permission `--allow-ffi`, and not until you construct a selector or a socket.
+ * The package needs only the permission `--allow-ffi`, and not until you construct a selector or a socket. It is tested
+ * with Deno 2.9.
+ *
+ * ## Where to start
+ *
+ * 1. Get a descriptor: a {@linkcode [socket].Socket | Socket}, a {@linkcode [socket].pipe | pipe}, `openSync()` of
+ *    `node:fs`, an inherited descriptor such as 0 for standard input, or the descriptor of a C library. `Deno.Conn`,
+ *    `Deno.Listener` and `Deno.FsFile` do not show theirs.
+ * 2. Create a {@linkcode DefaultSelector}, and `register` each file object with {@linkcode EVENT_READ} or
+ *    {@linkcode EVENT_WRITE}. Its methods are those of {@linkcode BaseSelector}. To wait for one descriptor at a time, call
+ *    {@linkcode waitFor} instead, without a selector.
+ * 3. Choose [a wait](#which-wait), and handle the entries that it returns, each a {@linkcode SelectorKey} and its events.
+ * 4. Read [what goes wrong](#what-goes-wrong) before you deploy the program.
+ *
+ * The package has four other modules:
+ *
+ * | module                                  | what it has                                                                  |
+ * | --------------------------------------- | ---------------------------------------------------------------------------- |
+ * | {@link [socket] | `./socket`}           | sockets and pipes, whose descriptors a selector can wait for                 |
+ * | {@link [sources] | `./sources`}         | timers, signals, the ends of processes, and notifications, as file objects   |
+ * | {@link [streams] | `./streams`}         | any descriptor as Web Streams                                                |
+ * | {@link [select] | `./select`}           | Python's `select`: epoll, kqueue, poll and select with all flags of the kernel |
  *
  * ## Which wait
  *
- * - `select()` is synchronous. It is the fastest wait, but stops Deno's event loop, with its timers, `fetch` and signal
- *   listeners. Use it if the program, or a Worker, _is_ a selector loop.
- * - `selectAsync()`, and `for await (const [key, events] of selector)`, run beside the event loop. Use them if the
- *   program does other things too. An entry that is already ready costs little more than with `select()`. A wait uses a
- *   thread of Deno's pool, and needs some tens of microseconds to return from that thread.
+ * - {@linkcode BaseSelector.prototype.select | select()} is synchronous. It is the fastest wait, but stops Deno's event
+ *   loop, with its timers, `fetch` and signal listeners. Use it if the program, or a Worker, _is_ a selector loop.
+ * - {@linkcode BaseSelector.prototype.selectAsync | selectAsync()}, and `for await (const [key, events] of selector)`,
+ *   run beside the event loop. Use them if the program does other things too. An entry that is already ready costs
+ *   little more than with `select()`. A wait uses a thread of Deno's pool, and needs some tens of microseconds to return
+ *   from that thread.
  * - {@linkcode waitFor} waits for one descriptor beside the event loop, without a selector. Use it where a program
  *   waits for one connection or device at a time.
  * - `select(0)` does not wait. Use it in a program that has its own loop, such as a game.
  *
- * Timeouts do not depend on the wall clock or on fake timers. They never end early, and may exceed 24.8 days.
+ * A timeout is a number of seconds, or a duration such as `{ milliseconds: 250 }`; without one, a wait lasts until
+ * something is ready. Timeouts do not depend on the wall clock or on fake timers. They never end early, and may exceed
+ * 24.8 days, the limit of `setTimeout`.
  *
- * To end a wait, call `wakeup()`, {@linkcode wake} in another Worker, or `close()`. An `AbortSignal` ends an
- * asynchronous wait. A `Signals` object of `@selectors/selectors/sources`, which is registered like a socket, makes a
- * signal such as SIGINT end any wait. The same module has timers and the ends of processes.
+ * To end a wait, call {@linkcode BaseSelector.prototype.wakeup | wakeup()}, {@linkcode wake} in another Worker, or
+ * `close()`. An `AbortSignal` ends an asynchronous wait. A {@linkcode [sources].Signals | Signals} object, which is
+ * registered like a socket, makes a signal such as SIGINT end any wait.
  *
  * ## Which events
  *
- * `EVENT_READ` and `EVENT_WRITE` are those of Python, and work everywhere. The other events need a mechanism that reports
- * them, so call `selector.supports(events)` first. A mask may contain any of the events.
+ * `EVENT_READ` and `EVENT_WRITE` are those of Python, and work everywhere. Combine events with `|`, as in
+ * `EVENT_READ | EVENT_WRITE`.
  *
  * | event                           | reported while                                                                 |
  * | ------------------------------- | ------------------------------------------------------------------------------ |
@@ -56,36 +80,47 @@
  * | {@linkcode EVENT_ERROR}         | an error is pending, or a pipe has no reader                                   |
  *
  * The kernel reports hang-ups and errors unasked. So a registration for one of the last four events also has
- * `EVENT_HANGUP` and `EVENT_ERROR`, if the mechanism supports them, and `key.events` shows it.
+ * `EVENT_HANGUP` and `EVENT_ERROR`, if the selector supports them, and `key.events` shows it.
  *
  * Wait for `EVENT_WRITE` only when you have data to send, because a socket is almost always writable. A server calls
  * `trySend` first, and waits for `EVENT_WRITE` only while unsent data is left.
  *
  * ## Which mode
  *
- * A selector is level-triggered: it reports a file object as long as it is ready, so nothing is lost if you read only
- * part of the data. Two modes, added to the mask, change this:
+ * A selector is level-triggered: it reports a file object at every wait, as long as it is ready, so nothing is lost if
+ * you read only part of the data. Two modes, added to the mask as in `EVENT_READ | MODE_ONCE`, change this:
  *
  * - {@linkcode MODE_ONCE} reports the file object once, and then not again until `modify()`, even with the same events.
  *   Use it if a handler of `for await` finishes later than its call: otherwise the loop reports the unread data again
- *   and again. Every selector supports it.
- * - {@linkcode MODE_EDGE} reports a change of readiness once, and you have to read or write until the call would block.
- *   It saves system calls if a program alternately reads from and writes to each connection, because the mask never
- *   changes. epoll and kqueue support it.
+ *   and again.
+ * - {@linkcode MODE_EDGE} (edge-triggered) reports a change of readiness once, and you have to read or write until the
+ *   call would block. It saves system calls if a program alternately reads from and writes to each connection, because
+ *   the mask never changes.
  *
  * If you leave a `for await`, entries with a mode that the loop has not returned are reported again.
  *
- * ## Which backend
+ * ## Which selector
  *
  * Use {@linkcode DefaultSelector}, with these exceptions:
  *
  * - Hundreds of sockets on Windows: {@linkcode AfdSelector}, if you have tested it there. It has run under Wine only.
  * - Regular files and `/dev/null`, and on macOS FIFOs and terminals: `new DefaultSelector({ fallback: "select" })`.
- *   `epoll` and `kqueue` reject them. Standard input may be one of them.
+ *   epoll and kqueue reject them. Standard input may be one of them.
  * - A few descriptors, and a new selector for each wait: {@linkcode PollSelector}, which opens no descriptor of its
  *   own; for one descriptor, {@linkcode waitFor}.
- * - Flags that selectors do not have, such as `EPOLLEXCLUSIVE`: `Epoll`, `Kqueue` and `Poll` of
- *   `@selectors/selectors/select`.
+ * - Flags that selectors do not have, such as `EPOLLEXCLUSIVE`: {@linkcode [select].Epoll | Epoll},
+ *   {@linkcode [select].Kqueue | Kqueue} and {@linkcode [select].Poll | Poll}.
+ *
+ * `EVENT_READ`, `EVENT_WRITE` and `MODE_ONCE` work with every selector. The others depend on the mechanism, so ask
+ * {@linkcode BaseSelector.prototype.supports | supports(events)} first:
+ *
+ * | class                        | systems                | `EVENT_PRIORITY` | `EVENT_READ_CLOSED` | `EVENT_HANGUP`, `EVENT_ERROR` | `MODE_EDGE` |
+ * | ---------------------------- | ---------------------- | ---------------- | ------------------- | ----------------------------- | ----------- |
+ * | {@linkcode EpollSelector}    | Linux, Android         | yes              | yes                 | yes                           | yes         |
+ * | {@linkcode KqueueSelector}   | macOS, BSD             | macOS            | yes                 | yes                           | yes         |
+ * | {@linkcode DevpollSelector}  | Solaris, illumos       | yes              | no                  | yes                           | no          |
+ * | {@linkcode PollSelector}     | all but Windows        | not macOS        | Linux, Android      | not macOS                     | no          |
+ * | {@linkcode SelectSelector}   | all                    | yes              | no                  | no                            | no          |
  *
  * ## What goes wrong
  *
@@ -106,7 +141,8 @@
  * for (const socket of [one, other]) socket.send(new Uint8Array([1]));
  *
  * for (const [key] of selector.select()) {
- *   if (!selector.getMap()!.has(key.fileobj)) continue; // the first entry has closed both
+ *   // The first entry has closed both.
+ *   if (!selector.getMap()!.has(key.fileobj)) continue;
  *   for (const socket of [one, other]) {
  *     selector.unregister(socket);
  *     socket.close();
@@ -175,8 +211,9 @@
  * @module
  */
 
-export { type FileObject, KeyError } from "./ffi/os/arguments.ts";
-export { OSError } from "./ffi/os/errno.ts";
+export { DefaultSelector } from "./selectors/default.ts";
+export { waitFor } from "./selectors/waits/wait_for.ts";
+export { BaseSelector } from "./selectors/base.ts";
 export {
   EVENT_ERROR,
   EVENT_HANGUP,
@@ -187,23 +224,18 @@ export {
   MODE_EDGE,
   MODE_ONCE,
 } from "./ffi/os/events.ts";
-export { openLibraries } from "./ffi/os/library.ts";
-export type { Timeout } from "./ffi/os/timeout.ts";
-export { wake } from "./ffi/os/waker.ts";
-export {
-  BaseSelector,
-  type DataArgument,
-  type IterationOptions,
-  type SelectorOptions,
-  type WaitOptions,
-} from "./selectors/base.ts";
-export type { Ready } from "./selectors/core.ts";
 export { SelectorKey, SelectorMap } from "./selectors/keys.ts";
+export type { Ready } from "./selectors/core.ts";
+export { wake } from "./ffi/os/waker.ts";
+export { openLibraries } from "./ffi/os/library.ts";
+export { type FileObject, KeyError } from "./ffi/os/arguments.ts";
+export { OSError } from "./ffi/os/errno.ts";
+export type { Timeout } from "./ffi/os/timeout.ts";
 export { AfdSelector } from "./selectors/afd.ts";
-export { DefaultSelector, type SelectorConstructor } from "./selectors/default.ts";
 export { DevpollSelector } from "./selectors/devpoll.ts";
 export { EpollSelector } from "./selectors/epoll.ts";
 export { KqueueSelector } from "./selectors/kqueue.ts";
 export { PollSelector } from "./selectors/poll.ts";
 export { SelectSelector } from "./selectors/select.ts";
-export { waitFor } from "./selectors/waits/wait_for.ts";
+export type { DataArgument, IterationOptions, SelectorOptions, WaitOptions } from "./selectors/base.ts";
+export type { SelectorConstructor } from "./selectors/default.ts";

@@ -14,45 +14,64 @@ import { type SelectorKey, SelectorMap } from "./keys.ts";
 import { Iteration } from "./waits/iteration.ts";
 import { Waits } from "./waits/waits.ts";
 
-/** The last argument of `register` and `modify`; required unless the type of the data includes `undefined`. */
+/**
+ * The last argument of `register` and `modify`: the data of the registration.
+ *
+ * It is required if the selector has a type of data without `undefined`, as in `new DefaultSelector<string>()`: so
+ * `key.data` is always a string. It is optional in `new DefaultSelector()`, whose data is `unknown`, and in
+ * `new DefaultSelector<string | undefined>()`.
+ *
+ * @typeParam D Data of each registration
+ */
 export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 
 /** Options of a selector. */
 export interface SelectorOptions {
   /**
-   * Selects what happens to a descriptor that the mechanism rejects: `"none"`, the default, throws `EPERM`; `"select"`
-   * waits for it with poll(2), or on macOS with select(2).
+   * Selects what happens to a descriptor that the mechanism rejects: `"none"` throws `EPERM`; `"select"` waits for it
+   * with poll(2), or on macOS with select(2).
    *
    * On Linux, these descriptors are regular files, directories and devices such as `/dev/null`, which are always ready;
    * standard input may be one of them. On macOS they are also FIFOs and terminals. With such a registration, a wait
    * makes two system calls. Another selector that waits for the `fileno()` of this selector does not see such a
    * registration.
+   *
+   * @default {"none"}
    */
   fallback?: "none" | "select";
 }
 
 /** Options of an asynchronous wait. */
 export interface WaitOptions {
-  /** Aborts the wait, which then rejects with the reason of the signal. */
+  /** Aborts the wait, which then rejects with the reason of the signal. Without it, only the timeout ends the wait. */
   signal?: AbortSignal;
 }
 
 /** Options of an iteration over events. */
 export interface IterationOptions extends WaitOptions {
-  /** Seconds or a duration; the iteration ends if nothing is ready for this time. */
+  /** Seconds or a duration; the iteration ends if nothing is ready for this time. Without it, the iteration goes on. */
   timeout?: Timeout;
 }
 
 /**
  * Waits until file objects are ready to be read or written.
  *
- * Each subclass uses one mechanism of the operating system; this documentation applies to all of them.
+ * The methods and properties of every selector. Construct a {@linkcode DefaultSelector}, or one of the subclasses, each of
+ * which uses one mechanism of the operating system.
  *
- * Selectors are level-triggered: they report a file object as long as it is ready. MODE_ONCE and MODE_EDGE change this.
+ * - `register`, `modify` and `unregister` maintain the registrations; `getKey` and `getMap` look them up.
+ * - `select` waits, and stops Deno's event loop. `selectAsync`, `events` and `for await` wait beside the event loop.
+ *   {@link [default] | The main module} says when to use which wait.
+ * - `wakeup` and `wakeHandle` end a wait, and `close` ends all of them.
+ * - `supports` tells whether this system reports an event beyond EVENT_READ and EVENT_WRITE, or has a mode.
+ *
+ * Selectors are level-triggered: every wait reports a file object again, as long as it is ready.
+ * {@linkcode MODE_ONCE} and {@linkcode MODE_EDGE} change this.
  *
  * Unregister a descriptor before you close it. A descriptor that is closed first is no longer reported, does not affect
  * the others, and can still be unregistered. There are two exceptions: epoll keeps reporting a closed descriptor while
- * a duplicate of it is open, and poll and select watch the next file that gets its number.
+ * a duplicate of it is open, for example in a child process, and poll and select watch the next file that gets its
+ * number.
  *
  * Every wait uses the descriptor that `fileno()` returned during `register()`, even if `fileno()` returns another
  * number later, for example after `detach()`.
@@ -88,9 +107,12 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /**
    * Registers a file object.
    *
+   * A selector that was created with a type of data, as in `new DefaultSelector<string>()`, requires `data`, so that
+   * `key.data` is always of this type. Otherwise `data` is optional: see {@linkcode DataArgument}.
+   *
    * @param fileobj A descriptor, or an object with a `fileno()`
-   * @param events At least one EVENT_* bit, and perhaps MODE_ONCE or MODE_EDGE
-   * @param data Any value, stored in the key
+   * @param events At least one EVENT_* bit, and perhaps MODE_ONCE or MODE_EDGE, combined with `|`
+   * @param data Any value, stored in the key, for example the function to call; defaults to undefined
    * @returns The key, as `select` will return it. Its events include EVENT_HANGUP and EVENT_ERROR if `events` has an
    * event beyond reading and writing, and the selector supports them
    * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above 2^31-1
@@ -139,7 +161,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param fileobj The file object, or its descriptor
    * @param events As for {@linkcode BaseSelector.prototype.register | register}
-   * @param data Any value, stored in the key
+   * @param data Any value, stored in the key, as for {@linkcode BaseSelector.prototype.register | register}; defaults to
+   * undefined
    * @returns The new key
    * @throws {RangeError} if `events` is invalid; nothing changes then
    * @throws {Deno.errors.NotSupported} if this selector does not support `events`; nothing changes then
@@ -161,12 +184,13 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * {@linkcode BaseSelector.prototype.wakeup | wakeup} is called.
    *
    * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners.
-   * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} does not. A signal does not end the wait (Python's PEP
-   * 475); to receive signals, register a `Signals` object of `@selectors/selectors/sources`. The wait lasts until its
-   * timeout even if nothing is registered.
+   * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} does not. A signal of the system, such as SIGINT, does
+   * not end the wait (Python's PEP 475); to receive signals, register a {@linkcode [sources].Signals | Signals} object.
+   * The wait lasts until its timeout even if nothing is registered.
    *
-   * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less does not wait. The timeout is
-   * rounded up to the resolution of the kernel, never ends early, and does not depend on the wall clock
+   * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does. 0 or less does not
+   * wait. The timeout is rounded up to the resolution of the kernel, never ends early, and does not depend on the wall
+   * clock
    * @returns Pairs of a key and its ready events; an empty array if the wait ended before anything was ready
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
@@ -220,8 +244,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * There is no `unref()`, because Deno waits for every call that runs on its pool. If a wait should not keep the
    * program alive, end it with an `AbortSignal`.
    *
-   * @param timeout As for {@linkcode BaseSelector.prototype.select | select}
-   * @param options A signal that rejects the wait
+   * @param timeout Seconds or a duration, as for {@linkcode BaseSelector.prototype.select | select}; defaults to
+   * undefined, which waits forever
+   * @param options An `AbortSignal` that rejects the wait; defaults to none
    * @returns As for {@linkcode BaseSelector.prototype.select | select}
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
@@ -266,7 +291,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} in a loop, so
    * {@linkcode BaseSelector.prototype.wakeup | wakeup} does not end it.
    *
-   * @param options A timeout that ends the iteration, and a signal that makes it throw
+   * @param options A timeout that ends the iteration, and an `AbortSignal` that makes it throw; defaults to neither
+   * @returns An iterator over pairs of a key and its ready events
    * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -342,6 +368,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Returns the key of a registered file object.
    *
    * @param fileobj The file object, or its descriptor
+   * @returns The key that `register` or the last `modify` returned
    * @throws {KeyError} if it is not registered
    * @throws {RangeError} if its descriptor is negative or above 2^31-1
    * @throws {TypeError} if it is not a file object
@@ -360,10 +387,22 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * Returns true if {@linkcode BaseSelector.prototype.register | register} accepts a mask on this system; has no other
    * effect.
    *
-   * EVENT_READ and EVENT_WRITE are always supported. The README has a table of the others.
+   * EVENT_READ, EVENT_WRITE and MODE_ONCE are always supported. {@link [default] | The main module} has a table of the
+   * others.
    *
-   * @param events EVENT_* and MODE_* bits
+   * @param events EVENT_* and MODE_* bits, combined with `|`
+   * @returns True if `register` accepts the mask; false for an invalid mask too
    * @throws {Deno.errors.BadResource} if the selector is closed
+   *
+   * @example Usage
+   * ```ts
+   * import { DefaultSelector, EVENT_READ_CLOSED } from "@selectors/selectors";
+   *
+   * using selector = new DefaultSelector();
+   * if (!selector.supports(EVENT_READ_CLOSED)) {
+   *   console.log("This system reports the end only to recv()");
+   * }
+   * ```
    */
   supports(events: number): boolean {
     this.#checkOpen("look up events");

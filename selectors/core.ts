@@ -14,7 +14,12 @@ import { lendWaker, type Waker } from "../ffi/os/waker.ts";
 import { type KeyOwner, KeyTable, RegisteredKey, type SelectorKey, serialOf } from "./keys.ts";
 import { parking } from "./waits/parking.ts";
 
-/** A result entry of `select()`: a key and its ready events. */
+/**
+ * An entry of the result of a wait: a key, and those of its events that are ready.
+ *
+ * @typeParam D Data of each registration
+ * @typeParam F File objects that can be registered
+ */
 export type Ready<D, F extends FileObject> = [key: SelectorKey<D, F>, events: number];
 
 /** The longest pause in milliseconds before a wait that found no registration is repeated. */

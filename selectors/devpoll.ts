@@ -18,7 +18,11 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  *
  * @example Usage
  * ```ts
- * import { DefaultSelector, DevpollSelector, EVENT_READ } from "@selectors/selectors";
+ * import {
+ *   DefaultSelector,
+ *   DevpollSelector,
+ *   EVENT_READ,
+ * } from "@selectors/selectors";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
@@ -39,7 +43,7 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback for descriptors that the mechanism rejects
+   * @param options The fallback for descriptors that the mechanism rejects; defaults to none, so that `register` throws
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have /dev/poll
@@ -51,7 +55,8 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
     this.#poller = poller;
   }
 
-  /** Returns the descriptor of /dev/poll. Another selector cannot wait for it.
+  /**
+   * Returns the descriptor of /dev/poll. Another selector cannot wait for it.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
    */

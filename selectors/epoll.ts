@@ -13,16 +13,22 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  *
  * Timeouts are exact to the nanosecond from Linux 5.11 on, and rounded up to milliseconds before.
  *
- * The kernel registers open file descriptions. If a duplicate keeps one open after its descriptor is closed, the kernel
- * keeps reporting its events, even after `unregister()`. The selector recognizes these events, and builds a new kernel
- * set without the stale description.
+ * The kernel does not register the descriptor itself, but the open file description: the open file to which a descriptor
+ * and its duplicates refer (see {@link https://man7.org/linux/man-pages/man2/open.2.html | open(2)}). If a duplicate,
+ * for example in a child process, keeps the file open after its descriptor is closed, the kernel keeps reporting its
+ * events, even after `unregister()`. The selector recognizes these events, and builds a new kernel set without the stale
+ * registration.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered
  *
  * @example Usage
  * ```ts
- * import { DefaultSelector, EpollSelector, EVENT_READ } from "@selectors/selectors";
+ * import {
+ *   DefaultSelector,
+ *   EpollSelector,
+ *   EVENT_READ,
+ * } from "@selectors/selectors";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
@@ -43,7 +49,7 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback for descriptors that the mechanism rejects
+   * @param options The fallback for descriptors that the mechanism rejects; defaults to none, so that `register` throws
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have epoll
@@ -55,9 +61,10 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
     this.#poller = poller;
   }
 
-  /** Returns the epoll descriptor. Another selector can wait for it.
+  /**
+   * Returns the epoll descriptor. Another selector can wait for it.
    *
-   * The number never changes, but its kernel set does if the selector removes a stale description (see above). The
+   * The number never changes, but its kernel set does if the selector removes a stale registration (see above). The
    * other selector then has to register it again.
    *
    * The descriptor does not stand for files that epoll rejects, or for files other than sockets with

@@ -19,8 +19,12 @@ export interface KeyOwner<D, F extends FileObject> {
 /**
  * A file object with its descriptor, its registered events and its data.
  *
- * A key is immutable, and destructures like Python's named tuple. `using key = selector.register(...)` registers the
- * file object until the end of the block.
+ * `register` and `modify` return a key, and every wait returns the keys of the ready file objects. A key is immutable,
+ * and destructures like Python's named tuple. `using key = selector.register(...)` registers the file object until the
+ * end of the block.
+ *
+ * @typeParam D Data of each registration
+ * @typeParam F File objects that can be registered
  *
  * @example Usage
  * ```ts
@@ -51,7 +55,10 @@ export class SelectorKey<D = unknown, F extends FileObject = FileObject> impleme
   }
 
   /**
-   * Creates a key that is not registered, for comparisons and tests; `register()` returns registered keys.
+   * Creates a key that belongs to no selector, for example to compare it with a key in a test.
+   *
+   * Programs rarely need it, because {@linkcode BaseSelector.prototype.register | register} creates the keys of a
+   * selector.
    *
    * @param fileobj File object
    * @param fd Descriptor of the file object
@@ -231,8 +238,27 @@ export class KeyTable<D, F extends FileObject> {
 /**
  * A live, read-only map from descriptors to keys, in the order of registration.
  *
- * As with Python's mapping, you can look up a key by file object or by descriptor. The map is empty after the selector
- * is closed.
+ * {@linkcode BaseSelector.prototype.getMap | getMap} returns it. As with Python's mapping, you can look up a key by file
+ * object or by descriptor. The map shows later registrations too, and is empty after the selector is closed.
+ *
+ * @typeParam D Data of each registration
+ * @typeParam F File objects that can be registered
+ *
+ * @example Usage
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [here, there] = socketpair();
+ * using selector = new DefaultSelector();
+ * const map = selector.getMap()!;
+ * selector.register(here, EVENT_READ, "my data");
+ * assertEquals([map.size, map.has(here), map.has(there)], [1, true, false]);
+ * for (const [fd, key] of map) console.log(fd, key.data);
+ * here.close();
+ * there.close();
+ * ```
  */
 export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   implements Iterable<[number, SelectorKey<D, F>]> {
@@ -243,9 +269,11 @@ export class SelectorMap<D = unknown, F extends FileObject = FileObject>
   };
 
   /**
-   * Creates a map of a selector's keys; {@linkcode BaseSelector.prototype.getMap | getMap} returns it.
+   * Creates the map of a selector. Programs get it from {@linkcode BaseSelector.prototype.getMap | getMap} instead.
    *
    * @param keys The keys in order, their count, and a function that finds a key
+   *
+   * @ignore
    */
   constructor(
     keys: {

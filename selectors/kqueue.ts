@@ -35,7 +35,11 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  *
  * @example Usage
  * ```ts
- * import { DefaultSelector, KqueueSelector, EVENT_READ } from "@selectors/selectors";
+ * import {
+ *   DefaultSelector,
+ *   EVENT_READ,
+ *   KqueueSelector,
+ * } from "@selectors/selectors";
  * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
@@ -56,7 +60,7 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback for descriptors that the mechanism rejects
+   * @param options The fallback for descriptors that the mechanism rejects; defaults to none, so that `register` throws
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have kqueue
@@ -68,7 +72,8 @@ export class KqueueSelector<D = unknown, F extends FileObject = FileObject> exte
     this.#poller = poller;
   }
 
-  /** Returns the kqueue descriptor. Another selector can wait for it, except on libkqueue.
+  /**
+   * Returns the kqueue descriptor. Another selector can wait for it, except on libkqueue.
    *
    * The descriptor does not stand for files that kqueue rejects, or for files other than sockets with
    * EVENT_PRIORITY: the selector waits for these by a second system call.

@@ -34,7 +34,7 @@ export class PollSelector<D = unknown, F extends FileObject = FileObject> extend
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback for descriptors that the mechanism rejects
+   * @param options The options of every selector; `fallback` has no effect on this class
    * @throws {RangeError} if an option is invalid
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */

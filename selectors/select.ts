@@ -36,7 +36,7 @@ export class SelectSelector<D = unknown, F extends FileObject = FileObject> exte
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback for descriptors that the mechanism rejects
+   * @param options The options of every selector; `fallback` has no effect on this class
    * @throws {RangeError} if an option is invalid
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */

@@ -8,7 +8,12 @@
  * @module
  */
 
-/** A file descriptor, or an object with a `fileno()` method that returns one, as in Python. */
+/**
+ * A file descriptor, or an object with a `fileno()` method that returns one, as in Python.
+ *
+ * A file descriptor is the number by which the operating system knows an open file, such as a socket or a pipe. 0 is
+ * standard input.
+ */
 export type FileObject = number | {
   /** Returns the file descriptor. */
   fileno(): number;
@@ -19,7 +24,11 @@ const INT_MAX = 0x7fff_ffff;
 
 /** Error for a file object that is not registered, or is registered already. */
 export class KeyError extends Error {
-  /** Creates the error. */
+  /**
+   * Creates the error, as the methods of selectors do.
+   *
+   * @param message Text of the error
+   */
   constructor(message: string) {
     super(message);
     this.name = "KeyError";

@@ -162,7 +162,7 @@ export function errnoCode(errno: number): string {
 }
 
 /**
- * Error of a failed system call.
+ * Error of a failed system call. Compare its `code`, because the numbers differ between systems.
  *
  * @example Usage
  * ```ts
@@ -176,7 +176,8 @@ export function errnoCode(errno: number): string {
  * try {
  *   second.bind(first.getsockname());
  * } catch (error) {
- *   assert(error instanceof OSError && error.code === "EADDRINUSE" && error.syscall === "bind");
+ *   assert(error instanceof OSError && error.code === "EADDRINUSE");
+ *   console.log(error.message); // bind 127.0.0.1:…: Address already in use …
  * }
  * ```
  */
@@ -189,12 +190,12 @@ export class OSError extends Error {
   readonly syscall: string;
 
   /**
-   * Creates the error of a failed system call.
+   * Creates the error of a failed system call, for example to throw the number that `SO_ERROR` of a socket has.
    *
    * @param syscall Name of the call, for example `"bind"`
    * @param errno Number of the error on this system, positive
-   * @param target Object of the call, for example `"127.0.0.1:80"` or `"fd 5"`
-   * @param meaning Text and name that replace those of the system
+   * @param target Object of the call, for example `"127.0.0.1:80"` or `"fd 5"`; defaults to none
+   * @param meaning Text and name of the error; defaults to those that the system has for `errno`
    */
   constructor(syscall: string, errno: number, target?: string, meaning: { code?: string; text?: string } = {}) {
     const code = meaning.code ?? errnoCode(errno);

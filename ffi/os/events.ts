@@ -28,9 +28,14 @@ export const EVENT_HANGUP = 0x4_0000;
 /** An error is pending: `SO_ERROR` of a socket is set, or the pipe has no reader. */
 export const EVENT_ERROR = 0x10_0000;
 
-/** Mode: reports changes of readiness instead of readiness. Read or write until the call would block. */
+/**
+ * Mode: reports each change of readiness once (edge-triggered), instead of readiness at every wait (level-triggered).
+ *
+ * After an event, read or write until the call would block, because the rest is not reported. epoll and kqueue support
+ * it.
+ */
 export const MODE_EDGE = 0x20_0000;
-/** Mode: reports the file object once, and then not again until `modify()`. */
+/** Mode: reports the file object once, and then not again until `modify()`. Every selector supports it. */
 export const MODE_ONCE = 0x40_0000;
 
 /** The events of Python's selectors. */

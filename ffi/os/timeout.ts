@@ -8,8 +8,8 @@ import { show } from "./arguments.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
 
 /**
- * Longest time to wait: a number of seconds, a `Temporal` duration such as `{ milliseconds: 250 }`, or `null` or
- * `undefined` to wait forever.
+ * Longest time to wait: a number of seconds, a `Temporal` duration such as `{ milliseconds: 250 }`, or `null` to wait
+ * forever.
  */
 export type Timeout = number | null | Temporal.DurationLike;
 

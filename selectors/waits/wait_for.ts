@@ -31,11 +31,11 @@ import { watched, type Watcher } from "./watched.ts";
  * number is reused by then, the wait continues with the next file.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`
- * @param events At least one EVENT_* bit, and no mode. As with `register`, a hang-up and an error are reported too if
- * the mask has an event beyond reading and writing
- * @param timeout Seconds or a duration. Null or undefined waits forever; 0 or less only looks. The wait never ends
- * early
- * @param options A signal that rejects the wait
+ * @param events At least one EVENT_* bit, combined with `|`, and no mode. As with `register`, a hang-up and an error are
+ * reported too if the mask has an event beyond reading and writing
+ * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does. 0 or less does not
+ * wait. The wait never ends early
+ * @param options An `AbortSignal` that rejects the wait; defaults to none
  * @returns The events that are ready, or 0 if the timeout ended first
  * @throws {RangeError} if `events` is invalid, the descriptor is negative or above 2^31-1, or `timeout` is NaN or a
  * duration whose length depends on a date
@@ -52,7 +52,8 @@ import { watched, type Watcher } from "./watched.ts";
  *
  * const [here, there] = socketpair();
  * setTimeout(() => there.send(new TextEncoder().encode("ping")), 10);
- * if (await waitFor(here, EVENT_READ, 5) === 0) throw new Error("nothing came for five seconds");
+ * const events = await waitFor(here, EVENT_READ, 5);
+ * if (events === 0) throw new Error("nothing came for five seconds");
  * assertEquals(new TextDecoder().decode(here.recv(100)), "ping");
  * here.close();
  * there.close();
