@@ -1,9 +1,9 @@
 /**
  * Python's `selectors` for Deno: wait for many sockets, pipes and other file descriptors at once.
  *
- * A file descriptor is the number by which the operating system knows an open socket, pipe, terminal or device. Register
- * each file object, which is a descriptor or an object with a `fileno()` method, once, with the events to wait for. Each
- * wait then returns the file objects that are ready: those whose next `read()` or `write()` does not block.
+ * A file descriptor is the number by which the operating system knows an open socket, pipe, terminal or device.
+ * Register each file object, which is a descriptor or an object with a `fileno()` method, once, with the events to wait
+ * for. Each wait then returns the file objects that are ready: those whose next `read()` or `write()` does not block.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -31,9 +31,10 @@
  *    `node:fs`, an inherited descriptor such as 0 for standard input, or the descriptor of a C library. `Deno.Conn`,
  *    `Deno.Listener` and `Deno.FsFile` do not show theirs.
  * 2. Create a {@linkcode DefaultSelector}, and `register` each file object with {@linkcode EVENT_READ} or
- *    {@linkcode EVENT_WRITE}. Its methods are those of {@linkcode BaseSelector}. To wait for one descriptor at a time, call
- *    {@linkcode waitFor} instead, without a selector.
- * 3. Choose [a wait](#which-wait), and handle the entries that it returns, each a {@linkcode SelectorKey} and its events.
+ *    {@linkcode EVENT_WRITE}. Its methods are those of {@linkcode BaseSelector}. To wait for one descriptor at a time,
+ *    call {@linkcode waitFor} instead, without a selector.
+ * 3. Choose [a wait](#which-wait), and handle the entries that it returns, each a {@linkcode SelectorKey} and its
+ *    events.
  * 4. Read [what goes wrong](#what-goes-wrong) before you deploy the program.
  *
  * The package has four other modules:
@@ -161,8 +162,8 @@
  * **A permission.** `NotCapable` at the first selector or socket means that `--allow-ffi` is missing. To open a device,
  * such as `/dev/ttyUSB0`, Deno requires `--allow-all`.
  *
- * **A leak in a test.** A test with `sanitizeResources` fails with "A dynamic library was loaded" if it is the first that
- * uses a selector or a socket. Call {@linkcode openLibraries} at the top of the test file.
+ * **A leak in a test.** A test with `sanitizeResources` fails with "A dynamic library was loaded" if it is the first
+ * that uses a selector or a socket. Call {@linkcode openLibraries} at the top of the test file.
  *
  * **Too many descriptors.** `EMFILE` from `accept` means that this process has reached its limit. The connection stays
  * in the queue and the listener stays ready, so a simple loop spins. Unregister the listener for a second, as the
@@ -180,14 +181,15 @@
  * ## With a C library
  *
  * A C library that opens a connection of its own, such as libpq, libcurl, libdbus or Xlib, has a function that returns
- * the descriptor. Wait for it with {@linkcode waitFor}, or register it if the library has many. The README has examples.
+ * the descriptor. Wait for it with {@linkcode waitFor}, or register it if the library has many. The README has
+ * examples.
  *
  * - Take all messages from the library before you wait. Its descriptor is not ready for those that are in its buffer.
  * - Flush before you wait. The peer cannot answer a request that is still in the library's buffer.
  * - Ask the library each time which events and which descriptor it needs, and how long it wants to wait.
- * - When the library closes a registered descriptor, call `unregister`; when it opens another one, call `register`. Both
- *   may have the same number. `register` without `unregister` then throws {@linkcode KeyError}. `modify` with the same
- *   events changes nothing in the kernel, so epoll and kqueue would not report the new descriptor.
+ * - When the library closes a registered descriptor, call `unregister`; when it opens another one, call `register`.
+ *   Both may have the same number. `register` without `unregister` then throws {@linkcode KeyError}. `modify` with the
+ *   same events changes nothing in the kernel, so epoll and kqueue would not report the new descriptor.
  * - Wait in JavaScript, and call the non-blocking functions of the library on the main thread.
  *
  * ## From Python

@@ -56,14 +56,20 @@ export interface IterationOptions extends WaitOptions {
 /**
  * Waits until file objects are ready to be read or written.
  *
- * The methods and properties of every selector. Construct a {@linkcode DefaultSelector}, or one of the subclasses, each of
- * which uses one mechanism of the operating system.
+ * The methods and properties of every selector. Construct a {@linkcode DefaultSelector}, or one of the subclasses, each
+ * of which uses one mechanism of the operating system.
  *
- * - `register`, `modify` and `unregister` maintain the registrations; `getKey` and `getMap` look them up.
- * - `select` waits, and stops Deno's event loop. `selectAsync`, `events` and `for await` wait beside the event loop.
- *   {@link [default] | The main module} says when to use which wait.
- * - `wakeup` and `wakeHandle` end a wait, and `close` ends all of them.
- * - `supports` tells whether this system reports an event beyond EVENT_READ and EVENT_WRITE, or has a mode.
+ * - {@linkcode BaseSelector.prototype.register | register}, {@linkcode BaseSelector.prototype.modify | modify} and
+ *   {@linkcode BaseSelector.prototype.unregister | unregister} maintain the registrations;
+ *   {@linkcode BaseSelector.prototype.getKey | getKey} and {@linkcode BaseSelector.prototype.getMap | getMap} look them
+ *   up.
+ * - {@linkcode BaseSelector.prototype.select | select} waits, and stops Deno's event loop.
+ *   {@linkcode BaseSelector.prototype.selectAsync | selectAsync}, {@linkcode BaseSelector.prototype.events | events}
+ *   and `for await` wait beside the event loop. {@link [default] | The main module} says when to use which wait.
+ * - {@linkcode BaseSelector.prototype.wakeup | wakeup} and {@linkcode BaseSelector.prototype.wakeHandle | wakeHandle}
+ *   end a wait, and {@linkcode BaseSelector.prototype.close | close} ends all of them.
+ * - {@linkcode BaseSelector.prototype.supports | supports} tells whether this system reports an event beyond EVENT_READ
+ *   and EVENT_WRITE, or has a mode.
  *
  * Selectors are level-triggered: every wait reports a file object again, as long as it is ready.
  * {@linkcode MODE_ONCE} and {@linkcode MODE_EDGE} change this.
@@ -161,8 +167,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param fileobj The file object, or its descriptor
    * @param events As for {@linkcode BaseSelector.prototype.register | register}
-   * @param data Any value, stored in the key, as for {@linkcode BaseSelector.prototype.register | register}; defaults to
-   * undefined
+   * @param data Any value, stored in the key, as for {@linkcode BaseSelector.prototype.register | register}; defaults
+   * to undefined
    * @returns The new key
    * @throws {RangeError} if `events` is invalid; nothing changes then
    * @throws {Deno.errors.NotSupported} if this selector does not support `events`; nothing changes then

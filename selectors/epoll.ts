@@ -13,11 +13,11 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  *
  * Timeouts are exact to the nanosecond from Linux 5.11 on, and rounded up to milliseconds before.
  *
- * The kernel does not register the descriptor itself, but the open file description: the open file to which a descriptor
- * and its duplicates refer (see {@link https://man7.org/linux/man-pages/man2/open.2.html | open(2)}). If a duplicate,
- * for example in a child process, keeps the file open after its descriptor is closed, the kernel keeps reporting its
- * events, even after `unregister()`. The selector recognizes these events, and builds a new kernel set without the stale
- * registration.
+ * The kernel does not register the descriptor itself, but the open file description: the open file to which a
+ * descriptor and its duplicates refer (see {@link https://man7.org/linux/man-pages/man2/open.2.html | open(2)}). If a
+ * duplicate, for example in a child process, keeps the file open after its descriptor is closed, the kernel keeps
+ * reporting its events, even after `unregister()`. The selector recognizes these events, and builds a new kernel set
+ * without the stale registration.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered

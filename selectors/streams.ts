@@ -2,12 +2,15 @@
  * Web Streams over file descriptors: pipes, FIFOs, terminals, serial lines and sockets.
  *
  * {@linkcode toReadableStream} and {@linkcode toWritableStream} have the names and options of `@std/io`, and take a
- * file object: a descriptor, or an object with a `fileno()`. They wait until the descriptor is ready, beside the event
- * loop. All streams of a program, or of a Worker, share one thread.
+ * file object: a descriptor, or an object with a `fileno()`. You need no selector: the streams wait until the
+ * descriptor is ready, beside Deno's event loop. All streams of a program, or of a Worker, share one thread.
  *
  * ```ts
- * import { toReadableStream, toWritableStream } from "@selectors/selectors/streams";
- * import { socketpair } from "@selectors/selectors/socket";
+ * import {
+ *   toReadableStream,
+ *   toWritableStream,
+ * } from "@selectors/selectors/streams";
+ * import { SHUT_WR, socketpair } from "@selectors/selectors/socket";
  *
  * const [here, there] = socketpair();
  * const upperCase = new TransformStream<string, string>({
@@ -19,8 +22,9 @@
  *   .pipeThrough(new TextEncoderStream())
  *   .pipeTo(toWritableStream(there));
  *
- * await new Blob(["hello"]).stream().pipeTo(toWritableStream(here, { autoClose: false }));
- * here.shutdown(1);
+ * const request = toWritableStream(here, { autoClose: false });
+ * await new Blob(["hello"]).stream().pipeTo(request);
+ * here.shutdown(SHUT_WR); // the end of the request
  * console.log(await new Response(toReadableStream(here)).text()); // HELLO
  * ```
  *
@@ -56,7 +60,8 @@
  * import { toReadableStream } from "@selectors/selectors/streams";
  *
  * const fd = openSync("/dev/null", "r");
- * const stream = toReadableStream({ fileno: () => fd, close: () => closeSync(fd) });
+ * const file = { fileno: () => fd, close: () => closeSync(fd) };
+ * const stream = toReadableStream(file);
  * console.log((await Array.fromAsync(stream)).length); // 0
  * ```
  *
@@ -101,7 +106,9 @@ export interface ToReadableStreamOptions {
   chunkSize?: number;
   /**
    * Queuing strategy. `highWaterMark` is the number of bytes to read ahead; any number above 0 reads at least one chunk
-   * ahead. The default is 0: bytes stay in the file until a reader asks for them.
+   * ahead. With 0, bytes stay in the file until a reader asks for them.
+   *
+   * @default {{ highWaterMark: 0 }}
    */
   strategy?: QueuingStrategy<Uint8Array>;
 }
@@ -136,7 +143,9 @@ const MAX_CHUNK_SIZE = 0x7fff_ffff;
  * A socket should be a stream (`SOCK_STREAM`): an empty datagram would end the stream, and a long one would be cut.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
- * @param options Closing of the file object, size of the chunks, and queuing strategy
+ * @param options Closing of the file object (defaults to true), size of the chunks (defaults to 65,536 bytes), and
+ * queuing strategy (defaults to no reading ahead)
+ * @returns A byte stream, which fails with the OSError of a read
  * @throws {TypeError} if `fileobj` is not a file object
  * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not from 1 to 2^31-1, or
  * `strategy` has a `size` and is not a `ByteLengthQueuingStrategy`
@@ -152,7 +161,8 @@ const MAX_CHUNK_SIZE = 0x7fff_ffff;
  * const [reader, writer] = pipe();
  * write(writer, new TextEncoder().encode("hello"));
  * close(writer);
- * const texts = toReadableStream(reader).pipeThrough(new TextDecoderStream());
+ * const texts = toReadableStream(reader)
+ *   .pipeThrough(new TextDecoderStream());
  * assertEquals(await Array.fromAsync(texts), ["hello"]);
  * ```
  *
@@ -197,7 +207,7 @@ export function toReadableStream(
  * TypeError.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
- * @param options Closing of the file object
+ * @param options Closing of the file object (defaults to true)
  * @returns A stream that fails with the OSError of a write, such as `EPIPE` or `ECONNRESET` if the peer is gone, or
  * with a TypeError if a chunk is not a Uint8Array
  * @throws {TypeError} if `fileobj` is not a file object
@@ -207,12 +217,16 @@ export function toReadableStream(
  *
  * @example Usage
  * ```ts
- * import { toReadableStream, toWritableStream } from "@selectors/selectors/streams";
+ * import {
+ *   toReadableStream,
+ *   toWritableStream,
+ * } from "@selectors/selectors/streams";
  * import { pipe } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
  * const [reader, writer] = pipe();
- * const sent = new Blob(["x".repeat(1_000_000)]).stream().pipeTo(toWritableStream(writer));
+ * const long = new Blob(["x".repeat(1_000_000)]);
+ * const sent = long.stream().pipeTo(toWritableStream(writer));
  * const received = await new Response(toReadableStream(reader)).text();
  * await sent;
  * assertEquals(received.length, 1_000_000);

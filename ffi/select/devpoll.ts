@@ -15,7 +15,8 @@ import { checkedMask, POLLIN, POLLOUT, POLLPRI } from "./poll.ts";
 const INT_MAX = 0x7fff_ffff;
 
 /**
- * Python's `select.devpoll`: a set of descriptors and event masks that the kernel keeps.
+ * Python's `select.devpoll`: a set of descriptors and event masks that the kernel keeps. Its timeout is in
+ * milliseconds.
  *
  * Some calls that Python ignores or leaves undefined have the same meaning as for `Poll`: registering a descriptor
  * again replaces its event mask, and unregistering one that is not registered throws. A closed descriptor is rejected,
@@ -61,7 +62,7 @@ export class Devpoll implements Disposable {
    * Adds a descriptor, or replaces the event mask of one that is registered.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
    * @throws {OSError} EBADF if the descriptor is closed
    * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
@@ -84,7 +85,7 @@ export class Devpoll implements Disposable {
    * Changes the event mask of a descriptor.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
    * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
    * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
@@ -112,11 +113,13 @@ export class Devpoll implements Disposable {
   }
 
   /**
-   * Waits for events.
+   * Waits for events, for at most a number of milliseconds.
    *
-   * A signal does not end the wait, which continues for the remaining time.
+   * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
+   * for the remaining time.
    *
-   * @param timeoutMs Milliseconds, rounded up to whole ones; null, undefined or -1 to wait forever
+   * @param timeoutMs Milliseconds to wait, rounded up to whole ones; defaults to undefined, which waits forever, as
+   * null and -1 do
    * @returns Pairs of a descriptor and its `POLL*` flags: POLLNVAL for a descriptor that was closed
    * @throws {RangeError} if `timeoutMs` is below -1, above 2^31-1, or NaN
    * @throws {TypeError} if `timeoutMs` is not a number

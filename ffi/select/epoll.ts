@@ -46,8 +46,8 @@ const DEFAULT_MAX_EVENTS = 1023;
 /**
  * Python's `select.epoll`: an epoll instance with every flag that the kernel has.
  *
- * A selector is simpler for a program that waits for readable and writable only. This class also has edge-triggered and
- * one-shot registrations, urgent data and hang-ups.
+ * A selector is simpler, and also has edge-triggered and one-shot registrations, urgent data and hang-ups. Use this
+ * class for the other flags, such as EPOLLEXCLUSIVE.
  *
  * @see {@link https://docs.python.org/3/library/select.html#edge-and-level-trigger-polling-epoll-objects | Python's select.epoll}
  * @see {@link https://man7.org/linux/man-pages/man7/epoll.7.html | epoll(7)}
@@ -72,10 +72,10 @@ export class Epoll implements Disposable {
   #instance: EpollPoller | null;
 
   /**
-   * Creates an epoll instance, close-on-exec.
+   * Creates an epoll instance. Its descriptor is closed when the process executes another program (close-on-exec).
    *
-   * @param sizehint Expected number of descriptors, or -1; ignored since Linux 2.6.8
-   * @param flags 0 or EPOLL_CLOEXEC, which is set in any case
+   * @param sizehint Expected number of descriptors, ignored since Linux 2.6.8; defaults to -1, which means no hint
+   * @param flags 0 or EPOLL_CLOEXEC, which is set in any case; defaults to 0
    * @throws {RangeError} if `sizehint` is neither positive nor -1, or if `flags` has another bit
    * @throws {TypeError} if an argument is not a number
    * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel has no memory
@@ -125,7 +125,7 @@ export class Epoll implements Disposable {
    * Adds a descriptor.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `EPOLL*` flags
+   * @param eventmask Any of the `EPOLL*` flags; defaults to EPOLLIN | EPOLLOUT | EPOLLPRI
    * @throws {OSError} EEXIST if the descriptor is registered, EBADF if it is closed, EPERM if epoll cannot wait for it
    * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above 2^31-1
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
@@ -160,10 +160,12 @@ export class Epoll implements Disposable {
   /**
    * Waits for events.
    *
-   * A signal does not end the wait, which continues for the remaining time.
+   * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
+   * for the remaining time.
    *
-   * @param timeout Seconds or a duration; null, undefined or a negative number to wait forever
-   * @param maxevents Largest number of events to return, or -1 for 1,023; the next call returns the others
+   * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null and a negative number do
+   * @param maxevents Largest number of events to return; defaults to -1, which means 1,023. The next call returns the
+   * others
    * @returns Pairs of a descriptor and its `EPOLL*` flags
    * @throws {RangeError} if `timeout` is NaN or `maxevents` neither positive nor -1
    * @throws {TypeError} if `timeout` is neither a number nor a duration, or `maxevents` not a number

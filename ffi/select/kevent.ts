@@ -35,11 +35,11 @@ export class Kevent {
    * Creates an event.
    *
    * @param ident A descriptor or file object, or another number that the filter expects
-   * @param filter Any of KQ_FILTER_*
-   * @param flags Any of KQ_EV_*
-   * @param fflags Any of KQ_NOTE_*
-   * @param data A number that the filter expects
-   * @param udata A number that comes back with each event
+   * @param filter One of KQ_FILTER_*; defaults to KQ_FILTER_READ
+   * @param flags Any of KQ_EV_*; defaults to KQ_EV_ADD
+   * @param fflags Any of KQ_NOTE_*; defaults to 0
+   * @param data A number that the filter expects; defaults to 0
+   * @param udata A number that comes back with each event; defaults to 0
    * @throws {RangeError} if a number is not an integer that fits into its field
    * @throws {TypeError} if `ident` is neither a number nor a file object, or another argument not a number
    */

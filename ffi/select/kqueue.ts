@@ -13,8 +13,8 @@ import { decode, encode, Kevent } from "./kevent.ts";
 /**
  * Python's `select.kqueue`: a kernel queue with every filter and flag that the system has.
  *
- * A selector is simpler for a program that waits for readable and writable only. This class also has edge-triggered and
- * one-shot events, files, processes, signals and timers.
+ * A selector is simpler for a program that waits for descriptors. This class also has events of files, processes,
+ * signals and timers, and every flag of the kernel.
  *
  * @see {@link https://docs.python.org/3/library/select.html#kqueue-objects | Python's select.kqueue}
  * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
@@ -32,7 +32,8 @@ import { decode, encode, Kevent } from "./kevent.ts";
  *   kqueue.control([new Kevent(here, KQ_FILTER_READ)], 0);
  *   there.send(new TextEncoder().encode("ping"));
  *   const [event] = kqueue.control(null, 1, 5);
- *   assertEquals([event!.ident, event!.data], [here.fileno(), 4]); // four bytes to read
+ *   assertEquals(event!.ident, here.fileno());
+ *   assertEquals(event!.data, 4); // bytes to read
  *   here.close();
  *   there.close();
  * }
@@ -42,7 +43,7 @@ export class Kqueue implements Disposable {
   #instance: KqueueInstance | null;
 
   /**
-   * Creates a kernel queue, close-on-exec.
+   * Creates a kernel queue. Its descriptor is closed when the process executes another program (close-on-exec).
    *
    * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel has no memory
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
@@ -81,9 +82,9 @@ export class Kqueue implements Disposable {
    * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`; if there is no room for the
    * entry, the call throws the error. A signal does not end the wait, which continues for the remaining time.
    *
-   * @param changelist Events to add, change or remove, or null
+   * @param changelist Events to add, change or remove, or null for none
    * @param maxEvents Largest number of events to return; with 0, the call does not wait
-   * @param timeout Seconds or a duration; null or undefined to wait forever
+   * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does
    * @returns Events, and errors of changes
    * @throws {RangeError} if `maxEvents` is negative or not an integer, or `timeout` is negative or NaN
    * @throws {TypeError} if `changelist` is not an iterable of events, `maxEvents` is not a number, or `timeout` is

@@ -1,9 +1,9 @@
 /**
- * Python's `select` module: the system calls that the selectors use.
+ * Python's `select` module: the system calls that the selectors use, with all flags of the kernel.
  *
- * {@linkcode select} works on every system, {@linkcode Poll} on every Unix, {@linkcode Epoll} on Linux and Android,
- * {@linkcode Kqueue} on macOS and the BSDs, {@linkcode Devpoll} on Solaris and illumos. They accept all flags of the
- * kernel, while a selector reports only readable and writable.
+ * Use {@linkcode [default].DefaultSelector | DefaultSelector} of {@link [default] | the main module} unless you need one of
+ * these flags, or port a program that uses Python's `select`. The classes here have no asynchronous wait; register the
+ * descriptor of an `Epoll` or a `Kqueue` in a selector instead, or pass it to `waitFor`.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
@@ -15,6 +15,16 @@
  * here.close();
  * there.close();
  * ```
+ *
+ * | API                    | systems          | timeout      | flags                                       |
+ * | ---------------------- | ---------------- | ------------ | ------------------------------------------- |
+ * | {@linkcode select}     | all              | seconds      | none: three lists                           |
+ * | {@linkcode Poll}       | all but Windows  | milliseconds | `POLL*`                                     |
+ * | {@linkcode Epoll}      | Linux, Android   | seconds      | `EPOLL*`                                    |
+ * | {@linkcode Kqueue}     | macOS, BSD       | seconds      | `KQ_*`, as fields of a {@linkcode Kevent}   |
+ * | {@linkcode Devpoll}    | Solaris, illumos | milliseconds | `POLL*`                                     |
+ *
+ * On other systems, a constructor throws `Deno.errors.NotSupported`. On Linux, `Kqueue` works with libkqueue.
  *
  * ## From Python
  *

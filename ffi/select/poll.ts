@@ -24,7 +24,7 @@ export const POLLWRBAND: number = system.poll.POLLWRBAND;
 export const POLLMSG: number = system.poll.POLLMSG;
 
 /**
- * Python's `select.poll`: a list of descriptors and event masks for poll(2).
+ * Python's `select.poll`: a list of descriptors and event masks for poll(2). Its timeout is in milliseconds.
  *
  * @see {@link https://docs.python.org/3/library/select.html#poll-objects | Python's polling objects}
  * @see {@link https://man7.org/linux/man-pages/man2/poll.2.html | poll(2)}
@@ -54,7 +54,7 @@ export class Poll {
    * The descriptor may be closed: then `poll` returns POLLNVAL for it.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
    * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
@@ -90,11 +90,13 @@ export class Poll {
   }
 
   /**
-   * Waits for events.
+   * Waits for events, for at most a number of milliseconds.
    *
-   * A signal does not end the wait, which continues for the remaining time.
+   * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
+   * for the remaining time.
    *
-   * @param timeoutMs Milliseconds, also fractions; null, undefined or a negative number to wait forever
+   * @param timeoutMs Milliseconds to wait, with fractions; defaults to undefined, which waits forever, as null and a
+   * negative number do
    * @returns Pairs of a descriptor and its `POLL*` flags
    * @throws {RangeError} if `timeoutMs` is NaN
    * @throws {TypeError} if `timeoutMs` is not a number

@@ -1,6 +1,9 @@
 /**
  * Sockets: the part of Python's `socket` module that programs with selectors need.
  *
+ * A {@linkcode Socket} has a file descriptor, which a selector can wait for. The sockets of Deno and Node do not show
+ * theirs.
+ *
  * ```ts
  * import { Socket } from "@selectors/selectors/socket";
  *
@@ -16,27 +19,83 @@
  * server.close();
  * ```
  *
- * A socket blocks until `setBlocking(false)`, as in Python; a blocking call stops Deno's event loop. Every descriptor
- * is close-on-exec: it is closed when the process executes another program.
+ * Start from one of these functions:
+ *
+ * | function                                        | returns                                                             |
+ * | ----------------------------------------------- | ------------------------------------------------------------------- |
+ * | {@linkcode createServer}                        | a listening socket, for TCP or a path                               |
+ * | `new Socket()` and its `connect`                | a client                                                            |
+ * | `new Socket(AF_INET, SOCK_DGRAM)`               | a socket for UDP                                                    |
+ * | {@linkcode socketpair}                          | two connected sockets                                               |
+ * | {@linkcode Socket.fromFd}                       | a socket for an inherited descriptor                                |
+ * | {@linkcode pipe}                                | the two descriptors of a pipe                                       |
+ * | {@linkcode getaddrinfo}                         | the addresses of a hostname                                         |
+ *
+ * {@linkcode read}, {@linkcode write}, {@linkcode close} and {@linkcode setBlocking} work for every descriptor, of a
+ * pipe for example. Every descriptor that this module opens is close-on-exec: it is closed when the process executes
+ * another program.
+ *
+ * ## With a selector
+ *
+ * A socket is blocking until `setBlocking(false)`, as in Python: a call waits until it can be completed, and stops
+ * Deno's event loop meanwhile. A program that waits with a selector makes its sockets non-blocking. Then `tryRecvInto`,
+ * `trySend` and `tryAccept` return null if the call would have to wait.
+ *
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ *
+ * const [here, there] = socketpair();
+ * here.setBlocking(false);
+ * using selector = new DefaultSelector();
+ * selector.register(here, EVENT_READ);
+ * setTimeout(() => there.sendAll(new TextEncoder().encode("hello")), 10);
+ *
+ * const buffer = new Uint8Array(1024);
+ * for await (const [key] of selector) {
+ *   const count = here.tryRecvInto(buffer);
+ *   if (count === null) continue; // not ready any more
+ *   console.log(key.fd, new TextDecoder().decode(buffer.subarray(0, count)));
+ *   break; // a server would go on until count is 0, the end of the stream
+ * }
+ * selector.unregister(here);
+ * here.close();
+ * there.close();
+ * ```
+ *
+ * {@link [default] | The main module} says which wait to use, and what goes wrong.
  *
  * ## A socket with a timeout
  *
- * Python's `settimeout` is a non-blocking socket and a wait. `select` waits for one socket; use a selector, and its
- * `selectAsync`, to wait beside Deno's event loop.
+ * Python's `settimeout` is a non-blocking socket and a wait. {@linkcode [select].select | select} waits for one socket;
+ * use {@linkcode [default].waitFor | waitFor}, or a selector's `selectAsync`, to wait beside Deno's event loop.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
- * import { createServer, getaddrinfo, OSError, SO_ERROR, Socket, SOL_SOCKET } from "@selectors/selectors/socket";
+ * import {
+ *   createServer,
+ *   getaddrinfo,
+ *   OSError,
+ *   SO_ERROR,
+ *   Socket,
+ *   SOL_SOCKET,
+ * } from "@selectors/selectors/socket";
  *
  * function connect(hostname: string, port: number, seconds: number): Socket {
- *   const [{ family, address }] = getaddrinfo(hostname, port); // has no timeout
+ *   // Has no timeout.
+ *   const [{ family, address }] = getaddrinfo(hostname, port);
  *   const socket = new Socket(family);
  *   try {
  *     socket.setBlocking(false);
  *     const code = socket.connectEx(address);
- *     if (code !== null && code !== "EINPROGRESS") throw new Error(`Cannot connect: ${code}`);
- *     const [, connected, failed] = select([], [socket], [socket], seconds); // Windows reports a failure in the third
- *     if (connected.length + failed.length === 0) throw new Error(`No connection within ${seconds} s`);
+ *     if (code !== null && code !== "EINPROGRESS") {
+ *       throw new Error(`Cannot connect: ${code}`);
+ *     }
+ *     // Windows reports a failure in the third list.
+ *     const [, connected, failed] = select([], [socket], [socket], seconds);
+ *     if (connected.length + failed.length === 0) {
+ *       throw new Error(`No connection within ${seconds} s`);
+ *     }
  *     const errno = socket.getsockopt(SOL_SOCKET, SO_ERROR);
  *     if (errno !== 0) throw new OSError("connect", errno);
  *     return socket;
@@ -47,15 +106,21 @@
  * }
  *
  * // Returns the number of bytes; null if none have arrived in time.
- * function receive(socket: Socket, buffer: Uint8Array, seconds: number): number | null {
+ * function receive(
+ *   socket: Socket,
+ *   buffer: Uint8Array,
+ *   seconds: number,
+ * ): number | null {
  *   const count = socket.tryRecvInto(buffer);
- *   if (count !== null || select([socket], [], [], seconds)[0].length === 0) return count;
- *   return socket.tryRecvInto(buffer);
+ *   if (count !== null) return count;
+ *   const [readable] = select([socket], [], [], seconds);
+ *   return readable.length === 0 ? null : socket.tryRecvInto(buffer);
  * }
  *
  * using listener = createServer({ hostname: "127.0.0.1", port: 0 });
  * using client = connect("127.0.0.1", listener.getsockname().port, 5);
- * console.log(receive(client, new Uint8Array(100), 0.1)); // null, a tenth of a second later
+ * // Prints null, a tenth of a second later.
+ * console.log(receive(client, new Uint8Array(100), 0.1));
  * ```
  *
  * ## From Python
@@ -84,8 +149,7 @@
  * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is close-on-exec |
  * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: use `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` |
  *
- * {@linkcode pipe}, {@linkcode read}, {@linkcode write}, {@linkcode close} and {@linkcode setBlocking} (`set_blocking`)
- * are functions of Python's `os`. They also work for descriptors that are not sockets.
+ * `pipe`, `read`, `write`, `close` and `setBlocking` (`set_blocking`) are functions of Python's `os`.
  *
  * @module
  */
@@ -227,7 +291,8 @@ const scratch = new Uint8Array(64 * 1024);
 /**
  * A socket of the operating system, after Python's `socket.socket`.
  *
- * On a non-blocking socket that is not ready, the `try` methods return null and the others throw an OSError `EAGAIN`.
+ * A socket is blocking until `setBlocking(false)`. On a non-blocking socket that is not ready, the `try` methods return
+ * null and the others throw an OSError `EAGAIN`.
  *
  * Close every socket with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket
  * that is garbage-collected, and warns. Here, its descriptor stays open until the process ends, without a warning.
@@ -260,9 +325,9 @@ export class Socket<A extends Address = Address> implements Disposable {
   /**
    * Creates a socket.
    *
-   * @param family AF_INET (the default), AF_INET6 or AF_UNIX
-   * @param type SOCK_STREAM (the default), SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW
-   * @param protocol Protocol, or 0 for the default protocol of family and type
+   * @param family AF_INET (IPv4), AF_INET6 or AF_UNIX; defaults to AF_INET
+   * @param type SOCK_STREAM (TCP), SOCK_DGRAM (UDP), SOCK_SEQPACKET or SOCK_RAW; defaults to SOCK_STREAM
+   * @param protocol Protocol; defaults to 0, which means the protocol that belongs to family and type
    * @throws {OSError} EMFILE if too many descriptors are open, EAFNOSUPPORT and others if the system has no such socket
    * @throws {RangeError} if a number is not an integer of 32 bits
    * @throws {TypeError} if an argument is not a number
@@ -282,6 +347,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Wraps an open descriptor that is a socket, for example an inherited one.
    *
    * @param fd File descriptor; closing the socket closes it
+   * @returns The socket, with the family, type and protocol that the system returns for the descriptor
    * @throws {OSError} EBADF if the descriptor is closed, ENOTSOCK if it is not a socket
    * @throws {RangeError} if `fd` is not from 0 to 2^31-1
    * @throws {TypeError} if `fd` is not an integer
@@ -328,7 +394,8 @@ export class Socket<A extends Address = Address> implements Disposable {
   /**
    * Starts to listen for connections.
    *
-   * @param backlog Maximum number of connections that wait to be accepted; the kernel has its own limit
+   * @param backlog Maximum number of connections that wait to be accepted; defaults to SOMAXCONN. The kernel has its
+   * own limit
    */
   listen(backlog: number = SOMAXCONN): void {
     check(sys.listen(this.#fd, checkInt(backlog, "backlog")), "listen", this.#fd);
@@ -403,7 +470,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives bytes into a new array.
    *
    * @param size Maximum number of bytes
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns The bytes; an empty array at the end of the stream
    * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET and others
    */
@@ -416,7 +483,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives bytes into an array.
    *
    * @param buffer Array to fill, from its beginning
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns Number of bytes received; 0 at the end of the stream
    * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET and others
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
@@ -429,7 +496,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives bytes into an array, or returns null if there are no bytes and the socket is non-blocking.
    *
    * @param buffer Array to fill, from its beginning
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns Number of bytes received; 0 at the end of the stream
    * @throws {OSError} ECONNRESET and others
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
@@ -448,7 +515,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives a datagram and its sender's address; a stream has no sender, so the address is empty.
    *
    * @param size Maximum number of bytes; the rest of a longer datagram is lost
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @returns The datagram, and the address of the sender
    * @throws {OSError} EAGAIN if there is no datagram and the socket is non-blocking
    */
   recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: A] {
@@ -461,7 +529,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives a datagram into an array, and its sender's address; a stream has no sender, so the address is empty.
    *
    * @param buffer Array to fill, from its beginning; the rest of a longer datagram is lost
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns Number of bytes received, and the address of the sender
    * @throws {OSError} EAGAIN if there is no datagram and the socket is non-blocking
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
@@ -493,9 +561,9 @@ export class Socket<A extends Address = Address> implements Disposable {
    * has no room.
    *
    * @param size Maximum number of bytes of the message
-   * @param ancillarySize Maximum number of bytes of ancillary data: see {@linkcode CMSG_SPACE}; 0, the default,
+   * @param ancillarySize Maximum number of bytes of ancillary data: see {@linkcode CMSG_SPACE}; defaults to 0, which
    * receives none
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns The message, the ancillary data, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
    * sender, which is empty for a stream
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
@@ -517,8 +585,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives a message into several arrays, one after the other, and ancillary data.
    *
    * @param buffers Arrays to fill
-   * @param ancillarySize As for {@linkcode Socket.prototype.recvMsg | recvMsg}
-   * @param flags Any of the `MSG_*` flags
+   * @param ancillarySize As for {@linkcode Socket.prototype.recvMsg | recvMsg}; defaults to 0
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns Number of bytes received, and the rest as {@linkcode Socket.prototype.recvMsg | recvMsg} does
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking, EMSGSIZE if there are too many
    * arrays
@@ -556,7 +624,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param size Maximum number of bytes of the message
    * @param maxFds Maximum number of descriptors
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns The message, the descriptors, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
    * sender, which is empty for a stream
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
@@ -565,7 +633,13 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @example Usage
    * ```ts
-   * import { close, pipe, read, socketpair, write } from "@selectors/selectors/socket";
+   * import {
+   *   close,
+   *   pipe,
+   *   read,
+   *   socketpair,
+   *   write,
+   * } from "@selectors/selectors/socket";
    * import { assertEquals } from "@std/assert";
    *
    * const [here, there] = socketpair();
@@ -603,7 +677,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends bytes.
    *
    * @param data Bytes to send
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns Number of bytes sent, which may be less than the length of `data`
    * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EPIPE, ECONNRESET and others
    * @throws {TypeError} if the data is detached or not a Uint8Array
@@ -616,7 +690,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends bytes, or returns null if the send buffer is full and the socket is non-blocking.
    *
    * @param data Bytes to send
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns Number of bytes sent, which may be less than the length of `data`
    * @throws {OSError} EPIPE, ECONNRESET and others
    * @throws {TypeError} if the data is detached or not a Uint8Array
@@ -635,7 +709,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends all bytes on a blocking socket.
    *
    * @param data Bytes to send
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @throws {OSError} EPIPE, ECONNRESET and others; the number of bytes sent before the error is unknown
    * @throws {TypeError} if the data is detached or not a Uint8Array
    */
@@ -650,7 +724,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param data Bytes to send
    * @param address `{ hostname, port }` or `{ path }`
-   * @param flags Any of the `MSG_*` flags
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
    * @returns Number of bytes sent
    * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE and others
    * @throws {TypeError} if the data is detached or not a Uint8Array, or the address does not fit the socket's family
@@ -668,9 +742,9 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends the bytes of several arrays as one message, with ancillary data.
    *
    * @param buffers Arrays of bytes
-   * @param ancillary Items of ancillary data: level, type and data
-   * @param flags Any of the `MSG_*` flags
-   * @param address `{ hostname, port }` or `{ path }`; null or undefined sends to the connected peer
+   * @param ancillary Items of ancillary data: level, type and data; defaults to none
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param address `{ hostname, port }` or `{ path }`; defaults to the connected peer, as null does
    * @returns Number of bytes sent, without the ancillary data
    * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE if the message is too
    * long or has too many arrays, and others
@@ -719,8 +793,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param buffers Arrays of bytes
    * @param fds Descriptors or file objects; Linux accepts 253 of them
-   * @param flags Any of the `MSG_*` flags
-   * @param address `{ path }`; null or undefined sends to the connected peer
+   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param address `{ path }`; defaults to the connected peer, as null does
    * @returns Number of bytes sent
    * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EBADF if a descriptor is
    * closed, EINVAL if there are too many descriptors, ETOOMANYREFS if too many sent descriptors were not received yet
@@ -804,6 +878,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
    * @param option Option, for example SO_ERROR
+   * @returns The value
    * @throws {OSError} ENOPROTOOPT if the option does not exist
    */
   getsockopt(level: number, option: number): number;
@@ -812,7 +887,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
    * @param option Option, for example SO_LINGER
-   * @param size Maximum number of bytes
+   * @param size Maximum number of bytes; without it, the method returns the value of an integer option as a number
+   * @returns The bytes of the value, which may be fewer than `size`
    * @throws {OSError} ENOPROTOOPT if the option does not exist
    */
   getsockopt(level: number, option: number, size: number): Uint8Array<ArrayBuffer>;
@@ -870,9 +946,9 @@ const SERVER_OPTION = system.sys === "winsock" ? SO_EXCLUSIVEADDRUSE : SO_REUSEA
 
 /** Options of {@linkcode createServer}. */
 export interface ServerOptions {
-  /** Address family; the default is the family of the address, and AF_INET for a hostname. */
+  /** Address family; defaults to AF_UNIX for a path, AF_INET6 for a hostname with a colon, or else AF_INET. */
   family?: number;
-  /** Maximum number of connections that wait to be accepted; the kernel has its own limit. */
+  /** Maximum number of connections that wait to be accepted; defaults to SOMAXCONN. The kernel has its own limit. */
   backlog?: number;
 }
 
@@ -885,7 +961,8 @@ export interface ServerOptions {
  * AF_INET for any other hostname.
  *
  * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
- * @param options Address family and backlog
+ * @param options Address family and backlog; default to the family of the address, and SOMAXCONN
+ * @returns The listening socket, which is blocking
  * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the hostname cannot be resolved
  * @throws {RangeError} if the port is not from 0 to 65535, or the path is too long or not a well-formed string
  * @throws {TypeError} if the address does not fit the family
@@ -928,9 +1005,10 @@ function familyFor(address: Address): AddressFamily {
  *
  * On Windows, they are TCP sockets on the loopback address.
  *
- * @param family AF_UNIX, the default; on Windows AF_INET, the default there
- * @param type SOCK_STREAM (the default); on Unix also SOCK_DGRAM or SOCK_SEQPACKET
- * @param protocol Protocol, or 0 for the default protocol
+ * @param family AF_UNIX, or on Windows AF_INET; defaults to these
+ * @param type SOCK_STREAM, or on Unix also SOCK_DGRAM or SOCK_SEQPACKET; defaults to SOCK_STREAM
+ * @param protocol Protocol; defaults to 0, which means the protocol that belongs to family and type
+ * @returns The two sockets, which are blocking
  * @throws {OSError} EMFILE if too many descriptors are open
  *
  * @example Usage

@@ -131,13 +131,13 @@ const memory = lazyLibrary(() =>
 
 /** Options of {@linkcode getaddrinfo}. */
 export interface AddressHints {
-  /** AF_INET, AF_INET6, or AF_UNSPEC (the default) for both. */
+  /** AF_INET, AF_INET6, or AF_UNSPEC for both; defaults to AF_UNSPEC. */
   family?: number;
-  /** SOCK_STREAM (the default), SOCK_DGRAM, or 0 for every type. */
+  /** SOCK_STREAM, SOCK_DGRAM, or 0 for every type; defaults to SOCK_STREAM. */
   type?: number;
-  /** Protocol, or 0 (the default) for any. */
+  /** Protocol, or 0 for any; defaults to 0. */
   protocol?: number;
-  /** Any of the `AI_*` flags. */
+  /** Any of the `AI_*` flags, combined with `|`; defaults to 0. */
   flags?: number;
 }
 
@@ -163,7 +163,8 @@ export interface AddressInfo {
  * @param hostname A name or an address; null for the loopback address, or, with AI_PASSIVE, for every address of this
  * machine
  * @param port A port from 0 to 65535, as a number or a string of digits
- * @param hints Family, type, protocol and flags of the addresses
+ * @param hints Family, type, protocol and flags of the addresses; defaults to stream sockets of any family
+ * @returns At least one address
  * @throws {OSError} with a code such as `"EAI_NONAME"` if no address is found
  * @throws {RangeError} if `port` is not an integer from 0 to 65535
  * @throws {TypeError} if `hostname` is not a string or null, or `port` neither a number nor a string

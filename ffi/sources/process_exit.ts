@@ -22,7 +22,8 @@ export interface ProcessResult {
 /**
  * The end of a process: readable once the process has ended, and until the object is closed.
  *
- * The process can be a child of `Deno.Command` or any other process. The object does not reap a child, so
+ * The process can be a child of `Deno.Command` or any other process. The object does not reap a child (take its status
+ * from the system, as {@link https://man7.org/linux/man-pages/man2/waitpid.2.html | waitpid(2)} does), so
  * `child.status` works beside it. Create the object right after `spawn()`. After an `await`, Deno may have reaped the
  * child, and its PID may belong to another process.
  *

@@ -12,7 +12,7 @@ import { Timerfd } from "../os/timerfd.ts";
 
 /** Options of a {@linkcode Timer}. */
 export interface TimerOptions {
-  /** Time between later expiries, above 0. If omitted or null, the timer expires once. */
+  /** Seconds or a duration between later expiries, above 0; defaults to undefined: the timer expires once. */
   every?: Timeout | undefined;
 }
 
@@ -29,7 +29,7 @@ export interface TimerOptions {
  * import { assertEquals } from "@std/assert";
  *
  * using selector = new DefaultSelector();
- * using timer = new Timer({ milliseconds: 10 }, { every: { milliseconds: 5 } });
+ * using timer = new Timer(0.01, { every: { milliseconds: 5 } }); // seconds
  * selector.register(timer, EVENT_READ);
  * for (let expiries = 0; expiries < 3;) {
  *   for (const [key] of selector.select()) {
@@ -45,9 +45,9 @@ export class Timer implements Disposable {
   /**
    * Creates a timer.
    *
-   * @param delay Time until the first expiry. With 0 or less, the timer expires at once. With null, undefined or
-   * `Infinity`, the timer does not run until {@linkcode Timer.prototype.set | set}
-   * @param options Time between expiries
+   * @param delay Seconds or a duration until the first expiry; defaults to undefined. With 0 or less, the timer expires
+   * at once. With undefined, null or `Infinity`, the timer does not run until {@linkcode Timer.prototype.set | set}
+   * @param options Time between later expiries; defaults to none, so that the timer expires once
    * @throws {RangeError} if a time is NaN, or `every` is not above 0
    * @throws {TypeError} if a time is neither a number, null nor a duration
    * @throws {OSError} EMFILE or ENFILE if too many descriptors are open
@@ -79,8 +79,9 @@ export class Timer implements Disposable {
   /**
    * Starts or restarts the timer. An expiry that was not read is forgotten.
    *
-   * @param delay Time until the first expiry, as in the constructor
-   * @param options Time between expiries; if omitted, the timer expires once, even if an earlier call had one
+   * @param delay Seconds or a duration until the first expiry, as in the constructor; defaults to undefined, which
+   * stops the timer
+   * @param options Time between later expiries; defaults to none, even if an earlier call had one
    * @throws {RangeError} if a time is NaN, or `every` is not above 0
    * @throws {TypeError} if a time is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the timer is closed
