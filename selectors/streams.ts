@@ -59,10 +59,12 @@
  * import { closeSync, openSync } from "node:fs";
  * import { toReadableStream } from "@selectors/selectors/streams";
  *
- * const fd = openSync("/dev/null", "r");
- * const file = { fileno: () => fd, close: () => closeSync(fd) };
- * const stream = toReadableStream(file);
- * console.log((await Array.fromAsync(stream)).length); // 0
+ * if (Deno.build.os !== "windows") { // Windows can wait for sockets only
+ *   const fd = openSync("/dev/null", "r");
+ *   const file = { fileno: () => fd, close: () => closeSync(fd) };
+ *   const stream = toReadableStream(file);
+ *   console.log((await Array.fromAsync(stream)).length); // 0
+ * }
  * ```
  *
  * A readable and a writable stream of the same file object own it together, and the last stream to end closes it. If
@@ -152,16 +154,16 @@ const MAX_CHUNK_SIZE = 0x7fff_ffff;
  * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
  *
- * @example Text of a pipe
+ * @example Text of a connection
  * ```ts
  * import { toReadableStream } from "@selectors/selectors/streams";
- * import { close, pipe, write } from "@selectors/selectors/socket";
+ * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
- * const [reader, writer] = pipe();
- * write(writer, new TextEncoder().encode("hello"));
- * close(writer);
- * const texts = toReadableStream(reader)
+ * const [here, there] = socketpair();
+ * there.send(new TextEncoder().encode("hello"));
+ * there.close();
+ * const texts = toReadableStream(here)
  *   .pipeThrough(new TextDecoderStream());
  * assertEquals(await Array.fromAsync(texts), ["hello"]);
  * ```
@@ -221,13 +223,13 @@ export function toReadableStream(
  *   toReadableStream,
  *   toWritableStream,
  * } from "@selectors/selectors/streams";
- * import { pipe } from "@selectors/selectors/socket";
+ * import { socketpair } from "@selectors/selectors/socket";
  * import { assertEquals } from "@std/assert";
  *
- * const [reader, writer] = pipe();
+ * const [here, there] = socketpair();
  * const long = new Blob(["x".repeat(1_000_000)]);
- * const sent = long.stream().pipeTo(toWritableStream(writer));
- * const received = await new Response(toReadableStream(reader)).text();
+ * const sent = long.stream().pipeTo(toWritableStream(here));
+ * const received = await new Response(toReadableStream(there)).text();
  * await sent;
  * assertEquals(received.length, 1_000_000);
  * ```
