@@ -17,11 +17,26 @@ import { Waits } from "./waits/waits.ts";
 /**
  * The last argument of `register` and `modify`: the data of the registration.
  *
- * It is required if the selector has a type of data without `undefined`, as in `new DefaultSelector<string>()`: so
- * `key.data` is always a string. It is optional in `new DefaultSelector()`, whose data is `unknown`, and in
- * `new DefaultSelector<string | undefined>()`.
+ * The argument is required if the type of the data, which the constructor of the selector takes, does not include
+ * `undefined`. `key.data` then always has this type.
  *
  * @typeParam D Data of each registration
+ *
+ * @example Required and optional
+ * ```ts
+ * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
+ * import { socketpair } from "@selectors/selectors/socket";
+ *
+ * const [here, there] = socketpair();
+ * using names = new DefaultSelector<string>();
+ * names.register(here, EVENT_READ, "here"); // required: a string
+ * using any = new DefaultSelector(); // its data is unknown
+ * any.register(here, EVENT_READ);
+ * using perhaps = new DefaultSelector<string | undefined>();
+ * perhaps.register(here, EVENT_READ);
+ * here.close();
+ * there.close();
+ * ```
  */
 export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 
@@ -121,7 +136,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @param data Any value, stored in the key, for example the function to call; defaults to undefined
    * @returns The key, as `select` will return it. Its events include EVENT_HANGUP and EVENT_ERROR if `events` has an
    * event beyond reading and writing, and the selector supports them
-   * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above 2^31-1
+   * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above `2^31-1`
    * @throws {Deno.errors.NotSupported} if this selector does not support `events` on this system: see
    * {@linkcode BaseSelector.prototype.supports | supports}
    * @throws {TypeError} if `fileobj` is not a file object
@@ -149,7 +164,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @param fileobj The file object, or its descriptor
    * @returns The key of the registration
    * @throws {KeyError} if it is not registered
-   * @throws {RangeError} if its descriptor is negative or above 2^31-1
+   * @throws {RangeError} if its descriptor is negative or above `2^31-1`
    * @throws {TypeError} if it is not a file object
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
@@ -376,7 +391,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @param fileobj The file object, or its descriptor
    * @returns The key that `register` or the last `modify` returned
    * @throws {KeyError} if it is not registered
-   * @throws {RangeError} if its descriptor is negative or above 2^31-1
+   * @throws {RangeError} if its descriptor is negative or above `2^31-1`
    * @throws {TypeError} if it is not a file object
    * @throws {Deno.errors.BadResource} if the selector is closed
    */

@@ -56,5 +56,10 @@ export function selectorFor({ best }: System): SelectorConstructor {
  */
 export const DefaultSelector: SelectorConstructor = selectorFor(system);
 
-/** Type of every selector, for annotations: `let selector: DefaultSelector<Handler>`. */
+/**
+ * Type of every selector, for annotations: `let selector: DefaultSelector<Handler>`.
+ *
+ * @typeParam D Data of each registration
+ * @typeParam F File objects that can be registered
+ */
 export type DefaultSelector<D = unknown, F extends FileObject = FileObject> = BaseSelector<D, F>;

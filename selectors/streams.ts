@@ -149,7 +149,7 @@ const MAX_CHUNK_SIZE = 0x7fff_ffff;
  * queuing strategy (defaults to no reading ahead)
  * @returns A byte stream, which fails with the OSError of a read
  * @throws {TypeError} if `fileobj` is not a file object
- * @throws {RangeError} if the descriptor is negative or above 2^31-1, `chunkSize` is not from 1 to 2^31-1, or
+ * @throws {RangeError} if the descriptor is negative or above `2^31-1`, `chunkSize` is not from 1 to `2^31-1`, or
  * `strategy` has a `size` and is not a `ByteLengthQueuingStrategy`
  * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
@@ -213,7 +213,7 @@ export function toReadableStream(
  * @returns A stream that fails with the OSError of a write, such as `EPIPE` or `ECONNRESET` if the peer is gone, or
  * with a TypeError if a chunk is not a Uint8Array
  * @throws {TypeError} if `fileobj` is not a file object
- * @throws {RangeError} if the descriptor is negative or above 2^31-1
+ * @throws {RangeError} if the descriptor is negative or above `2^31-1`
  * @throws {OSError} EBADF if the descriptor is closed
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
  *

@@ -39,7 +39,7 @@ export class KeyError extends Error {
  * Returns the descriptor of a file object: a number that C does not truncate.
  *
  * @throws {TypeError} if it is not a file object: it has no `fileno()`, or `fileno()` does not return an integer
- * @throws {RangeError} if the descriptor is negative or above 2^31-1
+ * @throws {RangeError} if the descriptor is negative or above `2^31-1`
  */
 export function filenoOf(fileobj: FileObject): number {
   const fd = typeof fileobj === "number" ? fileobj : callFileno(fileobj);
@@ -108,7 +108,7 @@ function replacementOf(value: unknown): string | undefined {
  *
  * @param value The number
  * @param what Name of the argument, for the message
- * @throws {RangeError} if it is a number, but not an integer from -2^31 to 2^31-1
+ * @throws {RangeError} if it is a number, but not an integer from `-2^31` to `2^31-1`
  * @throws {TypeError} if it is not a number
  */
 export function checkInt(value: number, what: string): number {
@@ -120,7 +120,7 @@ export function checkInt(value: number, what: string): number {
 /**
  * Returns a number of bytes that fits into a C `int`.
  *
- * @throws {RangeError} if it is a number, but not an integer from 0 to 2^31-1
+ * @throws {RangeError} if it is a number, but not an integer from 0 to `2^31-1`
  * @throws {TypeError} if it is not a number
  */
 export function checkSize(size: number): number {

@@ -177,7 +177,8 @@ export function errnoCode(errno: number): string {
  *   second.bind(first.getsockname());
  * } catch (error) {
  *   assert(error instanceof OSError && error.code === "EADDRINUSE");
- *   console.log(error.message); // bind 127.0.0.1:…: Address already in use …
+ *   // bind 127.0.0.1:33445: Address already in use (EADDRINUSE)
+ *   console.log(error.message);
  * }
  * ```
  */

@@ -101,7 +101,7 @@ export const CMSGHDR: Cmsghdr = cmsghdrOf(system);
  * Returns the bytes of an item of ancillary data with `size` bytes of data, without padding behind them.
  *
  * @param size Bytes of data
- * @throws {RangeError} if the result is not from 0 to 2^31-1
+ * @throws {RangeError} if the result is not from 0 to `2^31-1`
  * @throws {TypeError} if `size` is not a number
  */
 export function CMSG_LEN(size: number): number {
@@ -113,7 +113,7 @@ export function CMSG_LEN(size: number): number {
  * Returns the bytes that an item of ancillary data with `size` bytes of data occupies, with padding behind them.
  *
  * @param size Bytes of data
- * @throws {RangeError} if the result is not from 0 to 2^31-1
+ * @throws {RangeError} if the result is not from 0 to `2^31-1`
  * @throws {TypeError} if `size` is not a number
  */
 export function CMSG_SPACE(size: number): number {
@@ -123,6 +123,12 @@ export function CMSG_SPACE(size: number): number {
 
 /**
  * An item of ancillary data: its level, its type, and its data.
+ *
+ * Ancillary data travels beside the bytes of a message, for example file descriptors over a Unix socket (level
+ * SOL_SOCKET, type SCM_RIGHTS). {@linkcode Socket.prototype.sendFds | sendFds} and
+ * {@linkcode Socket.prototype.recvFds | recvFds} are simpler for these.
+ *
+ * @see {@link https://man7.org/linux/man-pages/man3/cmsg.3.html | cmsg(3)}
  *
  * @typeParam Data Type of the data; received data is a `Uint8Array<ArrayBuffer>`
  */

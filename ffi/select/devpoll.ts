@@ -64,7 +64,7 @@ export class Devpoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
    * @throws {OSError} EBADF if the descriptor is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
@@ -87,7 +87,7 @@ export class Devpoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
    * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
@@ -121,7 +121,7 @@ export class Devpoll implements Disposable {
    * @param timeoutMs Milliseconds to wait, rounded up to whole ones; defaults to undefined, which waits forever, as
    * null and -1 do
    * @returns Pairs of a descriptor and its `POLL*` flags: POLLNVAL for a descriptor that was closed
-   * @throws {RangeError} if `timeoutMs` is below -1, above 2^31-1, or NaN
+   * @throws {RangeError} if `timeoutMs` is below -1, above `2^31-1`, or NaN
    * @throws {TypeError} if `timeoutMs` is not a number
    */
   poll(timeoutMs?: number | null): [fd: number, events: number][] {

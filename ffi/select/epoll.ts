@@ -104,7 +104,7 @@ export class Epoll implements Disposable {
    * Wraps an existing epoll descriptor; closing the wrapper closes it.
    *
    * @param fd The epoll descriptor
-   * @throws {RangeError} if `fd` is not from 0 to 2^31-1
+   * @throws {RangeError} if `fd` is not from 0 to `2^31-1`
    * @throws {TypeError} if `fd` is not an integer
    */
   static fromfd(fd: number): Epoll {
@@ -127,7 +127,7 @@ export class Epoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `EPOLL*` flags; defaults to EPOLLIN | EPOLLOUT | EPOLLPRI
    * @throws {OSError} EEXIST if the descriptor is registered, EBADF if it is closed, EPERM if epoll cannot wait for it
-   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above 2^31-1
+   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = EPOLLIN | EPOLLOUT | EPOLLPRI): void {
@@ -140,7 +140,7 @@ export class Epoll implements Disposable {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `EPOLL*` flags
    * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
-   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above 2^31-1
+   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number): void {

@@ -59,7 +59,7 @@ export class Kqueue implements Disposable {
    * Wraps an existing kqueue descriptor; closing the wrapper closes it.
    *
    * @param fd The kqueue descriptor
-   * @throws {RangeError} if `fd` is not from 0 to 2^31-1
+   * @throws {RangeError} if `fd` is not from 0 to `2^31-1`
    * @throws {TypeError} if `fd` is not an integer
    */
   static fromfd(fd: number): Kqueue {

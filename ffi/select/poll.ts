@@ -55,7 +55,7 @@ export class Poll {
    *
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
@@ -68,7 +68,7 @@ export class Poll {
    * @param fd A descriptor or file object
    * @param eventmask Any of the `POLL*` flags, 16 bits
    * @throws {OSError} ENOENT if the descriptor is not registered
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above 2^31-1
+   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number): void {

@@ -16,12 +16,15 @@ import { retryUntil, type Timeout, timeoutToMs } from "../os/timeout.ts";
  * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
  * for the remaining time.
  *
+ * @typeParam R File objects of the first list
+ * @typeParam W File objects of the second list
+ * @typeParam X File objects of the third list
  * @param rlist Descriptors or file objects to wait for until they are readable
  * @param wlist Descriptors or file objects to wait for until they are writable
  * @param xlist Descriptors or file objects to wait for until they have urgent data, or on Windows until connect() fails
  * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does. 0 does not wait
  * @returns Three new arrays with the ready objects of each list
- * @throws {RangeError} if `timeout` is negative or NaN, or a descriptor is negative or above 2^31-1
+ * @throws {RangeError} if `timeout` is negative or NaN, or a descriptor is negative or above `2^31-1`
  * @throws {TypeError} if a list is not an iterable of file objects, or `timeout` is neither a number nor a duration
  * @throws {OSError} EBADF if a descriptor is closed
  *

@@ -349,7 +349,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @param fd File descriptor; closing the socket closes it
    * @returns The socket, with the family, type and protocol that the system returns for the descriptor
    * @throws {OSError} EBADF if the descriptor is closed, ENOTSOCK if it is not a socket
-   * @throws {RangeError} if `fd` is not from 0 to 2^31-1
+   * @throws {RangeError} if `fd` is not from 0 to `2^31-1`
    * @throws {TypeError} if `fd` is not an integer
    */
   static fromFd(fd: number): Socket {
@@ -567,7 +567,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @returns The message, the ancillary data, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
    * sender, which is empty for a stream
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
-   * @throws {RangeError} if a size is not an integer from 0 to 2^31-1
+   * @throws {RangeError} if a size is not an integer from 0 to `2^31-1`
    * @throws {Deno.errors.NotSupported} on Windows: use `recv` or `recvFrom`
    */
   recvMsg(size: number, ancillarySize: number = 0, flags: number = 0): [
@@ -590,7 +590,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @returns Number of bytes received, and the rest as {@linkcode Socket.prototype.recvMsg | recvMsg} does
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking, EMSGSIZE if there are too many
    * arrays
-   * @throws {RangeError} if `ancillarySize` is not an integer from 0 to 2^31-1
+   * @throws {RangeError} if `ancillarySize` is not an integer from 0 to `2^31-1`
    * @throws {TypeError} if a buffer is detached or not a Uint8Array
    * @throws {Deno.errors.NotSupported} on Windows: use `recvInto` or `recvFromInto`
    */
@@ -628,7 +628,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @returns The message, the descriptors, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
    * sender, which is empty for a stream
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
-   * @throws {RangeError} if a number is not an integer from 0 to 2^31-1
+   * @throws {RangeError} if a number is not an integer from 0 to `2^31-1`
    * @throws {Deno.errors.NotSupported} on Windows
    *
    * @example Usage
@@ -798,7 +798,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @returns Number of bytes sent
    * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EBADF if a descriptor is
    * closed, EINVAL if there are too many descriptors, ETOOMANYREFS if too many sent descriptors were not received yet
-   * @throws {RangeError} if a descriptor is negative or above 2^31-1
+   * @throws {RangeError} if a descriptor is negative or above `2^31-1`
    * @throws {TypeError} if an array is detached or not a Uint8Array, or an element of `fds` is not a file object
    * @throws {Deno.errors.NotSupported} on Windows
    */
@@ -1005,6 +1005,7 @@ function familyFor(address: Address): AddressFamily {
  *
  * On Windows, they are TCP sockets on the loopback address.
  *
+ * @typeParam A Addresses of the sockets
  * @param family AF_UNIX, or on Windows AF_INET; defaults to these
  * @param type SOCK_STREAM, or on Unix also SOCK_DGRAM or SOCK_SEQPACKET; defaults to SOCK_STREAM
  * @param protocol Protocol; defaults to 0, which means the protocol that belongs to family and type

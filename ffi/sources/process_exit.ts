@@ -61,7 +61,7 @@ export class ProcessExit implements Disposable {
    * Opens a descriptor for a process.
    *
    * @param pid ID of the process
-   * @throws {RangeError} if `pid` is not an integer from 1 to 2^31-1
+   * @throws {RangeError} if `pid` is not an integer from 1 to `2^31-1`
    * @throws {TypeError} if `pid` is not a number
    * @throws {OSError} ESRCH if there is no such process, EMFILE or ENFILE if too many descriptors are open
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`

@@ -31,13 +31,13 @@ import { watched, type Watcher } from "./watched.ts";
  * number is reused by then, the wait continues with the next file.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`
- * @param events At least one EVENT_* bit, combined with `|`, and no mode. As with `register`, a hang-up and an error are
- * reported too if the mask has an event beyond reading and writing
+ * @param events At least one EVENT_* bit, combined with `|`, and no mode. As with `register`, a hang-up and an error
+ * are reported too if the mask has an event beyond reading and writing
  * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does. 0 or less does not
  * wait. The wait never ends early
  * @param options An `AbortSignal` that rejects the wait; defaults to none
  * @returns The events that are ready, or 0 if the timeout ended first
- * @throws {RangeError} if `events` is invalid, the descriptor is negative or above 2^31-1, or `timeout` is NaN or a
+ * @throws {RangeError} if `events` is invalid, the descriptor is negative or above `2^31-1`, or `timeout` is NaN or a
  * duration whose length depends on a date
  * @throws {Deno.errors.NotSupported} if the system cannot report `events`
  * @throws {TypeError} if `fileobj` is not a file object, or `timeout` is neither a number, null nor a duration
