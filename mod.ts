@@ -41,10 +41,10 @@
  *
  * | module                                  | what it has                                                                  |
  * | --------------------------------------- | ---------------------------------------------------------------------------- |
- * | {@link [socket] | `./socket`}           | sockets and pipes, whose descriptors a selector can wait for                 |
- * | {@link [sources] | `./sources`}         | timers, signals, the ends of processes, and notifications, as file objects   |
- * | {@link [streams] | `./streams`}         | any descriptor as Web Streams                                                |
- * | {@link [select] | `./select`}           | Python's `select`: epoll, kqueue, poll and select with all flags of the kernel |
+ * | {@link [socket] | `@selectors/selectors/socket`}           | sockets and pipes, whose descriptors a selector can wait for                 |
+ * | {@link [sources] | `@selectors/selectors/sources`}         | timers, signals, the ends of processes, and notifications, as file objects   |
+ * | {@link [streams] | `@selectors/selectors/streams`}         | any descriptor as Web Streams                                                |
+ * | {@link [select] | `@selectors/selectors/select`}           | Python's `select`: epoll, kqueue, poll and select with all flags of the kernel |
  *
  * ## Which wait
  *
