@@ -18,7 +18,7 @@ import { OSError } from "../ffi/select/mod.ts";
 import { KqueueInstance } from "../ffi/os/kqueue_instance.ts";
 import { os, SYSTEMS as RECORDS } from "../ffi/os/systems.ts";
 import { AF_INET, close } from "../ffi/socket/mod.ts";
-import { EVENT_READ, EVENT_WRITE, KeyError, KqueueSelector, wake } from "../mod.ts";
+import { EVENT_PRIORITY, EVENT_READ, EVENT_READ_CLOSED, EVENT_WRITE, KeyError, KqueueSelector, wake } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
 import { asyncContract } from "./contracts/async_contract.ts";
 import { asynchronously, selectorContract } from "./contracts/selector_contract.ts";
@@ -145,6 +145,11 @@ function peculiarities(system: StandInSystem): void {
     kernel.refuse.set(WRITE, ENOMEM);
     assertEquals(assertThrows(() => selector.register(reader, BOTH), OSError).code, "ENOMEM");
     assertEquals(kernel.filtersOf(reader), []);
+    const [socket] = cleanup.pair();
+    const events = [EVENT_PRIORITY, EVENT_READ_CLOSED].find((event) => selector.supports(event));
+    if (events === undefined) return;
+    assertEquals(assertThrows(() => selector.register(socket, BOTH | events), OSError).code, "ENOMEM");
+    assertEquals(kernel.filtersOf(socket.fileno()), []);
   });
 
   test("select() merges the events of a descriptor, in the order of first appearance", (cleanup) => {

@@ -143,7 +143,6 @@ export class KqueuePoller implements Poller {
     this.#closed.delete(fd);
     this.#once.forget(fd);
     this.#removeFilters(fd);
-    this.#extensions.delete(fd);
   }
 
   wait(timeoutMs: number): number {
@@ -212,7 +211,7 @@ export class KqueuePoller implements Poller {
   /** Replaces all filters of a descriptor, since a filter keeps the flags with which it was added. */
   #replace(fd: number, events: number, serial: number): number {
     this.#removeFilters(fd);
-    this.#extensions.delete(fd);
+    this.#interests[fd] = events; // also if this fails, so that the filters are removed again
     const isSocket = this.#kqueue.isSocket(fd);
     const directions = this.#kqueue.directionsOf(fd);
     if ((events & ~BASIC_EVENTS) !== 0) this.#extensions.set(fd, { isSocket, directions, closed: 0 });
@@ -235,6 +234,7 @@ export class KqueuePoller implements Poller {
 
   /** Removes all filters. Ignores errors, because a missing filter or a closed descriptor leaves nothing to remove. */
   #removeFilters(fd: number): void {
+    this.#extensions.delete(fd);
     this.#kqueue.change(fd, KQ_EV_DELETE, KQ_EV_DELETE, 0);
     if ((this.#interests[fd]! & EVENT_PRIORITY) === 0) return;
     this.#kqueue.changeFilter(fd, this.#kqueue.system.filters.EXCEPT, KQ_EV_DELETE, 0, 0, 0);
