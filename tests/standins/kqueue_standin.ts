@@ -405,6 +405,11 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     else if (c.epoll_ctl(kq, EPOLL_CTL_MOD, fd, event) !== 0) c.epoll_ctl(kq, EPOLL_CTL_ADD, fd, event);
   }
 
+  /** Returns true if a state has less data than another one, and the same flags. */
+  function isLess(state: bigint, other: bigint): boolean {
+    return (state & 0xffffn) === (other & 0xffffn) && state >> 16n < other >> 16n;
+  }
+
   /** Returns the current state of a file for a filter, or null if the file is not ready. */
   function stateOf(note: Note, revents: number): { data: bigint; flags: number; fflags?: number } | null {
     const fd = Number(note.ident);
@@ -514,6 +519,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
           const state = stateOf(note, bits);
           const seen = state === null ? null : state.data << 16n | BigInt(state.flags);
           if (state === null) note.reported = null;
+          else if (note.reported !== null && isLess(seen!, note.reported)) note.reported = seen; // a read is no event
           else if (seen !== note.reported) {
             const { data, flags, fflags = 0 } = state;
             found.push([name, note, { ...event, data, flags: event.flags | flags, fflags }]);
