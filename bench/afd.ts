@@ -88,7 +88,7 @@ for (const [name, make] of Object.entries(CASES)) {
       for (const socket of [...sockets, here]) selector.register(socket, EVENT_READ);
       return { selector, here, there, sockets: [...pairs.flat(), here, there] };
     });
-    // Of the sockets of a scene, only the registered ones are modified.
+    // Only the registered sockets of a scene are modified.
     const bodies = scenes.map((scene) =>
       make({ ...scene, sockets: scene.sockets.filter((socket) => scene.selector.getMap()!.has(socket)) })
     );

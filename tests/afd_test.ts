@@ -404,7 +404,7 @@ describe("AfdSelector in a Worker", () => {
           await new Promise((resolve) => worker.onmessage = resolve);
           worker.terminate();
           await new Promise((resolve) => setTimeout(resolve, 50));
-          // What the Worker's memory may be used for next.
+          // Another file may use the memory of the Worker next.
           const others = Array.from({ length: 100 }, () => new Uint8Array(65_536).fill(7));
           for (const [, there] of pairs) there.send(new Uint8Array(1));
           await new Promise((resolve) => setTimeout(resolve, 50));

@@ -276,7 +276,7 @@ const optionInt = new Int32Array(1);
 const optionBytes = new Uint8Array(optionInt.buffer);
 const optionLength = new Uint32Array(1);
 
-/** What the last `recvMsg` has received. */
+/** Result of the last `recvMsg`. */
 const received = { nameLength: 0, controlLength: 0, flags: 0 };
 
 /** Bytes of a descriptor in a control message. */

@@ -11,7 +11,7 @@ import { type Socket, socketpair } from "../../ffi/socket/mod.ts";
 const BOTH = EVENT_READ | EVENT_WRITE;
 const MASKS = [EVENT_READ, EVENT_WRITE, BOTH, EVENT_READ | MODE_ONCE, BOTH | MODE_ONCE];
 
-/** What a stress has found, each 0 if all is well. */
+/** Findings of a stress test, each 0 if all is well. */
 export interface Findings {
   /** Entries with events that were not asked for. */
   confused: number;
