@@ -255,6 +255,12 @@ describe("EVENT_PRIORITY", () => {
     assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));
     selector.modify(mounts, EVENT_READ);
     assertEquals(readyFds(selector, 0), expected);
+    // Only epoll has this mode, and it accepts the file.
+    selector.modify(mounts, EVENT_READ | EVENT_PRIORITY | MODE_EDGE);
+    assertEquals(readyFds(selector, 0), expected);
+    assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));
+    selector.modify(mounts, EVENT_READ | EVENT_PRIORITY);
+    assertEquals(readyFds(selector, 0), expected);
     selector.unregister(mounts);
     assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));
   });

@@ -110,7 +110,7 @@ export class SelectPoller implements Poller {
   #removeClosed(): boolean {
     const before = this.#closed.size;
     this.#serials.forEach((serial, fd) => {
-      if (serial === undefined || isOpen(fd)) return;
+      if (serial === undefined || this.#closed.has(fd) || isOpen(fd)) return;
       this.#set.set(fd, 0);
       this.#closed.add(fd);
       this.#closings++;

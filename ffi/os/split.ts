@@ -87,16 +87,27 @@ export class SplitPoller implements Poller {
   modify(fd: number, events: number, serial: number): number {
     if (!this.outside.has(fd)) {
       if (!this.#isForSide(fd, events)) return this.#main.modify(fd, events, serial);
-      this.#main.remove(fd);
-      return this.#addOutside(fd, events, serial);
+      const outcome = this.#addOutside(fd, events, serial);
+      if (outcome === 0) this.#main.remove(fd);
+      return outcome;
     }
     this.#missing = events & ~this.#side.supports;
-    return this.#missing === 0 ? this.#side.modify(fd, events, serial) : -EPERM;
+    if (this.#missing === 0) return this.#side.modify(fd, events, serial);
+    // The mechanism supports these events, unless it rejects the descriptor.
+    const outcome = this.#main.add(fd, events, serial);
+    if (outcome === 0) this.#removeOutside(fd);
+    return outcome;
   }
 
   remove(fd: number): void {
-    this.#pollerOf(fd).remove(fd);
-    if (this.outside.delete(fd) && this.outside.size === 0) this.#side.remove(this.fd);
+    if (this.outside.has(fd)) this.#removeOutside(fd);
+    else this.#main.remove(fd);
+  }
+
+  #removeOutside(fd: number): void {
+    this.#side.remove(fd);
+    this.outside.delete(fd);
+    if (this.outside.size === 0) this.#side.remove(this.fd);
   }
 
   #pollerOf(fd: number): Poller {
