@@ -6,8 +6,7 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import * as posix from "../ffi/os/posix.ts";
-import { decodeControl, descriptorsIn } from "../ffi/os/message.ts";
+import { decodeControl, descriptorsIn, receiveInSteps } from "../ffi/os/message.ts";
 import { system } from "../ffi/os/systems.ts";
 import {
   type Address,
@@ -524,11 +523,10 @@ describe("Socket: descriptors in messages", () => {
     const control = new Uint8Array(1000);
     const received = { nameLength: 0, controlLength: 0, flags: -1 };
     const buffer = new Uint8Array(100);
-    const { recvmsg } = posix.inSteps();
-    const count = recvmsg(there.fileno(), [buffer], control, 0, new Uint8Array(128), received);
+    const count = receiveInSteps(there.fileno(), [buffer], control, 0, new Uint8Array(128), received);
     assertEquals([count, received.flags], [MESSAGE.length, 0]);
     checkFds(descriptorsIn(decodeControl(control.subarray(0, received.controlLength))), [0, 1, 2]);
-    assert(recvmsg(there.fileno(), [buffer], null, MSG_DONTWAIT, new Uint8Array(128), received) < 0);
+    assert(receiveInSteps(there.fileno(), [buffer], null, MSG_DONTWAIT, new Uint8Array(128), received) < 0);
   });
 
   declare("decodeControl() stops at an item without a whole header, and cuts off data without room", () => {

@@ -1,10 +1,12 @@
 /**
- * Messages with ancillary data: the structs that sendmsg(2) and recvmsg(2) read and write.
+ * Messages with ancillary data: sendmsg(2), recvmsg(2), and the structs that they read and write.
+ *
+ * Windows does not have them: Winsock has control messages, but none with descriptors.
  *
  * ## Addresses
  *
  * A msghdr has the addresses of other arrays. V8 does not move the memory of an array, but frees it once the program
- * cannot reach the array. So {@linkcode fillHeader} keeps the arrays until {@linkcode releaseHeader}. No code of the
+ * cannot reach the array. So `fillHeader()` keeps the arrays until `releaseHeader()`. No code of the
  * caller may run between the two, because it could detach a buffer.
  *
  * @see {@link https://man7.org/linux/man-pages/man3/cmsg.3.html | cmsg(3)}
@@ -13,7 +15,9 @@
  */
 
 import { byteLengthOf, checkSize } from "./arguments.ts";
-import { SCM_RIGHTS, SOL_SOCKET } from "./socket_constants.ts";
+import { errnoCell, lazyLibc, result } from "./call.ts";
+import { type Bytes, closedOnExec } from "./posix.ts";
+import { MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "./socket_constants.ts";
 import { type System, system } from "./systems.ts";
 
 /**
@@ -176,8 +180,85 @@ export function descriptorsIn(messages: readonly ControlMessage<Uint8Array<Array
   });
 }
 
-/** A function that returns the address of an array. */
-type AddressOf = (array: ArrayBufferView) => bigint;
+const openLibc = lazyLibc({
+  // ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)
+  sendmsg: { name: system.symbols.sendmsg ?? "sendmsg", parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags)
+  recvmsg: { name: system.symbols.recvmsg ?? "recvmsg", parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // void *memmove(void *dest, const void *src, size_t n)
+  memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
+});
+
+function libc(): ReturnType<typeof openLibc> {
+  if (system.libraries.libc !== undefined) return openLibc();
+  throw new Deno.errors.NotSupported(
+    "Cannot send or receive a message with ancillary data: this system has no sendmsg() and recvmsg(); " +
+      "use sendTo() and recvFrom()",
+  );
+}
+
+/** A message that recvmsg(2) has received. */
+export interface Received {
+  /** Length of the sender's address. */
+  nameLength: number;
+  /** Length of the control messages. */
+  controlLength: number;
+  /** MSG_* flags of the message. */
+  flags: number;
+}
+
+/** Sends the bytes of several arrays as one message, with control messages, to an address or to the peer. */
+export function sendmsg(
+  fd: number,
+  buffers: readonly Bytes[],
+  control: Bytes | null,
+  flags: number,
+  sockaddr: Bytes | null,
+): number {
+  const { sendmsg } = libc();
+  const header = fillHeader(buffers, control, sockaddr);
+  const count = result(sendmsg(fd, header, flags), errnoCell[0]!);
+  releaseHeader();
+  return count;
+}
+
+/** Receives a message into several arrays, with control messages and the sender's address. */
+type Receive = (
+  fd: number,
+  buffers: readonly Bytes[],
+  control: Uint8Array<ArrayBuffer> | null,
+  flags: number,
+  sockaddr: Bytes,
+  received: Received,
+) => number;
+
+const receive: Receive = (fd, buffers, control, flags, sockaddr, received) => {
+  const { recvmsg } = libc();
+  const header = fillHeader(buffers, control, sockaddr);
+  const count = result(recvmsg(fd, header, flags), errnoCell[0]!);
+  releaseHeader();
+  received.nameLength = header.getUint32(MSGHDR.msg_namelen, true);
+  received.controlLength = header.getUint32(MSGHDR.msg_controllen, true);
+  received.flags = header.getInt32(MSGHDR.msg_flags, true);
+  return count;
+};
+
+const receiveAtOnce: Receive = (fd, buffers, control, flags, sockaddr, received) => {
+  const count = receive(fd, buffers, control, flags | MSG_CMSG_CLOEXEC, sockaddr, received);
+  if ((flags & MSG_CMSG_CLOEXEC) === 0) received.flags &= ~MSG_CMSG_CLOEXEC; // Linux returns the flag
+  return count;
+};
+
+/** Receives a message as {@linkcode recvmsg}, and sets close-on-exec by further calls, for macOS, which has no flag. */
+export const receiveInSteps: Receive = (fd, buffers, control, flags, sockaddr, received) => {
+  const count = receive(fd, buffers, control, flags, sockaddr, received);
+  if (count < 0 || control === null) return count;
+  descriptorsIn(decodeControl(control.subarray(0, received.controlLength))).forEach(closedOnExec);
+  return count;
+};
+
+/** Receives a message with {@linkcode Receive}; received descriptors are close-on-exec. */
+export const recvmsg: Receive = MSG_CMSG_CLOEXEC === 0 ? receiveInSteps : receiveAtOnce;
 
 /** The arrays whose addresses are in {@linkcode header}. */
 const kept: unknown[] = [];
@@ -185,15 +266,8 @@ const kept: unknown[] = [];
 /** The msghdr of every call. */
 const header = new DataView(new ArrayBuffer(MSGHDR.size));
 
-/**
- * Fills in a msghdr and returns it.
- *
- * @param buffers Arrays of data
- * @param control Array of control messages, or null
- * @param sockaddr Array of an address, or null
- */
-export function fillHeader(
-  addressOf: AddressOf,
+/** Fills in a msghdr with the addresses of arrays, and returns it. */
+function fillHeader(
   buffers: readonly Uint8Array[],
   control: Uint8Array | null,
   sockaddr: Uint8Array | null,
@@ -214,16 +288,12 @@ export function fillHeader(
   return header;
 }
 
-/** Forgets the arrays of {@linkcode fillHeader}. */
-export function releaseHeader(): void {
-  kept.length = 0;
+/** Returns the address of an array, valid while the array lives: memmove() of nothing returns it under any permission. */
+function addressOf(array: ArrayBufferView): bigint {
+  return libc().memmove(array, array, 0n);
 }
 
-/** Returns what recvmsg(2) has written into the msghdr. */
-export function receivedHeader(): { nameLength: number; controlLength: number; flags: number } {
-  return {
-    nameLength: header.getUint32(MSGHDR.msg_namelen, true),
-    controlLength: header.getUint32(MSGHDR.msg_controllen, true),
-    flags: header.getInt32(MSGHDR.msg_flags, true),
-  };
+/** Forgets the arrays of {@linkcode fillHeader}. */
+function releaseHeader(): void {
+  kept.length = 0;
 }

@@ -10,12 +10,9 @@
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { lazy } from "./library.ts";
 import { byteLengthOf } from "./arguments.ts";
-import { decodeControl, descriptorsIn, fillHeader, receivedHeader, releaseHeader } from "./message.ts";
-import { system } from "./systems.ts";
 import {
   AF_UNIX,
   familyOf,
-  MSG_CMSG_CLOEXEC,
   O_CLOEXEC,
   O_NONBLOCK,
   SO_PROTOCOL,
@@ -59,12 +56,6 @@ const libc = lazyLibc({
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   // ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *dest_addr, socklen_t addrlen)
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "i32" },
-  // ssize_t sendmsg(int sockfd, const struct msghdr *msg, int flags)
-  sendmsg: { name: system.symbols.sendmsg ?? "sendmsg", parameters: ["i32", "buffer", "i32"], result: "i32" },
-  // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags)
-  recvmsg: { name: system.symbols.recvmsg ?? "recvmsg", parameters: ["i32", "buffer", "i32"], result: "i32" },
-  // void *memmove(void *dest, const void *src, size_t n)
-  memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
   // int shutdown(int sockfd, int how)
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen)
@@ -153,46 +144,6 @@ export function send(fd: number, bytes: Bytes, flags: number): number {
 /** Sends bytes to an address. */
 export function sendto(fd: number, bytes: Bytes, flags: number, sockaddr: Bytes): number {
   return result(libc().sendto(fd, bytes, sizeT(bytes), flags, sockaddr, byteLengthOf(sockaddr)), errnoCell[0]!);
-}
-
-/** Sends the bytes of several arrays as one message, with control messages, to an address or to the peer. */
-export function sendmsg(
-  fd: number,
-  buffers: readonly Bytes[],
-  control: Bytes | null,
-  flags: number,
-  sockaddr: Bytes | null,
-): number {
-  const header = fillHeader(addressOf, buffers, control, sockaddr);
-  const count = result(libc().sendmsg(fd, header, flags), errnoCell[0]!);
-  releaseHeader();
-  return count;
-}
-
-/** A message that recvmsg(2) has received. */
-export interface Received {
-  /** Length of the sender's address. */
-  nameLength: number;
-  /** Length of the control messages. */
-  controlLength: number;
-  /** MSG_* flags of the message. */
-  flags: number;
-}
-
-/**
- * Receives a message into several arrays, with control messages and the sender's address.
- *
- * Received descriptors are close-on-exec.
- */
-export function recvmsg(
-  fd: number,
-  buffers: readonly Bytes[],
-  control: Uint8Array<ArrayBuffer> | null,
-  flags: number,
-  sockaddr: Bytes,
-  received: Received,
-): number {
-  return makers().recvmsg(fd, buffers, control, flags, sockaddr, received);
 }
 
 /** Shuts down one or both halves of a connection. */
@@ -313,18 +264,12 @@ function sizeT(bytes: Bytes): bigint {
   return sizeBigInts[slot]!;
 }
 
-/** Returns the address of an array, valid while the array lives: memmove() of nothing returns it under any permission. */
-function addressOf(array: ArrayBufferView): bigint {
-  return libc().memmove(array, array, 0n);
-}
-
 /** Functions that create file descriptors, close-on-exec. */
 interface Makers {
   socket(domain: number, type: number, protocol: number): number;
   socketpair(domain: number, type: number, protocol: number, pair: Int32Array<ArrayBuffer>): number;
   accept(fd: number, sockaddr: Bytes, length: Uint32Array<ArrayBuffer>): number;
   pipe(pair: Int32Array<ArrayBuffer>): number;
-  recvmsg: typeof recvmsg;
 }
 
 const makers = lazy(() => {
@@ -341,11 +286,6 @@ function atOnce(accept4: NonNullable<Libc["accept4"]>, pipe2: NonNullable<Libc["
       result(socketpair(domain, type | SOCK_CLOEXEC, protocol, pair), errnoCell[0]!),
     accept: (fd, sockaddr, length) => result(accept4(fd, sockaddr, length, SOCK_CLOEXEC), errnoCell[0]!),
     pipe: (pair) => result(pipe2(pair, O_CLOEXEC), errnoCell[0]!),
-    recvmsg: MSG_CMSG_CLOEXEC === 0 ? inSteps().recvmsg : (fd, buffers, control, flags, sockaddr, received) => {
-      const count = receive(fd, buffers, control, flags | MSG_CMSG_CLOEXEC, sockaddr, received);
-      if ((flags & MSG_CMSG_CLOEXEC) === 0) received.flags &= ~MSG_CMSG_CLOEXEC; // Linux returns the flag
-      return count;
-    },
   };
 }
 
@@ -363,24 +303,11 @@ export function inSteps(): Makers {
       return accepted;
     },
     pipe: (pair) => bothClosedOnExec(result(pipe(pair), errnoCell[0]!), pair),
-    recvmsg(fd, buffers, control, flags, sockaddr, received) {
-      const count = receive(fd, buffers, control, flags, sockaddr, received);
-      if (count < 0 || control === null) return count;
-      descriptorsIn(decodeControl(control.subarray(0, received.controlLength))).forEach(closedOnExec);
-      return count;
-    },
   };
 }
 
-const receive: typeof recvmsg = (fd, buffers, control, flags, sockaddr, received) => {
-  const header = fillHeader(addressOf, buffers, control, sockaddr);
-  const count = result(libc().recvmsg(fd, header, flags), errnoCell[0]!);
-  releaseHeader();
-  Object.assign(received, receivedHeader());
-  return count;
-};
-
-function closedOnExec(fd: number): number {
+/** Sets close-on-exec, if `fd` is a descriptor and not a failure; returns `fd`. */
+export function closedOnExec(fd: number): number {
   if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
   return fd;
 }

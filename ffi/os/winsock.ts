@@ -25,7 +25,7 @@ import { openWithErrno, result } from "./call.ts";
 import { EAGAIN, EBADF, ECONNABORTED, ECONNRESET, EINPROGRESS, EMSGSIZE, ENOTSOCK, EOPNOTSUPP } from "./errno.ts";
 import { lazyLibrary, openLibrary } from "./library.ts";
 import { byteLengthOf } from "./arguments.ts";
-import type { Bytes, Received } from "./posix.ts";
+import type { Bytes } from "./posix.ts";
 import {
   AF_INET,
   IPPROTO_TCP,
@@ -188,29 +188,6 @@ export function send(fd: number, bytes: Bytes, flags: number): number {
 export function sendto(fd: number, bytes: Bytes, flags: number, sockaddr: Bytes): number {
   const { sendto, WSAGetLastError } = ws2();
   return outcome(sendto(handle(fd), bytes, sizeOf(bytes), flags, sockaddr, sizeOf(sockaddr)), WSAGetLastError());
-}
-
-/** Throws `Deno.errors.NotSupported`: Winsock has control messages, but none with descriptors. */
-export function sendmsg(
-  _fd: number,
-  _buffers: readonly Bytes[],
-  _control: Bytes | null,
-  _flags: number,
-  _sockaddr: Bytes | null,
-): number {
-  throw new Deno.errors.NotSupported("Cannot send a message: Windows has no sendmsg(); use send() or sendTo()");
-}
-
-/** Throws `Deno.errors.NotSupported`: Winsock has control messages, but none with descriptors. */
-export function recvmsg(
-  _fd: number,
-  _buffers: readonly Bytes[],
-  _control: Uint8Array<ArrayBuffer> | null,
-  _flags: number,
-  _sockaddr: Bytes,
-  _received: Received,
-): number {
-  throw new Deno.errors.NotSupported("Cannot receive a message: Windows has no recvmsg(); use recv() or recvFrom()");
 }
 
 /** Shuts down one or both halves of a connection. */

@@ -166,7 +166,15 @@ import {
   show,
 } from "../os/arguments.ts";
 import { EVENT_WRITE } from "../os/events.ts";
-import { CMSG_LEN, type ControlMessage, decodeControl, descriptorsIn, encodeControl } from "../os/message.ts";
+import {
+  CMSG_LEN,
+  type ControlMessage,
+  decodeControl,
+  descriptorsIn,
+  encodeControl,
+  recvmsg,
+  sendmsg,
+} from "../os/message.ts";
 import { system } from "../os/systems.ts";
 import { resolve } from "./resolve.ts";
 import { SelectSet, setsOf } from "../os/select.ts";
@@ -606,7 +614,7 @@ export class Socket<A extends Address = Address> implements Disposable {
     arrays.forEach(checkBytes); // last: the iterable could detach a buffer
     for (;;) {
       sockaddr.fill(0, 0, 2); // clears length and family
-      const count = sys.recvmsg(this.#fd, arrays, control, flags, sockaddr, received);
+      const count = recvmsg(this.#fd, arrays, control, flags, sockaddr, received);
       if (count >= 0) {
         const ancillary = control === null ? [] : decodeControl(control.subarray(0, received.controlLength));
         return [count, ancillary, received.flags, this.#sender(received.nameLength)];
@@ -780,7 +788,7 @@ export class Socket<A extends Address = Address> implements Disposable {
     arrays.forEach(checkBytes);
     const control = messages.length === 0 ? null : encodeControl(messages);
     for (;;) {
-      const count = sys.sendmsg(this.#fd, arrays, control, flags, sockaddr);
+      const count = sendmsg(this.#fd, arrays, control, flags, sockaddr);
       if (count !== -EINTR) return check(count, "sendmsg", address ? showAddress(address) : this.#fd);
     }
   }
