@@ -10,8 +10,14 @@ import { monotonicMs } from "../../ffi/os/timeout.ts";
 /** Longest turn in milliseconds; timers, I/O and signal listeners wait for its end. */
 const TURN_MS = 1;
 
-/** Calls between two clock reads; a read costs a tenth of a select(). */
-const UNTIMED = 8;
+/** Fewest calls between two clock reads; a read costs as much as one ready entry of a batch. */
+const MIN_UNTIMED = 8;
+
+/** Most calls between two clock reads; limits the turn if the handlers become slow in the middle of it. */
+const MAX_UNTIMED = 32;
+
+/** First milliseconds of a turn: each read in this time doubles the number of calls until the next. */
+const QUICK_MS = TURN_MS / 8;
 
 /**
  * Number of turns that the event loop gets at once. Each turn advances other work by one step, and a fetch() needs
@@ -39,7 +45,9 @@ export function callAfter(milliseconds: number, callback: () => void): void {
 
 // Time of the first clock read in this turn, or -1 before it.
 let startMs = -1;
+// Calls left until the next clock read, and calls between the last read and the next.
 let untimed = 0;
+let interval = MIN_UNTIMED;
 let giving: Promise<void> | null = null;
 
 /**
@@ -52,10 +60,12 @@ export function isTurnOver(): boolean {
   if (startMs === -1) {
     startMs = monotonicMs();
     immediate()(begin);
-  } else if (monotonicMs() - startMs >= TURN_MS) {
-    return true;
+  } else {
+    const elapsedMs = monotonicMs() - startMs;
+    if (elapsedMs >= TURN_MS) return true;
+    if (elapsedMs < QUICK_MS && interval < MAX_UNTIMED) interval *= 2;
   }
-  untimed = UNTIMED;
+  untimed = interval;
   return false;
 }
 
@@ -76,4 +86,5 @@ export function nextTurn(): Promise<void> {
 function begin(): void {
   startMs = -1;
   untimed = 0;
+  interval = MIN_UNTIMED;
 }
