@@ -77,8 +77,8 @@ export class Iteration<D, F extends FileObject>
     this.#isWaiting = true;
     try {
       const deadlineMs = deadlineAfter(this.#timeoutMs);
+      if (isTurnOver()) await nextTurn();
       for (;;) {
-        if (isTurnOver()) await nextTurn();
         const entry = this.#take();
         if (entry !== undefined) return { value: entry, done: false };
         if (this.#isOver() || monotonicMs() >= deadlineMs) break;
