@@ -173,9 +173,9 @@ class Parking implements Watcher {
   #check(outcome: number): void {
     // A closed descriptor makes select() fail, and is not reported.
     if (outcome === -EBADF) watched.checkAll();
-    else if (outcome >= 0) watched.check(watched.reported(outcome), monotonicMs());
+    else if (outcome >= 0) watched.check(watched.reported(outcome));
     else if (!isInterruption(outcome)) check(outcome, watched.call); // a lasting failure: throws
-    if (monotonicMs() >= this.#earliestMs) this.#checkDeadlines();
+    if (leftUntil(this.#earliestMs) === 0) this.#checkDeadlines(); // no clock is read if no wait has a deadline
   }
 
   #checkDeadlines(): void {

@@ -17,6 +17,7 @@
 import { EVENT_PRIORITY } from "../../ffi/os/events.ts";
 import { lazy } from "../../ffi/os/library.ts";
 import { createParkingSet } from "../../ffi/os/parking_sets.ts";
+import { monotonicMs } from "../../ffi/os/timeout.ts";
 
 /** Waits for descriptors, each for some events. */
 export interface Watcher {
@@ -142,7 +143,7 @@ class Descriptors {
   }
 
   /** Lets the watchers of reported descriptors check, each once. */
-  check(fds: number[], nowMs: number): void {
+  check(fds: number[]): void {
     for (const fd of fds) this.#handOver(fd);
     const checked = new Map<Watcher, boolean>();
     for (const fd of fds) {
@@ -155,7 +156,7 @@ class Descriptors {
         isFruitful ||= isOver;
       }
       descriptor.fruitless = isFruitful ? 0 : descriptor.fruitless + 1;
-      if (descriptor.fruitless >= MAX_FRUITLESS) this.#rest(descriptor, nowMs);
+      if (descriptor.fruitless >= MAX_FRUITLESS) this.#rest(descriptor);
     }
   }
 
@@ -174,9 +175,9 @@ class Descriptors {
   }
 
   /** Leaves a descriptor out of the call for a while; if its next report is fruitless too, it rests again. */
-  #rest(descriptor: Descriptor, nowMs: number): void {
+  #rest(descriptor: Descriptor): void {
     descriptor.fruitless = MAX_FRUITLESS - 1;
-    this.#resting.set(descriptor, nowMs + REST_MS);
+    this.#resting.set(descriptor, monotonicMs() + REST_MS);
     this.#change(descriptor);
   }
 }
