@@ -114,6 +114,7 @@ export class KqueuePoller implements Poller {
   }
 
   add(fd: number, events: number, serial: number): number {
+    if (fd >= this.#interests.length && !isOpen(fd)) return -EBADF; // before a table for its number takes gigabytes
     if (this.#kqueue.explain(fd) !== null) return -EPERM;
     this.#reserve(fd, this.#size + 1);
     const outcome = this.#change(fd, 0, events, serial);
