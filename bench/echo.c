@@ -5,23 +5,12 @@
  * servers on CPython's selectors and on this package do the same, so that all three do the same work.
  */
 
-#define _GNU_SOURCE /* accept4 */
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "echo.h"
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { MAX_EVENTS = 1024 };
 
 static int epoll;
-static char buffer[64 * 1024];
-
-static void fail(const char *what) {
-  perror(what);
-  exit(1);
-}
 
 static void watch(int fd) {
   struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -39,18 +28,10 @@ static void echo(int fd) {
 }
 
 int main(void) {
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (listener == -1) fail("socket");
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  socklen_t length = sizeof address;
-  if (bind(listener, (struct sockaddr *)&address, length) == -1) fail("bind");
-  if (listen(listener, SOMAXCONN) == -1) fail("listen");
-  if (getsockname(listener, (struct sockaddr *)&address, &length) == -1) fail("getsockname");
+  int listener = listen_on_loopback();
   epoll = epoll_create1(EPOLL_CLOEXEC);
   if (epoll == -1) fail("epoll_create1");
   watch(listener);
-  printf("%d\n", ntohs(address.sin_port));
-  fflush(stdout);
 
   static struct epoll_event events[MAX_EVENTS];
   for (;;) {
