@@ -1,5 +1,6 @@
 /**
- * Compares an echo server on this package with echo servers in C, CPython, Node, Bun and Deno.
+ * Compares an echo server on this package with echo servers in C, libevent, libuv, Rust, Go, CPython, Node, Bun and
+ * Deno.
  *
  * Each server runs alone on one core, and the load on another. The main result is the server's processor time per
  * request, by the kernel's accounting. Requests per second depend on the load as much as on the server, so the table
@@ -10,7 +11,7 @@
  * deno task compare                                            # everything, in half an hour
  * deno task compare --connections 50 --sizes 64 --idle 0       # one setting
  * deno task compare --peers c,ours,node --rounds 5 --seconds 2
- * deno task compare --plot                                     # also draws bench/plots/*.svg
+ * deno task compare --plot                                     # also draws bench/plots/cpu_per_request.svg
  * ```
  *
  * @module
@@ -18,43 +19,34 @@
 
 import { parseArgs } from "node:util";
 import { os } from "../ffi/os/systems.ts";
-import { compileC, descriptorLimit, machine, warnIfBusy } from "./programs.ts";
 import {
-  atLeast,
-  atMost,
-  type Goal,
-  median,
-  printGoals,
-  printTable,
-  ratiosOf,
-  showNumber,
-  showProgress,
-  showRatio,
-  type Spread,
-  spreadOf,
-} from "./report.ts";
+  cpuUs,
+  find,
+  lostOf,
+  measureAll,
+  printMeasurements,
+  printMemory,
+  printRatios,
+  requestRate,
+  type Row,
+} from "./measurements.ts";
+import { compileC, descriptorLimit, machine, warnIfBusy } from "./programs.ts";
+import { atLeast, atMost, type Goal, printGoals, ratiosOf, showNumber, type Spread, spreadOf } from "./report.ts";
 import {
   C,
-  findPinning,
+  C_IDS,
   findServers,
   type Load,
-  measure,
-  type Measurement,
   OURS,
   OURS_ASYNC,
-  type Server,
+  parseNumber,
+  parsePeers,
   SERVER_IDS,
+  SPARE_DESCRIPTORS,
 } from "./servers.ts";
 
-/** Descriptors that a server needs in addition to its connections. */
-const SPARE_DESCRIPTORS = 64;
-
-/** The measurements of a server under a load, one per round. */
-interface Row {
-  server: Server;
-  load: Load;
-  measurements: Measurement[];
-}
+/** Servers that run on no virtual machine. */
+const COMPILED_IDS = [...C_IDS, "mio", "go"];
 
 interface Options {
   peers: string[];
@@ -82,28 +74,19 @@ function parseOptions(): Options {
       plot: { type: "boolean", default: false },
     },
   });
-  const peers = values.peers.split(",");
-  const unknown = peers.find((peer) => !SERVER_IDS.includes(peer));
-  if (unknown !== undefined) throw new RangeError(`Cannot measure ${unknown}: use any of ${SERVER_IDS.join()}`);
   const numbers = (option: "connections" | "sizes" | "idle", min: number) =>
-    values[option].split(",").map((text) => checkedNumber(option, text, min));
+    values[option].split(",").map((text) => parseNumber(option, text, min));
   return {
-    peers,
+    peers: parsePeers(values.peers),
     connections: numbers("connections", 1),
     sizes: numbers("sizes", 1),
     idle: numbers("idle", 0),
-    rounds: checkedNumber("rounds", values.rounds, 1),
-    seconds: checkedNumber("seconds", values.seconds, 0.1),
-    warmUp: checkedNumber("warm-up", values["warm-up"], 0),
+    rounds: parseNumber("rounds", values.rounds, 1),
+    seconds: parseNumber("seconds", values.seconds, 0.1),
+    warmUp: parseNumber("warm-up", values["warm-up"], 0),
     python: values.python,
     plot: values.plot,
   };
-}
-
-function checkedNumber(option: string, text: string, min: number): number {
-  const number = text === "" ? NaN : Number(text);
-  if (number >= min && number < Infinity) return number;
-  throw new RangeError(`Cannot use --${option} ${text}: use a number that is at least ${min}`);
 }
 
 /** Returns every combination of the options for which one process may open enough descriptors. */
@@ -124,74 +107,9 @@ function loadsOf({ connections, sizes, idle, seconds, warmUp }: Options): Load[]
   return loads;
 }
 
-async function measureAll(rows: Row[], rounds: number, loadProgram: string): Promise<void> {
-  const pin = findPinning();
-  let done = 0;
-  for (let round = 1; round <= rounds; round++) {
-    for (const { server, load, measurements } of rows) {
-      measurements.push(await measure(server, load, loadProgram, pin));
-      const setting = `${load.connections} connections, ${load.idle} idle, ${load.bytes} bytes`;
-      showProgress(++done, rounds * rows.length, `${server.name}, ${setting}`);
-    }
-  }
-}
-
-/** Returns the server's processor time per request in microseconds, for each round. */
-function cpuUs({ measurements }: Row): number[] {
-  return measurements.map(({ serverCpuSeconds, requests }) => serverCpuSeconds * 1e6 / requests);
-}
-
-function find(rows: Row[], id: string, load: Load): Row | undefined {
-  return rows.find((row) => row.server.id === id && row.load === load);
-}
-
-function printMeasurements(rows: Row[]): void {
-  const columns = [
-    { head: "connections" },
-    { head: "idle" },
-    { head: "bytes" },
-    { head: "server", isText: true },
-    { head: "requests/s" },
-    { head: "CPU us/request" },
-    { head: "of C" },
-    { head: "p50 us" },
-    { head: "p99 us" },
-    { head: "p99.9 us" },
-    { head: "MB" },
-    { head: "load busy" },
-  ];
-  printTable(
-    columns,
-    rows.map((row) => {
-      const { server, load, measurements } = row;
-      const of = (value: (measurement: Measurement) => number) => median(measurements.map(value));
-      const c = find(rows, C, load);
-      return [
-        showNumber(load.connections),
-        showNumber(load.idle),
-        showNumber(load.bytes),
-        server.name,
-        showNumber(median(requestRate(row))),
-        showNumber(median(cpuUs(row)), 2),
-        c === undefined || c === row ? "" : showRatio(ratiosOf(cpuUs(row), cpuUs(c))),
-        showNumber(of(({ p50Us }) => p50Us)),
-        showNumber(of(({ p99Us }) => p99Us)),
-        showNumber(of(({ p999Us }) => p999Us)),
-        showNumber(of(({ residentBytes }) => residentBytes / 1e6)),
-        `${showNumber(of(({ loadCpuSeconds, seconds }) => 100 * loadCpuSeconds / seconds))} %`,
-      ];
-    }),
-  );
-}
-
-/** Returns requests per second, for each round. */
-function requestRate({ measurements }: Row): number[] {
-  return measurements.map(({ requests, seconds }) => requests / seconds);
-}
-
 /**
- * Returns the goals: processor time within a limit of C's and below every other server's, and nearly as many requests
- * with `for await` as with `select()`.
+ * Returns the goals: processor time within a limit of C's and below that of every server that is not compiled, and
+ * nearly as many requests with `for await` as with `select()`.
  */
 function goalsOf(rows: Row[]): Goal[] {
   return rows.filter(({ server, load }) =>
@@ -200,7 +118,8 @@ function goalsOf(rows: Row[]): Goal[] {
     const measure = `CPU per request, ${ours.load.connections} connections, 64 B`;
     const ratioTo = (other: Row | undefined): Spread | null =>
       other === undefined ? null : ratiosOf(cpuUs(ours), cpuUs(other));
-    const others = rows.filter(({ server, load }) => load === ours.load && ![C, OURS, OURS_ASYNC].includes(server.id));
+    const left = [...COMPILED_IDS, OURS, OURS_ASYNC];
+    const others = rows.filter(({ server, load }) => load === ours.load && !left.includes(server.id));
     const beside = find(rows, OURS_ASYNC, ours.load);
     return [
       { measure, toReach: "<= 1.2 x C", ...atMost(1.2, ratioTo(find(rows, C, ours.load))) },
@@ -214,17 +133,20 @@ function goalsOf(rows: Row[]): Goal[] {
   });
 }
 
-/** Draws the pictures of the README; only this downloads the drawing library. */
-async function draw(rows: Row[], { rounds, python }: Options, directory: string): Promise<void> {
-  const { drawSelects, drawServers } = await import("./plots.ts");
-  const all = rows.filter(({ load }) => load.bytes === 64 && load.idle === 0 && load.connections > 1).map((row) => ({
+/** Draws the processor time per request; only this downloads the drawing library. */
+async function draw(rows: Row[], rounds: number): Promise<void> {
+  const { drawServers } = await import("./plots.ts");
+  const drawn = rows.filter(({ load }) => load.bytes === 64 && load.idle === 0 && load.connections > 1);
+  if (drawn.length === 0) {
+    return console.log("Drew nothing: the plot needs 64 bytes, 0 idle, and 2 connections or more");
+  }
+  const bars = drawn.map((row) => ({
     name: row.server.name,
     group: `${showNumber(row.load.connections)} connections, ${row.load.bytes} bytes`,
-    isOurs: row.server.id === OURS,
+    isOurs: [OURS, OURS_ASYNC].includes(row.server.id),
     value: spreadOf(cpuUs(row)),
   }));
-  if (all.length > 0) await drawServers(all, rounds, [...new Set(rows.map(({ server }) => server.version))]);
-  await drawSelects(directory, python, rounds);
+  await drawServers(bars, rounds, [...new Set(drawn.map(({ server }) => server.version))]);
 }
 
 async function main(): Promise<void> {
@@ -246,12 +168,15 @@ async function main(): Promise<void> {
       `\nMedians of ${options.rounds} rounds of ${options.seconds} s; "of C" is a ratio of CPU with its range.\n`,
     );
     printMeasurements(rows);
+    printRatios(rows);
+    printMemory(rows);
     const goals = goalsOf(rows);
     if (goals.length > 0) {
       console.log("\nGoals (`deno task micro` has the others):\n");
       printGoals(goals);
     }
-    if (options.plot) await draw(rows, options, directory);
+    if (options.plot) await draw(rows, options.rounds);
+    if (rows.some((row) => lostOf(row) > 0)) throw new Error("Connections were lost: see the last column");
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

@@ -1,12 +1,13 @@
 /**
  * Echoes on this package, as in the README, and prints the port that it listens on.
  *
- * It waits with `select()`, or with `--async` beside Deno's event loop with `for await`.
+ * It waits with `select()`, or with `--async` beside Deno's event loop with `for await`. With `--report=PATH`, it tells
+ * each client of this Unix socket how much memory V8 uses, as JSON.
  *
  * @module
  */
 
-import { EpollSelector, EVENT_READ } from "../mod.ts";
+import { EpollSelector, EVENT_READ, OSError } from "../mod.ts";
 import { createServer, type Socket } from "../ffi/socket/mod.ts";
 
 const selector = new EpollSelector<(socket: Socket) => void, Socket>();
@@ -19,12 +20,26 @@ function accept(): void {
 }
 
 function echo(connection: Socket): void {
-  const count = connection.recvInto(buffer);
-  if (count > 0) return connection.sendAll(buffer.subarray(0, count));
+  try {
+    const count = connection.recvInto(buffer);
+    if (count > 0) return connection.sendAll(buffer.subarray(0, count));
+  } catch (error) {
+    if (!(error instanceof OSError)) throw error; // the client has reset the connection
+  }
   selector.unregister(connection);
   connection.close();
 }
 
+/** Collects the garbage, if `gc()` is exposed, and reports the memory that is left. */
+function report(reporter: Socket): void {
+  const [connection] = reporter.accept();
+  (globalThis as { gc?(): void }).gc?.();
+  connection.sendAll(new TextEncoder().encode(JSON.stringify(Deno.memoryUsage())));
+  connection.close();
+}
+
+const path = Deno.args.find((argument) => argument.startsWith("--report="))?.slice("--report=".length);
+if (path !== undefined) selector.register(createServer({ path }), EVENT_READ, report);
 selector.register(listener, EVENT_READ, accept);
 console.log(listener.getsockname().port);
 if (Deno.args.includes("--async")) { for await (const [key] of selector) key.data(key.fileobj); }

@@ -30,20 +30,79 @@ export function tryRun([program, ...args]: string[]): string | null {
   }
 }
 
+/** A C library: the name to print, and those of its file for pkg-config and of its package in Debian. */
+export interface Library {
+  name: string;
+  module: string;
+  debian: string;
+}
+
 /**
- * Compiles a file of this directory, or prints why it cannot.
+ * Compiles a C file of this directory, or prints why it cannot.
  *
  * @param source Name of the file
  * @param directory Directory for the program
+ * @param library A library to link
  */
-export function compileC(source: string, directory: string): Program | null {
-  const version = tryRun(["cc", "--version"]);
-  if (version === null) return leaveOut("C", "install a C compiler that is called `cc`, for example gcc");
+export function compileC(source: string, directory: string, library?: Library): Program | null {
+  const name = library?.name ?? "C";
+  const compiler = tryRun(["cc", "--version"]);
+  if (compiler === null) return leaveOut(name, "install a C compiler that is called `cc`, for example gcc");
+  const flags = library === undefined ? "" : tryRun(["pkg-config", "--cflags", "--libs", library.module]);
+  if (flags === null) return leaveOut(name, `install \`${library!.debian}\` and \`pkg-config\``);
   const binary = `${directory}/${source.replace(/\.c$/, "")}`;
-  if (tryRun(["cc", "-O2", "-pthread", here(source), "-o", binary]) === null) {
-    return leaveOut("C", `\`cc\` cannot compile ${source}; install the headers of the C library`);
+  const words = flags.split(/\s+/).filter((word) => word !== "");
+  if (tryRun(["cc", "-O2", "-pthread", here(source), "-o", binary, ...words]) === null) {
+    return leaveOut(name, `\`cc\` cannot compile ${source}; install the headers of the C library`);
   }
-  return { name: "C", version: `${version.split("\n")[0]}, -O2`, command: [binary] };
+  const version = library === undefined
+    ? `${compiler.split("\n")[0]}, -O2`
+    : `${name} ${tryRun(["pkg-config", "--modversion", library.module])}`;
+  return { name, version, command: [binary] };
+}
+
+/** Compiles a Go file of this directory, or prints why it cannot. */
+export function compileGo(source: string, directory: string): Program | null {
+  const version = tryRun(["go", "env", "GOVERSION"]);
+  if (version === null) return leaveOut("Go", "install `golang-go`");
+  const binary = `${directory}/echo_go`;
+  if (tryRun(["go", "build", "-o", binary, here(source)]) === null) {
+    return leaveOut("Go", `\`go build\` cannot compile ${source}`);
+  }
+  return { name: "Go", version: version.replace("go", "Go "), command: [binary] };
+}
+
+/** Sources of Rust's crates in Debian's packages. */
+const DEBIAN_CRATES = "/usr/share/cargo/registry";
+
+/** Compiles a Rust file of this directory with mio, from Debian's package if it is installed; or prints why it cannot. */
+export function compileRust(source: string, directory: string): Program | null {
+  const version = tryRun(["rustc", "--version"]);
+  if (version === null) return leaveOut("mio", "install `cargo` and `librust-mio-dev`");
+  const manifest = `${directory}/Cargo.toml`;
+  Deno.writeTextFileSync(
+    manifest,
+    `[package]
+name = "echo_mio"
+version = "0.0.0"
+edition = "2021"
+[[bin]]
+name = "echo_mio"
+path = ${JSON.stringify(here(source))}
+[dependencies]
+mio = { version = "0.8", features = ["os-poll", "net"] }
+`,
+  );
+  const isPackaged = tryRun(["sh", "-c", `ls -d ${DEBIAN_CRATES}/mio-0.8*`]) !== null;
+  const debian = ['source.crates-io.replace-with="debian"', `source.debian.directory="${DEBIAN_CRATES}"`];
+  const config = isPackaged ? ["--offline", ...debian.flatMap((setting) => ["--config", setting])] : [];
+  const build = ["cargo", "build", "--release", "--manifest-path", manifest, "--target-dir", `${directory}/rust`];
+  if (tryRun([...build, ...config]) === null) {
+    return leaveOut("mio", `\`cargo\` cannot compile ${source}; install \`librust-mio-dev\``);
+  }
+  const [, mio] = /name = "mio"\nversion = "(.*)"/.exec(Deno.readTextFileSync(`${directory}/Cargo.lock`))!;
+  const [rust] = /rustc [\d.]+/.exec(version)!;
+  return { name: "mio", version: `mio ${mio} (${rust})`, command: [`${directory}/rust/release/echo_mio`] };
 }
 
 /** Returns this Deno. */

@@ -4,7 +4,21 @@
  * @module
  */
 
-import { compileC, findBun, findCPython, findDeno, findNode, here, tryRun } from "./programs.ts";
+import {
+  compileC,
+  compileGo,
+  compileRust,
+  findBun,
+  findCPython,
+  findDeno,
+  findNode,
+  here,
+  type Library,
+  tryRun,
+} from "./programs.ts";
+
+/** Descriptors that a server needs in addition to its connections. */
+export const SPARE_DESCRIPTORS = 64;
 
 /** Cores of the load and of the server. */
 const LOAD_CORE = 0;
@@ -43,24 +57,69 @@ export interface Measurement {
   p50Us: number;
   p99Us: number;
   p999Us: number;
+  /** Resident memory of the server without a connection, with all connections at rest, and at the end. */
+  emptyBytes: number;
+  restingBytes: number;
   residentBytes: number;
+  /** Connections that were closed, or that did not get their last message. */
+  lost: number;
 }
 
 export const C = "c";
 export const OURS = "ours";
 export const OURS_ASYNC = "ours-async";
-export const SERVER_IDS = [C, OURS, OURS_ASYNC, "selectors", "asyncio", "node", "bun", "deno-listen", "deno-net"];
+/** The servers in C. */
+export const C_IDS = [C, "libevent", "libuv"];
+export const SERVER_IDS = [
+  ...C_IDS,
+  "mio",
+  "go",
+  OURS,
+  OURS_ASYNC,
+  "selectors",
+  "asyncio",
+  "node",
+  "bun",
+  "deno-listen",
+  "deno-net",
+];
+
+const LIBEVENT: Library = { name: "libevent", module: "libevent_core", debian: "libevent-dev" };
+const LIBUV: Library = { name: "libuv", module: "libuv", debian: "libuv1-dev" };
+
+/** Returns the ids in a list with commas; throws if one is unknown. */
+export function parsePeers(list: string): string[] {
+  const peers = list.split(",");
+  const unknown = peers.find((peer) => !SERVER_IDS.includes(peer));
+  if (unknown !== undefined) throw new RangeError(`Cannot measure ${unknown}: use any of ${SERVER_IDS.join()}`);
+  return peers;
+}
+
+/** Returns an option's number; throws if it is not a number, or below the minimum. */
+export function parseNumber(option: string, text: string, min: number): number {
+  const number = text === "" ? NaN : Number(text);
+  if (number >= min && number < Infinity) return number;
+  throw new RangeError(`Cannot use --${option} ${text}: use a number that is at least ${min}`);
+}
 
 /** Finds the servers with these ids; prints how to get each server that this machine cannot run. */
 export function findServers(ids: string[], directory: string, python: string): Server[] {
   const wants = (...some: string[]) => some.some((id) => ids.includes(id));
   const deno = findDeno();
   const c = wants(C) ? compileC("echo.c", directory) : null;
+  const libevent = wants("libevent") ? compileC("echo_libevent.c", directory, LIBEVENT) : null;
+  const libuv = wants("libuv") ? compileC("echo_libuv.c", directory, LIBUV) : null;
+  const rust = wants("mio") ? compileRust("echo.rs", directory) : null;
+  const go = wants("go") ? compileGo("echo.go", directory) : null;
   const cpython = wants("selectors", "asyncio") ? findCPython(python) : null;
   const node = wants("node") ? findNode() : null;
   const bun = wants("bun") ? findBun() : null;
   const all = [
     { id: C, name: "C, epoll", program: c, args: [] },
+    { id: "libevent", name: "C, libevent", program: libevent, args: [] },
+    { id: "libuv", name: "C, libuv", program: libuv, args: [] },
+    { id: "mio", name: "Rust, mio", program: rust, args: [] },
+    { id: "go", name: "Go, net", program: go, args: [] },
     { id: OURS, name: "this package", program: deno, args: ["--allow-ffi", here("echo_ours.ts")] },
     {
       id: OURS_ASYNC,
@@ -92,30 +151,49 @@ export function findPinning(): (core: number, command: string[]) => string[] {
 }
 
 /** Starts a server, measures it under a load, and kills it. */
-export async function measure(
+export function measure(
   server: Server,
-  load: Load,
+  { connections, idle, bytes, warmUpSeconds, seconds }: Load,
   loadProgram: string,
   pin: ReturnType<typeof findPinning>,
 ): Promise<Measurement> {
-  const [program, ...args] = pin(SERVER_CORE, server.command);
+  const limitMs = (warmUpSeconds + seconds) * 1000 + SPARE_LOAD_MS;
+  return whileServing(server, pin, (port, pid) => {
+    const numbers = [port, pid, connections, idle, bytes, warmUpSeconds, seconds];
+    return runLoad(server, pin, [loadProgram, ...numbers.map(String)], limitMs);
+  });
+}
+
+/** Starts a server, calls a function with its port and its process, and kills it. */
+export async function whileServing<T>(
+  { name, command }: Server,
+  pin: ReturnType<typeof findPinning>,
+  use: (port: number, pid: number) => Promise<T>,
+): Promise<T> {
+  const [program, ...args] = pin(SERVER_CORE, command);
   const child = new Deno.Command(program!, { args, stdout: "piped", stderr: "piped" }).spawn();
   try {
     const port = await readPort(child.stdout);
-    if (port === null) throw new Error(`Cannot start ${server.name}: ${await new Response(child.stderr).text()}`);
-    const { connections, idle, bytes, warmUpSeconds, seconds } = load;
-    const numbers = [port, child.pid, connections, idle, bytes, warmUpSeconds, seconds];
-    const [program, ...args] = pin(LOAD_CORE, [loadProgram, ...numbers.map(String)]);
-    const { success, stdout, stderr } = await new Deno.Command(program!, {
-      args,
-      signal: AbortSignal.timeout((warmUpSeconds + seconds) * 1000 + SPARE_LOAD_MS),
-    }).output();
-    const decoder = new TextDecoder();
-    if (success) return JSON.parse(decoder.decode(stdout));
-    throw new Error(`Cannot measure ${server.name} under ${JSON.stringify(load)}: ${decoder.decode(stderr)}`);
+    if (port === null) throw new Error(`Cannot start ${name}: ${await new Response(child.stderr).text()}`);
+    return await use(port, child.pid);
   } finally {
     await end(child);
   }
+}
+
+/** Runs `load.c` against a server, and returns its output. */
+export async function runLoad<T>(
+  server: Server,
+  pin: ReturnType<typeof findPinning>,
+  command: string[],
+  limitMs: number,
+): Promise<T> {
+  const [program, ...args] = pin(LOAD_CORE, command);
+  const signal = AbortSignal.timeout(limitMs);
+  const { success, stdout, stderr } = await new Deno.Command(program!, { args, signal }).output();
+  const decoder = new TextDecoder();
+  if (success) return JSON.parse(decoder.decode(stdout));
+  throw new Error(`Cannot measure ${server.name} with ${command.slice(1).join(" ")}: ${decoder.decode(stderr)}`);
 }
 
 async function end(child: Deno.ChildProcess): Promise<void> {
