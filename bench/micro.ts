@@ -6,6 +6,7 @@
  *
  * ```sh
  * deno task micro --rounds 7
+ * deno task micro --plot        # also draws bench/plots/idle.svg and bench/plots/ready.svg
  * ```
  *
  * @module
@@ -45,12 +46,14 @@ const select = (ready: number, idle: number = 0): Case => ({ measure: "select", 
 
 /** Cases for every peer. */
 const CASES: Case[] = [
-  ...[1, 100, 1_000, 8_000].map((ready) => select(ready)),
+  ...[1, 10, 100, 1_000, 10_000].map((ready) => select(ready)),
   { measure: "register", ready: 0, idle: 1_000 },
   { measure: "modify", ready: 0, idle: 1_000 },
 ];
 /** Cases for the peers whose cost does not grow with the number of idle descriptors. */
 const BESIDE_IDLE = [select(5), select(5, 19_000)];
+/** Cases for the selectors of this package. */
+const BY_IDLE = [10, 100, 1_000, 10_000].map((idle) => select(1, idle));
 
 /** Measurements of an import in each round. */
 const IMPORTS = 3;
@@ -65,12 +68,16 @@ interface Footprint {
   bytesPerKey: number;
 }
 
-function parseOptions(): { rounds: number; python: string } {
+function parseOptions(): { rounds: number; python: string; plot: boolean } {
   const { values } = parseArgs({
-    options: { rounds: { type: "string", default: "7" }, python: { type: "string", default: "python3" } },
+    options: {
+      rounds: { type: "string", default: "7" },
+      python: { type: "string", default: "python3" },
+      plot: { type: "boolean", default: false },
+    },
   });
   const rounds = Number(values.rounds);
-  if (Number.isInteger(rounds) && rounds > 0) return { rounds, python: values.python };
+  if (Number.isInteger(rounds) && rounds > 0) return { rounds, python: values.python, plot: values.plot };
   throw new RangeError(`Cannot run ${values.rounds} rounds: use a whole number above 0`);
 }
 
@@ -180,7 +187,7 @@ function goalsOf(timings: Timing[], { importMs, libraries, bytesPerKey }: Footpr
   return [
     ...twoGoals("select(0), 1 ready", timings, select(1), 1.2, 3),
     ...twoGoals("select(0), 1,000 ready", timings, select(1_000), 1.3, 3),
-    ...twoGoals("select(0), 8,000 ready", timings, select(8_000), 1.6, 2.5),
+    ...twoGoals("select(0), 10,000 ready", timings, select(10_000), 1.6, 2.5),
     ...twoGoals("register + unregister", timings, { measure: "register", ready: 0, idle: 1_000 }, 1.3, 2),
     ...twoGoals("modify", timings, { measure: "modify", ready: 0, idle: 1_000 }, 1.4, 5),
     { measure: "5 ready with 19,000 idle, compared with 0 idle", toReach: "<= 1.1", ...atMost(1.1, beside) },
@@ -205,9 +212,9 @@ function goalsOf(timings: Timing[], { importMs, libraries, bytesPerKey }: Footpr
   ];
 }
 
-function main(): void {
+async function main(): Promise<void> {
   if (os !== "linux") throw new Deno.errors.NotSupported("Cannot time: only Linux has epoll and eventfd");
-  const { rounds, python } = parseOptions();
+  const { rounds, python, plot } = parseOptions();
   const directory = Deno.makeTempDirSync();
   try {
     console.log(machine());
@@ -217,16 +224,18 @@ function main(): void {
     const cross = (cases: Case[], peers: Peer[]): Timing[] =>
       possible(cases).flatMap((one) => peers.map((peer) => ({ ...one, peer, ns: [] })));
     const flat = peers.filter(({ name }) => name !== "PollSelector" && name !== "SelectSelector");
-    const timings = [...cross(CASES, peers), ...cross(BESIDE_IDLE, flat)];
+    const own = peers.filter(({ name }) => name.endsWith("Selector"));
+    const timings = [...cross(CASES, peers), ...cross(BESIDE_IDLE, flat), ...cross(BY_IDLE, own)];
     timeAll(timings, rounds);
     const footprint = measureFootprint(rounds);
     console.log(`\nOne turn, in nanoseconds. Median and range of ${rounds} rounds; "of C" and "of ours" are ratios.\n`);
     printTimings(timings);
     console.log("\nGoals (`deno task compare` has those for servers):\n");
     printGoals(goalsOf(timings, footprint));
+    if (plot) await (await import("./plots.ts")).drawSelects(timings, rounds); // only this downloads the drawing library
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
 }
 
-main();
+await main();

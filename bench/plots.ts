@@ -1,5 +1,5 @@
 /**
- * Draws the pictures of the README, from a comparison of servers and from timings of `select(0)`.
+ * Draws the pictures of the READMEs: `deno task compare --plot` that of servers, `deno task micro --plot` the others.
  *
  * @module
  */
@@ -7,9 +7,7 @@
 import { here, machine } from "./programs.ts";
 import { median } from "./report.ts";
 import { type Bar, bars, curves, type Point, writeSvg } from "./svg.ts";
-import { C, CPYTHON, findPeers, OURS, possible, timeAll, type Timing } from "./timings.ts";
-
-const COUNTS = [10, 100, 1_000, 10_000];
+import { C, CPYTHON, OURS, type Timing } from "./timings.ts";
 
 /** Draws the processor time per request of each server. */
 export async function drawServers(all: Bar[], rounds: number, versions: string[]): Promise<void> {
@@ -23,18 +21,14 @@ export async function drawServers(all: Bar[], rounds: number, versions: string[]
   );
 }
 
-/** Times `select(0)` by the number of idle and of ready descriptors, and draws both. */
-export async function drawSelects(directory: string, python: string, rounds: number): Promise<void> {
-  const peers = findPeers(directory, python);
+/** Draws the time of `select(0)` by the number of idle and of ready descriptors. */
+export async function drawSelects(timings: Timing[], rounds: number): Promise<void> {
+  const selects = (names: string[]) =>
+    timings.filter(({ peer, measure }) => measure === "select" && names.includes(peer.name));
+  const beside = selects([OURS, "PollSelector", "SelectSelector"]).filter(({ ready }) => ready === 1);
+  const events = selects([C, OURS, CPYTHON]).filter(({ ready, idle }) => ready > 0 && idle === 0);
   const subtitleFor = (timings: Timing[]) =>
     subtitleOf(`medians of ${rounds} rounds`, [...new Set(timings.map(({ peer }) => peer.version))]);
-  const timed = (cases: { ready: number; idle: number }[], names: string[]): Timing[] =>
-    possible(cases.map((one) => ({ measure: "select", ...one }))).flatMap((one) =>
-      peers.filter(({ name }) => names.includes(name)).map((peer) => ({ ...one, peer, ns: [] }))
-    );
-  const beside = timed([0, ...COUNTS].map((idle) => ({ ready: 1, idle })), [OURS, "PollSelector", "SelectSelector"]);
-  const events = timed([1, ...COUNTS].map((ready) => ({ ready, idle: 0 })), [C, OURS, CPYTHON]);
-  timeAll([...beside, ...events], rounds);
 
   const ofIdle = ({ peer, idle, ns }: Timing): Point => ({ name: peer.name, count: idle, value: median(ns) / 1e3 });
   await writeSvg(
@@ -75,7 +69,7 @@ function pathOf(name: string): string {
   return here(`plots/${name}.svg`);
 }
 
-function subtitleOf(statistics: string, versions: string[]): string[] {
+function subtitleOf(statistics: string, versions: string[]): string {
   const date = new Date().toISOString().slice(0, 10);
-  return [`${machine()}; ${statistics}; ${date}`, versions.join("; ")];
+  return [machine(), statistics, date, ...versions].join("; ");
 }

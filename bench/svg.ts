@@ -7,10 +7,22 @@
  */
 
 // deno-lint-ignore no-import-prefix -- see above
-import { parse, View } from "npm:vega@^6.4.0";
+import * as vega from "npm:vega@^6.4.0";
 // deno-lint-ignore no-import-prefix -- see above
 import { compile, type TopLevelSpec } from "npm:vega-lite@^6.5.0";
-import type { Spread } from "./report.ts";
+import { median, showNumber, type Spread } from "./report.ts";
+
+/** Width of a letter in relation to its height, in wide fonts such as DejaVu Sans; Vega reserves 0.8. */
+const LETTER = 0.6;
+/** Vega's measurement of texts, which its types leave out. */
+interface TextMetrics {
+  width(item: { fontSize: number }, text: unknown): number;
+}
+(vega as unknown as { textMetrics: TextMetrics }).textMetrics.width = ({ fontSize }, text) =>
+  LETTER * fontSize * `${text}`.length;
+
+/** Characters in a line of a subtitle. */
+const LINE = 118;
 
 /** A point of a curve. */
 export interface Point {
@@ -33,7 +45,8 @@ export interface Bar {
 /** The text around a picture. */
 export interface Words {
   title: string;
-  subtitle: string[];
+  /** The small print; it is wrapped at semicolons. */
+  subtitle: string;
   x: string;
   y?: string;
 }
@@ -44,20 +57,25 @@ const COMMON = {
   background: "white",
   padding: 12,
   config: {
+    aria: false, // the file has one description
     font: "sans-serif",
-    axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", gridColor: "#e5e5e5" },
+    axis: { labelFlush: false, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", gridColor: "#e5e5e5" },
     legend: { labelFontSize: 12, title: null, labelLimit: 0 },
     title: { fontSize: 15, anchor: "start", subtitleFontSize: 11, subtitleColor: "#555555", offset: 14 },
   },
 } as const;
 
 /** Returns curves by the number of descriptors, on a logarithmic axis; the other axis is optionally logarithmic too. */
-export function curves(points: Point[], { title, subtitle, x, y }: Words, isLogarithmic: boolean): TopLevelSpec {
+export function curves(points: Point[], { title, subtitle, x, y = "" }: Words, isLogarithmic: boolean): TopLevelSpec {
   const powers = [0.1, 1, 10, 100, 1_000, 10_000];
   return {
     ...COMMON,
-    title: { text: title, subtitle },
-    width: 520,
+    title: { text: title, subtitle: wrapped(subtitle) },
+    description: described(
+      `${y} by ${x}`,
+      points.map(({ name, count, value }) => [name, `${short(value)} at ${showNumber(count)}`]),
+    ),
+    width: 560,
     height: 300,
     data: { values: points },
     mark: { type: "line", point: { size: 45 }, strokeWidth: 2 },
@@ -72,7 +90,7 @@ export function curves(points: Point[], { title, subtitle, x, y }: Words, isLoga
       y: {
         field: "value",
         type: "quantitative",
-        title: y ?? null,
+        title: y,
         scale: isLogarithmic ? { type: "log", domainMin: powers[0]! } : {},
         axis: isLogarithmic ? { values: powers, format: ",~r" } : { format: ",.0f" },
       },
@@ -82,15 +100,28 @@ export function curves(points: Point[], { title, subtitle, x, y }: Words, isLoga
   };
 }
 
-/** Returns bars, the shortest on top, each with the range over the rounds. */
+/** Bars that are longer than twice the median of all bars are cut, so that the others have room. */
+const CUT = 2;
+
+/** Returns bars in panels, the shortest on top, each with the range over the rounds. All panels have the same axis. */
 export function bars(all: Bar[], { title, subtitle, x }: Words): TopLevelSpec {
-  const values = all.map(({ value, ...bar }) => ({ ...bar, ...value })).sort((a, b) => a.median - b.median);
+  const limit = CUT * median(all.map(({ value }) => value.median));
+  const values = all.toSorted((a, b) => a.value.median - b.value.median).map(({ value, ...bar }) => ({
+    ...bar,
+    length: Math.min(value.median, limit),
+    min: Math.min(value.min, limit),
+    max: Math.min(value.max, limit),
+    value: short(value.median),
+    label: `${short(value.median)}${value.median > limit ? " (cut)" : ""}`,
+  }));
+  const domain = [0, Math.max(...values.map(({ max }) => max))];
   return {
     ...COMMON,
-    title: { text: title, subtitle },
+    title: { text: title, subtitle: wrapped(subtitle) },
+    description: described(x, values.map(({ group, name, value }) => [group, `${name} ${value}`])),
     vconcat: [...new Set(all.map(({ group }) => group))].map((group) => ({
       title: { text: group, fontSize: 12, fontWeight: "normal" },
-      width: 480,
+      width: 620,
       height: { step: 22 },
       data: { values: values.filter((bar) => bar.group === group) },
       encoding: { y: { field: "name", type: "nominal", title: null, sort: null } },
@@ -98,7 +129,7 @@ export function bars(all: Bar[], { title, subtitle, x }: Words): TopLevelSpec {
         {
           mark: { type: "bar", height: { band: 0.75 } },
           encoding: {
-            x: { field: "median", type: "quantitative", title: x },
+            x: { field: "length", type: "quantitative", title: x, scale: { domain, nice: false } },
             color: { condition: { test: "datum.isOurs", value: "#d95f02" }, value: "#8da0b5" },
           },
         },
@@ -108,19 +139,44 @@ export function bars(all: Bar[], { title, subtitle, x }: Words): TopLevelSpec {
         },
         {
           mark: { type: "text", align: "left", dx: 6, fontSize: 11 },
-          encoding: {
-            x: { field: "max", type: "quantitative" },
-            text: { field: "median", type: "quantitative", format: ".1f" },
-          },
+          encoding: { x: { field: "max", type: "quantitative" }, text: { field: "label", type: "nominal" } },
         },
       ],
     })),
   };
 }
 
-/** Writes a picture as SVG. */
+function wrapped(text: string): string[] {
+  const lines: string[] = [];
+  for (const part of text.split("; ")) {
+    const line = `${lines.at(-1)}; ${part}`;
+    if (lines.length > 0 && line.length <= LINE) lines[lines.length - 1] = line;
+    else lines.push(part);
+  }
+  return lines;
+}
+
+function short(value: number): string {
+  return showNumber(value, value < 100 ? 1 : 0);
+}
+
+/** Returns the text for readers that do not see the picture: the values of each curve, or of each group of bars. */
+function described(axis: string, values: [name: string, value: string][]): string {
+  const names = [...new Set(values.map(([name]) => name))];
+  const listOf = (name: string) => values.filter((one) => one[0] === name).map(([, value]) => value).join("; ");
+  return [axis, ...names.map((name) => `${name}: ${listOf(name)}`)].map((sentence) => `${sentence}.`).join(" ");
+}
+
+/** Writes a picture as SVG, with its title and description. */
 export async function writeSvg(path: string, spec: TopLevelSpec): Promise<void> {
-  const view = new View(parse(compile(spec).spec), { renderer: "none" });
-  await Deno.writeTextFile(path, `${await view.toSVG()}\n`);
+  const view = new vega.View(vega.parse(compile(spec).spec), { renderer: "none" });
+  const svg = await view.toSVG();
   view.finalize();
+  const escape = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const { text } = spec.title as { text: string };
+  const words = `\n  <title>${escape(text)}</title>\n  <desc>${escape(spec.description!)}</desc>`;
+  await Deno.writeTextFile(
+    path,
+    `${svg.replace(/^<svg ([^>]*)>/, `<svg role="img" $1>${words.replaceAll("$", "$$$$")}`)}\n`,
+  );
 }
