@@ -30,7 +30,7 @@ import {
   requestRate,
   type Row,
 } from "./measurements.ts";
-import { compileC, descriptorLimit, machine, warnIfBusy } from "./programs.ts";
+import { compileC, descriptorLimit, importPlots, machine, warnIfBusy } from "./programs.ts";
 import { atLeast, atMost, type Goal, printGoals, ratiosOf, showNumber, type Spread, spreadOf } from "./report.ts";
 import {
   C,
@@ -133,9 +133,9 @@ function goalsOf(rows: Row[]): Goal[] {
   });
 }
 
-/** Draws the processor time per request; only this downloads the drawing library. */
+/** Draws the processor time per request. */
 async function draw(rows: Row[], rounds: number): Promise<void> {
-  const { drawServers } = await import("./plots.ts");
+  const { drawServers } = await importPlots();
   const drawn = rows.filter(({ load }) => load.bytes === 64 && load.idle === 0 && load.connections > 1);
   if (drawn.length === 0) {
     return console.log("Drew nothing: the plot needs 64 bytes, 0 idle, and 2 connections or more");

@@ -14,7 +14,7 @@
 
 import { parseArgs } from "node:util";
 import { os } from "../ffi/os/systems.ts";
-import { findDeno, here, machine, warnIfBusy } from "./programs.ts";
+import { findDeno, here, importPlots, machine, warnIfBusy } from "./programs.ts";
 import {
   atLeast,
   atMost,
@@ -232,7 +232,7 @@ async function main(): Promise<void> {
     printTimings(timings);
     console.log("\nGoals (`deno task compare` has those for servers):\n");
     printGoals(goalsOf(timings, footprint));
-    if (plot) await (await import("./plots.ts")).drawSelects(timings, rounds); // only this downloads the drawing library
+    if (plot) await (await importPlots()).drawSelects(timings, rounds);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

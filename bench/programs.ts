@@ -19,6 +19,14 @@ export function here(name: string): string {
   return `${import.meta.dirname!}/${name}`;
 }
 
+/**
+ * Imports `plots.ts`, which downloads the drawing library. Deno downloads the imports of a literal before the program
+ * starts, so the path is no literal.
+ */
+export function importPlots(): Promise<typeof import("./plots.ts")> {
+  return import(here("plots.ts"));
+}
+
 /** Runs a command and returns its output, or null if it does not exist or fails. */
 export function tryRun([program, ...args]: string[]): string | null {
   try {
@@ -139,7 +147,10 @@ export function findBun(): Program | null {
 
 function findJavaScript(name: string, program: string, ask: string[]): Program | null {
   const [path, version] = tryRun([program, ...ask])?.split("\n") ?? [];
-  if (path === undefined) return leaveOut(name, `get it with \`npm install --global ${program}\``);
+  // Where Node is missing, Deno runs itself as `node`.
+  if (path === undefined || path === Deno.execPath()) {
+    return leaveOut(name, `get it with \`npm install --global ${program}\``);
+  }
   return { name, version: `${name} ${version}`, command: [path] };
 }
 
