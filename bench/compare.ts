@@ -8,7 +8,7 @@
  * every setting, in its own process.
  *
  * ```sh
- * deno task compare                                            # everything, in half an hour
+ * deno task compare                                            # everything, in 40 minutes
  * deno task compare --connections 50 --sizes 64 --idle 0       # one setting
  * deno task compare --peers c,ours,node --rounds 5 --seconds 2
  * deno task compare --plot                                     # also draws bench/plots/cpu_per_request.svg
@@ -165,7 +165,7 @@ async function main(): Promise<void> {
     );
     await measureAll(rows, options.rounds, loadProgram.command[0]!);
     console.log(
-      `\nMedians of ${options.rounds} rounds of ${options.seconds} s; "of C" is a ratio of CPU with its range.\n`,
+      `\nMedians of ${options.rounds} round(s) of ${options.seconds} s; "of C" is a ratio of CPU with its range.\n`,
     );
     printMeasurements(rows);
     printRatios(rows);

@@ -228,7 +228,9 @@ async function main(): Promise<void> {
     const timings = [...cross(CASES, peers), ...cross(BESIDE_IDLE, flat), ...cross(BY_IDLE, own)];
     timeAll(timings, rounds);
     const footprint = measureFootprint(rounds);
-    console.log(`\nOne turn, in nanoseconds. Median and range of ${rounds} rounds; "of C" and "of ours" are ratios.\n`);
+    console.log(
+      `\nOne turn, in nanoseconds. Median and range of ${rounds} round(s); "of C" and "of ours" are ratios.\n`,
+    );
     printTimings(timings);
     console.log("\nGoals (`deno task compare` has those for servers):\n");
     printGoals(goalsOf(timings, footprint));

@@ -94,7 +94,7 @@ async function scale(options: Options, loadProgram: string, directory: string): 
   const load = { connections, idle: 0, bytes, seconds, warmUpSeconds: 2 };
   const rows: Row[] = servers.map((server) => ({ server, load, measurements: [] }));
   await measureAll(rows, rounds, loadProgram);
-  console.log(`\nMedians of ${rounds} rounds of ${seconds} s; "of C" is a ratio of CPU with its range.\n`);
+  console.log(`\nMedians of ${rounds} round(s) of ${seconds} s; "of C" is a ratio of CPU with its range.\n`);
   printMeasurements(rows);
   printMemory(rows);
   const requests = rows.flatMap(({ measurements }) => measurements).reduce((sum, { requests }) => sum + requests, 0);
