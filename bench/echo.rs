@@ -72,8 +72,13 @@ impl Server {
                 self.connections.len() - 1
             });
             let interests = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut stream, Token(index), interests)?;
-            self.connections[index] = Some(Connection { stream, unsent: Vec::new() });
+            self.poll
+                .registry()
+                .register(&mut stream, Token(index), interests)?;
+            self.connections[index] = Some(Connection {
+                stream,
+                unsent: Vec::new(),
+            });
         }
     }
 
@@ -95,10 +100,17 @@ impl Server {
 fn main() -> Result<()> {
     let mut listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
     let poll = Poll::new()?;
-    poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+    poll.registry()
+        .register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("{}", listener.local_addr()?.port());
     let buffer = vec![0; 64 * 1024].into_boxed_slice();
-    let mut server = Server { poll, listener, connections: Vec::new(), free: Vec::new(), buffer };
+    let mut server = Server {
+        poll,
+        listener,
+        connections: Vec::new(),
+        free: Vec::new(),
+        buffer,
+    };
     let mut events = Events::with_capacity(1024);
     loop {
         server.poll.poll(&mut events, None)?;

@@ -1,6 +1,6 @@
 /*
- * Sends on sockets that do not block, for the echo servers on libevent and libuv: libuv makes every socket that it polls
- * non-blocking.
+ * Sends on sockets that do not block, for the echo servers on libevent and libuv: libuv makes every socket that it
+ * polls non-blocking.
  */
 
 #include "echo.h"

@@ -246,7 +246,8 @@ int main(int argc, char **argv) {
 
   printf("{\"requests\": %llu, \"seconds\": %.6f, \"serverCpuSeconds\": %.6f, \"loadCpuSeconds\": %.6f, ",
          (unsigned long long)requests, seconds, (server_end - server_start) / 1e9, (own_end - own_start) / 1e9);
-  printf("\"p50Us\": %.1f, \"p99Us\": %.1f, \"p999Us\": %.1f, ", quantile_us(0.5), quantile_us(0.99), quantile_us(0.999));
+  printf("\"p50Us\": %.1f, \"p99Us\": %.1f, \"p999Us\": %.1f, ", quantile_us(0.5), quantile_us(0.99),
+         quantile_us(0.999));
   printf("\"emptyBytes\": %.0f, \"restingBytes\": %.0f, \"residentBytes\": %.0f, \"lost\": %d}\n", empty, at_rest,
          in_the_end, lost);
   return 0;

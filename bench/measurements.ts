@@ -99,9 +99,11 @@ export function printMemory(rows: Row[]): void {
   if (most === undefined || countOf(most) < MANY) return;
   const count = countOf(most);
   console.log(
-    `\nResident memory per connection: that with ${showNumber(count)} connections at rest, minus that before the\n` +
-      "first connection, divided by their number. Each connection has received one byte back. The kernel's memory of a\n" +
-      "socket is not in it.\n",
+    `\nResident memory per connection: that with ${
+      showNumber(count)
+    } connections at rest, minus that before the first\n` +
+      "connection, divided by their number. Each connection has received one byte back. The kernel's memory of a\n" +
+      "socket is not included.\n",
   );
   printTable(
     [{ head: "server", isText: true }, { head: "bytes/connection" }, { head: "min..max" }, { head: "MB without" }],
@@ -118,7 +120,7 @@ export function printMemory(rows: Row[]): void {
 /** Ratio of processor time above which this package counts as slower than a server in C. */
 const SLOWER = 1.1;
 
-/** Prints the ratio of this package's processor time per request to that of each server in C, and names those above 1.1. */
+/** Prints how much processor time this package needs, divided by that of the servers in C; names ratios above 1.1. */
 export function printRatios(rows: Row[]): void {
   const slower: string[] = [];
   const lines = rows.filter(({ server }) => server.id === OURS).map((ours) => {

@@ -83,7 +83,7 @@ export function compileGo(source: string, directory: string): Program | null {
 /** Sources of Rust's crates in Debian's packages. */
 const DEBIAN_CRATES = "/usr/share/cargo/registry";
 
-/** Compiles a Rust file of this directory with mio, from Debian's package if it is installed; or prints why it cannot. */
+/** Compiles a Rust file of this directory with mio, from Debian's package if installed; or prints why it cannot. */
 export function compileRust(source: string, directory: string): Program | null {
   const version = tryRun(["rustc", "--version"]);
   if (version === null) return leaveOut("mio", "install `cargo` and `librust-mio-dev`");

@@ -1,6 +1,6 @@
 /**
- * Measures echo servers with as many connections as one process may open, all of them busy; or, with `--soak`, opens and
- * closes connections, and compares descriptors and memory of the server on this package before and after.
+ * Measures echo servers with as many connections as one process may open, all of them busy; or, with `--soak`, opens
+ * and closes connections, and compares descriptors and memory of the server on this package before and after.
  *
  * The server and the load are processes of their own. Every connection must get its last message, or the task fails.
  *
@@ -11,8 +11,8 @@
  * deno task scale --soak 10000000                             # with select(); --async for `for await`
  * ```
  *
- * The load closes a connection by a reset (SO_LINGER of 0 seconds). After an orderly close, it would be in TIME_WAIT for
- * a minute, and the ports would run out.
+ * The load closes a connection by a reset (SO_LINGER of 0 seconds). After an orderly close, the connection would stay
+ * in TIME_WAIT for a minute, and the ports would run out.
  *
  * @module
  */
