@@ -50,6 +50,8 @@ interface State {
   descriptors: number;
   /** Memory of live objects in V8's heap, and of external buffers, after a garbage collection. */
   heapBytes: number;
+  /** Memory that V8's heap has taken from the system, with room for new objects. */
+  reservedBytes: number;
   residentBytes: number;
 }
 
@@ -106,10 +108,11 @@ async function scale(options: Options, loadProgram: string, directory: string): 
 /** Returns descriptors and memory of a server with `--report`. */
 async function stateOf(pid: number, path: string): Promise<Omit<State, "connections" | "seconds">> {
   const reporter = await Deno.connect({ transport: "unix", path });
-  const { heapUsed, external } = await new Response(reporter.readable).json();
+  const { heapUsed, heapTotal, external } = await new Response(reporter.readable).json();
   return {
     descriptors: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
     heapBytes: heapUsed + external,
+    reservedBytes: heapTotal,
     residentBytes: Number(/^VmRSS:\s*(\d+) kB$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))![1]) * 1024,
   };
 }
@@ -152,7 +155,7 @@ async function soak(count: number, isAsync: boolean, loadProgram: string, direct
 function printStates(states: State[]): void {
   console.log(
     `\nThe server without a connection, after ${showNumber(WARM_UP)} connections to warm up and those in the first\n` +
-      "column; live memory of V8 after a garbage collection.\n",
+      "column. V8 KB are live objects after a garbage collection, V8 MB what its heap has taken from the system.\n",
   );
   printTable(
     [
@@ -160,13 +163,15 @@ function printStates(states: State[]): void {
       { head: "connections/s" },
       { head: "descriptors" },
       { head: "V8 KB" },
+      { head: "V8 MB" },
       { head: "resident MB" },
     ],
-    states.map(({ connections, seconds, descriptors, heapBytes, residentBytes }, index) => [
+    states.map(({ connections, seconds, descriptors, heapBytes, reservedBytes, residentBytes }, index) => [
       showNumber(connections),
       index === 0 ? "" : showNumber((connections - states[index - 1]!.connections) / seconds),
       showNumber(descriptors),
       showNumber(heapBytes / 1e3, 1),
+      showNumber(reservedBytes / 1e6, 1),
       showNumber(residentBytes / 1e6, 1),
     ]),
   );
