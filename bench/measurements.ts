@@ -139,7 +139,12 @@ export function printRatios(rows: Row[]): void {
   });
   if (lines.every((line) => line.slice(3).every((cell) => cell === ""))) return;
   console.log("\nCPU per request of this package, divided by that of the servers in C:\n");
-  printTable([{ head: "connections" }, { head: "idle" }, { head: "bytes" }, ...C_IDS.map((head) => ({ head }))], lines);
+  printTable([
+    { head: "connections" },
+    { head: "idle" },
+    { head: "bytes" },
+    ...C_IDS.map((id) => ({ head: id === C ? "epoll" : id })),
+  ], lines);
   if (slower.length === 0) return console.log(`\nNo ratio is above ${SLOWER}.`);
   console.log(`\nAbove ${SLOWER}, by connections / idle / bytes:\n`);
   for (const line of slower) console.log(`- ${line}`);
