@@ -425,12 +425,14 @@ describe("AfdSelector in a Worker", () => {
 describe("echo_server on AfdSelector", () => {
   test("it serves 1,000 clients at once", async () => {
     using cleanup = new Cleanup();
-    // The example, with another selector.
+    // The example, with another selector. Not in the folder of the examples, whose files another test may read now.
     const source = Deno.readTextFileSync(join(EXAMPLES, "echo_server.ts")).replaceAll("DefaultSelector", "AfdSelector");
-    const path = join(EXAMPLES, "echo_server_on_afd.ts");
+    const folder = Deno.makeTempDirSync();
+    cleanup.defer(() => Deno.removeSync(folder, { recursive: true }));
+    const path = join(folder, "echo_server_on_afd.ts");
     Deno.writeTextFileSync(path, source);
-    cleanup.defer(() => Deno.removeSync(path));
-    const args = ["run", "--no-prompt", "--allow-ffi", "--no-lock", path, "--port", "0", "--quiet"];
+    const config = `--config=${join(ROOT, "deno.json")}`;
+    const args = ["run", "--no-prompt", "--allow-ffi", "--no-lock", config, path, "--port", "0", "--quiet"];
     await using server = new Program(Deno.execPath(), args, { cwd: ROOT });
     const [port] = await server.line(/^Listening on 127\.0\.0\.1 port (\d+)/);
     const address: InetAddress = { hostname: "127.0.0.1", port: Number(port) };

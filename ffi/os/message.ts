@@ -18,7 +18,7 @@ import { byteLengthOf, checkSize } from "./arguments.ts";
 import { errnoCell, lazyLibc, result } from "./call.ts";
 import { type Bytes, closedOnExec } from "./posix.ts";
 import { MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "./socket_constants.ts";
-import { type System, system } from "./systems.ts";
+import { os, type System, system } from "./systems.ts";
 
 /**
  * Layout of
@@ -192,8 +192,8 @@ const openLibc = lazyLibc({
 function libc(): ReturnType<typeof openLibc> {
   if (system.libraries.libc !== undefined) return openLibc();
   throw new Deno.errors.NotSupported(
-    "Cannot send or receive a message with ancillary data: this system has no sendmsg() and recvmsg(); " +
-      "use sendTo() and recvFrom()",
+    `Cannot send or receive a message with ancillary data: ${os} has no sendmsg() and recvmsg(); ` +
+      "use send() or sendTo(), and recv() or recvFrom()",
   );
 }
 
