@@ -51,6 +51,9 @@ const NOTE_LOWAT = 0x1;
 const NOTE_OOB = 0x2; // macOS
 const INT_MAX = 0x7fff_ffff;
 
+/** A larger descriptor must be open before the tables grow to its number, which could take gigabytes. */
+const USUAL_FDS = 65_536;
+
 /** Errors by which kevent() rejects a kind of descriptor. libkqueue up to 2.7.0 reports every failure as EFAULT. */
 const UNWATCHABLE: readonly string[] = ["EINVAL", "ENODEV", "EPERM", "EOPNOTSUPP", "EFAULT"];
 
@@ -114,7 +117,7 @@ export class KqueuePoller implements Poller {
   }
 
   add(fd: number, events: number, serial: number): number {
-    if (fd >= this.#interests.length && !isOpen(fd)) return -EBADF; // before a table for its number takes gigabytes
+    if (fd >= USUAL_FDS && fd >= this.#interests.length && !isOpen(fd)) return -EBADF;
     if (this.#kqueue.explain(fd) !== null) return -EPERM;
     this.#reserve(fd, this.#size + 1);
     const outcome = this.#change(fd, 0, events, serial);
