@@ -1,8 +1,8 @@
 /**
  * Echoes on this package, as in the README, and prints the port that it listens on.
  *
- * It waits with `select()`, or with `--async` beside Deno's event loop with `for await`. With `--report=PATH`, it tells
- * each client of this Unix socket how much memory V8 uses, as JSON.
+ * It waits with `select()`. `--async` uses `for await` instead, beside Deno's event loop. `--report=PATH` listens on a Unix
+ * socket at PATH, and sends the memory that V8 uses to each client, as JSON.
  *
  * @module
  */

@@ -7,7 +7,7 @@
 import { median, printTable, ratiosOf, showNumber, showProgress, showRatio, type Spread, spreadOf } from "./report.ts";
 import { C, C_IDS, findPinning, type Load, measure, type Measurement, OURS, type Server } from "./servers.ts";
 
-/** Connections from which on the memory of a connection shows in that of the process. */
+/** Fewest connections for the memory table: with fewer, their memory is lost in the noise of that of the process. */
 const MANY = 1_000;
 
 /** The measurements of a server under a load, one per round. */

@@ -1,8 +1,8 @@
 /**
- * Measures echo servers with as many connections as one process may open, all of them busy; or, with `--soak`, opens
- * and closes connections, and compares descriptors and memory of the server on this package before and after.
+ * Measures echo servers with thousands of busy connections. With `--soak`, opens and closes connections instead, and
+ * compares descriptors and memory of the server on this package before and after.
  *
- * The server and the load are processes of their own. Every connection must get its last message, or the task fails.
+ * The server and the load run in separate processes. The task fails if a connection does not get its last message.
  *
  * ```sh
  * deno task scale                                             # 19,000 connections, 60 s each for C and this package
@@ -37,14 +37,14 @@ import {
 
 /** Parts of a soak; the state of the server is printed after each. */
 const PARTS = 10;
-/** Connections before the first state of a soak: by then, V8 has compiled the server. */
+/** Connections before the first reading of a soak, by which V8 has compiled the server. */
 const WARM_UP = 20_000;
-/** Limit for a part of a soak. */
+/** Time limit for one part of a soak. */
 const PART_MS = 3_600_000;
 
 /** The state of a server that has no connection. */
 interface State {
-  /** Connections that were opened and closed before. */
+  /** Connections that were opened and closed since the warm-up. */
   connections: number;
   seconds: number;
   descriptors: number;

@@ -24,8 +24,9 @@ export const SPARE_DESCRIPTORS = 64;
 const LOAD_CORE = 0;
 const SERVER_CORE = 1;
 
-/** Time limits for a server to print its port, and for the load beyond its seconds. */
+/** Time limit for a server to print its port. */
 const START_MS = 10_000;
+/** Time limit for the load, in addition to its warm-up and its measured seconds. */
 const SPARE_LOAD_MS = 60_000;
 
 /** An echo server; it prints its port, and runs until it is killed. */
@@ -51,15 +52,17 @@ export interface Load {
 export interface Measurement {
   requests: number;
   seconds: number;
-  /** Seconds of all threads of the server, user and system, by the kernel's clock of the process. */
+  /** Processor time of all threads of the server, user and system, by the clock of the process. */
   serverCpuSeconds: number;
   loadCpuSeconds: number;
   p50Us: number;
   p99Us: number;
   p999Us: number;
-  /** Resident memory of the server without a connection, with all connections at rest, and at the end. */
+  /** Resident memory of the server before the first connection. */
   emptyBytes: number;
+  /** Resident memory of the server with all connections at rest. */
   restingBytes: number;
+  /** Resident memory of the server at the end. */
   residentBytes: number;
   /** Connections that were closed, or that did not get their last message. */
   lost: number;

@@ -21,7 +21,7 @@ describe("turns", () => {
     }
   });
 
-  test("a turn is over after at most 32 handlers that become slow in the middle of it", async () => {
+  test("a turn whose handlers become slow is over after at most 32 of them", async () => {
     await nextTurns();
     for (let handlers = 0; handlers < 200 && !isTurnOver(); handlers++);
     assertLessOrEqual(slowHandlers(), 32);

@@ -51,7 +51,7 @@ const NOTE_LOWAT = 0x1;
 const NOTE_OOB = 0x2; // macOS
 const INT_MAX = 0x7fff_ffff;
 
-/** A larger descriptor must be open before the tables grow to its number, which could take gigabytes. */
+/** First descriptor for which the tables grow only if it is open: a wrong number could take gigabytes. */
 const USUAL_FDS = 65_536;
 
 /** Errors by which kevent() rejects a kind of descriptor. libkqueue up to 2.7.0 reports every failure as EFAULT. */

@@ -1,7 +1,7 @@
 /**
  * Messages with ancillary data: sendmsg(2), recvmsg(2), and the structs that they read and write.
  *
- * Windows does not have them: Winsock has control messages, but none with descriptors.
+ * Windows is not supported, because control messages of Winsock cannot carry descriptors.
  *
  * ## Addresses
  *
@@ -249,7 +249,7 @@ const receiveAtOnce: Receive = (fd, buffers, control, flags, sockaddr, received)
   return count;
 };
 
-/** Receives a message as {@linkcode recvmsg}, and sets close-on-exec by further calls, for macOS, which has no flag. */
+/** Receives a message, and sets close-on-exec by further calls: macOS does not have MSG_CMSG_CLOEXEC. */
 export const receiveInSteps: Receive = (fd, buffers, control, flags, sockaddr, received) => {
   const count = receive(fd, buffers, control, flags, sockaddr, received);
   if (count < 0 || control === null) return count;
@@ -257,7 +257,7 @@ export const receiveInSteps: Receive = (fd, buffers, control, flags, sockaddr, r
   return count;
 };
 
-/** Receives a message with {@linkcode Receive}; received descriptors are close-on-exec. */
+/** Receives a message, as {@linkcode Receive} describes; makes received descriptors close-on-exec. */
 export const recvmsg: Receive = MSG_CMSG_CLOEXEC === 0 ? receiveInSteps : receiveAtOnce;
 
 /** The arrays whose addresses are in {@linkcode header}. */
@@ -288,7 +288,7 @@ function fillHeader(
   return header;
 }
 
-/** Returns the address of an array, valid while the array lives: memmove() of nothing returns it under any permission. */
+/** Returns the address of an array, valid while the array lives: memmove() of 0 bytes returns it. */
 function addressOf(array: ArrayBufferView): bigint {
   return libc().memmove(array, array, 0n);
 }

@@ -7,7 +7,7 @@
 import { lazy } from "../../ffi/os/library.ts";
 import { monotonicMs } from "../../ffi/os/timeout.ts";
 
-/** Longest turn in milliseconds; timers, I/O and signal listeners wait for its end. */
+/** Milliseconds after which a turn ends at the next clock read; timers, I/O and signal listeners wait until then. */
 const TURN_MS = 1;
 
 /** Fewest calls between two clock reads; a read costs as much as one ready entry of a batch. */
@@ -16,12 +16,12 @@ const MIN_UNTIMED = 8;
 /** Most calls between two clock reads; limits the turn if the handlers become slow in the middle of it. */
 const MAX_UNTIMED = 32;
 
-/** First milliseconds of a turn: each read in this time doubles the number of calls until the next. */
+/** Start of a turn, in milliseconds: each clock read in it doubles the number of calls before the next read. */
 const QUICK_MS = TURN_MS / 8;
 
 /**
- * Number of turns that the event loop gets at once. Each turn advances other work by one step, and a fetch() needs
- * dozens of steps. This number costs 2 % of the time.
+ * Iterations of the event loop between two turns. Each advances other work by one step, and a fetch() needs dozens of
+ * steps. This number costs a busy loop 2 % of its time.
  */
 const TURNS = 16;
 
@@ -69,7 +69,7 @@ export function isTurnOver(): boolean {
   return false;
 }
 
-/** Lets the event loop run for a few turns. */
+/** Lets the event loop run for a few iterations. */
 export function nextTurn(): Promise<void> {
   return giving ??= new Promise((resolve) => {
     let left = TURNS;
