@@ -37,6 +37,7 @@ import {
   CountingSelector,
   descriptorLimit,
   duplicate,
+  freeNumber,
   isEmulated,
   isWindows,
   leavingDescriptors,
@@ -347,7 +348,9 @@ describe("waitFor(): errors", () => {
     using cleanup = new Cleanup();
     const [live, peer] = cleanup.pair();
     // A high number, which Deno gives to no descriptor of its own in the meantime.
-    const fd = isWindows ? cleanup.pair()[0].detach() : duplicate(cleanup, cleanup.pair()[0].fileno(), 300);
+    const fd = isWindows
+      ? cleanup.pair()[0].detach()
+      : duplicate(cleanup, cleanup.pair()[0].fileno(), freeNumber(1_000));
     const waits = [waitFor(fd, EVENT_READ), waitFor({ fileno: () => fd }, EVENT_READ, 60)];
     const wait = waitFor(live, EVENT_READ);
     await nextTurns();

@@ -411,10 +411,26 @@ export function isOpen(fd: number): boolean {
   return libc!.fcntl(fd, F_GETFD) !== -1;
 }
 
-/** Duplicates a descriptor to a number, which is closed at the end unless the test has closed it. */
+/** Returns the first free descriptor from `least` on. */
+export function freeNumber(least: number): number {
+  while (isOpen(least)) least++;
+  return least;
+}
+
+/** Numbers of the duplicates that tests have made. */
+const duplicates = new Set<number>();
+
+/**
+ * Duplicates a descriptor to a number that is free or that of an earlier duplicate, and closes it at the end, unless the
+ * test has closed it.
+ */
 export function duplicate(cleanup: Cleanup, fd: number, number: number): number {
+  // dup2() would close a descriptor of Deno, which panics then.
+  assert(duplicates.has(number) || !isOpen(number), `Cannot have a descriptor ${number}: it is in use`);
+  duplicates.add(number);
   assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
   cleanup.defer(() => {
+    duplicates.delete(number);
     if (isOpen(number)) close(number);
   });
   return number;
