@@ -590,7 +590,7 @@ describe("Socket: messages on Windows", () => {
     const { NotSupported } = Deno.errors;
     assertThrows(() => here.sendMsg([MESSAGE]), NotSupported, "use send() or sendTo()");
     assertThrows(() => here.sendFds([MESSAGE], [5]), NotSupported);
-    assertThrows(() => there.recvMsg(10), NotSupported, "recv() or recvFrom()");
+    assertThrows(() => there.recvMsg(10), NotSupported, "use recv() or recvFrom()");
     assertThrows(() => there.recvFds(10, 1), NotSupported);
     here.close();
     there.close();

@@ -189,12 +189,10 @@ const openLibc = lazyLibc({
   memmove: { parameters: ["buffer", "buffer", "usize"], result: "usize" },
 });
 
-function libc(): ReturnType<typeof openLibc> {
+/** Opens the functions; the arguments are for the error on a system without them. */
+function libc(action: string, name: string, replacement: string): ReturnType<typeof openLibc> {
   if (system.libraries.libc !== undefined) return openLibc();
-  throw new Deno.errors.NotSupported(
-    `Cannot send or receive a message with ancillary data: ${os} has no sendmsg() and recvmsg(); ` +
-      "use send() or sendTo(), and recv() or recvFrom()",
-  );
+  throw new Deno.errors.NotSupported(`Cannot ${action} a message: ${os} has no ${name}(); use ${replacement}`);
 }
 
 /** A message that recvmsg(2) has received. */
@@ -215,7 +213,7 @@ export function sendmsg(
   flags: number,
   sockaddr: Bytes | null,
 ): number {
-  const { sendmsg } = libc();
+  const { sendmsg } = libc("send", "sendmsg", "send() or sendTo()");
   const header = fillHeader(buffers, control, sockaddr);
   const count = result(sendmsg(fd, header, flags), errnoCell[0]!);
   releaseHeader();
@@ -233,7 +231,7 @@ type Receive = (
 ) => number;
 
 const receive: Receive = (fd, buffers, control, flags, sockaddr, received) => {
-  const { recvmsg } = libc();
+  const { recvmsg } = libc("receive", "recvmsg", "recv() or recvFrom()");
   const header = fillHeader(buffers, control, sockaddr);
   const count = result(recvmsg(fd, header, flags), errnoCell[0]!);
   releaseHeader();
@@ -290,7 +288,7 @@ function fillHeader(
 
 /** Returns the address of an array, valid while the array lives: memmove() of 0 bytes returns it. */
 function addressOf(array: ArrayBufferView): bigint {
-  return libc().memmove(array, array, 0n);
+  return openLibc().memmove(array, array, 0n);
 }
 
 /** Forgets the arrays of {@linkcode fillHeader}. */
