@@ -9,7 +9,18 @@ import { assertEquals, assertGreaterOrEqual, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { AF_INET, createServer, SOCK_DGRAM, Socket } from "../ffi/socket/mod.ts";
 import { os } from "../ffi/os/systems.ts";
-import { deno, describeProgram, echoed, EXAMPLES, interrupt, isThere, Program, run, until } from "./support/program.ts";
+import {
+  deno,
+  describeProgram,
+  echoed,
+  EXAMPLES,
+  HttpClient,
+  interrupt,
+  isThere,
+  Program,
+  run,
+  until,
+} from "./support/program.ts";
 import { CTRL_C, PROC } from "./support/needs.ts";
 import { bytes, Cleanup, fifo, isWindows, test, text } from "./support/util.ts";
 
@@ -393,13 +404,14 @@ describeProgram("handover", () => {
 
   test("handover passes its connections to node:http, and shuts down at Ctrl-C", { needs: [reason] }, async () => {
     await using program = Program.example("handover.ts", "0");
+    using http = new HttpClient();
     const [url] = await program.line(/^Listening on port \d+; try: curl (\S+)$/);
     for (let round = 0; round < 3; round++) {
-      assertEquals(await (await fetch(`${url}a`)).text(), "GET /a, served by node:http\n");
+      assertEquals(await (await http.fetch(`${url}a`)).text(), "GET /a, served by node:http\n");
       await program.line(/^Handed over: \{ hostname: "127\.0\.0\.1", port: \d+ \}$/);
     }
     const answers = await Promise.all(Array.from({ length: 50 }, async (_, index) => {
-      return await (await fetch(`${url}${index}`)).text();
+      return await (await http.fetch(`${url}${index}`)).text();
     }));
     assertEquals(answers, answers.map((_, index) => `GET /${index}, served by node:http\n`));
     program.kill("SIGINT");

@@ -7,7 +7,7 @@
 import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { SHUT_WR, Socket } from "../ffi/socket/mod.ts";
 import { CTRL_C, PROC } from "./support/needs.ts";
-import { describeProgram, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
+import { describeProgram, HttpClient, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
 import { bytes, test, text } from "./support/util.ts";
 
 /** Lengths of the pieces that requests are sent in. */
@@ -40,19 +40,23 @@ function answer(body: string, connection = "keep-alive", status = "200 OK"): str
 describeProgram("http_server", () => {
   test("http_server answers fetch() requests with sized and chunked bodies", async () => {
     await using server = await httpServer();
+    using http = new HttpClient();
     for (let round = 0; round < 3; round++) {
-      const get = await fetch(`${server.url}/hello?world`);
+      const get = await http.fetch(`${server.url}/hello?world`);
       assertEquals([get.status, await get.text()], [200, "GET /hello?world with 0 bytes\n"]);
-      const post = await fetch(server.url, { method: "POST", body: new Uint8Array(3_000_000) });
+      const post = await http.fetch(server.url, { method: "POST", body: new Uint8Array(3_000_000) });
       assertEquals(await post.text(), "POST / with 3000000 bytes\n");
-      const chunked = await fetch(server.url, { method: "PUT", body: new Blob([new Uint8Array(300_000)]).stream() });
+      const chunked = await http.fetch(server.url, {
+        method: "PUT",
+        body: new Blob([new Uint8Array(300_000)]).stream(),
+      });
       assertEquals(await chunked.text(), "PUT / with 300000 bytes\n");
-      const head = await fetch(server.url, { method: "HEAD" });
+      const head = await http.fetch(server.url, { method: "HEAD" });
       assertEquals([head.headers.get("content-length"), await head.text()], ["20", ""]);
       assertLess(Math.abs(Date.parse(head.headers.get("date")!) - Date.now()), 60_000);
     }
     await Promise.all(Array.from({ length: 100 }, async (_, index) => {
-      assertEquals(await (await fetch(`${server.url}/${index}`)).text(), `GET /${index} with 0 bytes\n`);
+      assertEquals(await (await http.fetch(`${server.url}/${index}`)).text(), `GET /${index} with 0 bytes\n`);
     }));
   });
 
@@ -75,6 +79,7 @@ describeProgram("http_server", () => {
 
   test("http_server closes after HTTP/1.0, an unknown upgrade, and a malformed request", async () => {
     await using server = await httpServer();
+    using http = new HttpClient();
     const cases: [request: string, expected: string | RegExp][] = [
       ["GET / HTTP/1.0\r\n\r\nGET / HTTP/1.0\r\n\r\n", answer("GET / with 0 bytes\n", "close")],
       [
@@ -106,12 +111,13 @@ describeProgram("http_server", () => {
       if (typeof expected === "string") assertEquals(answers, expected, request.slice(0, 40));
       else assertMatch(answers.replaceAll("\r", ""), expected);
     }
-    assertEquals(await (await fetch(server.url)).text(), "GET / with 0 bytes\n");
+    assertEquals(await (await http.fetch(server.url)).text(), "GET / with 0 bytes\n");
   });
 
   test("http_server stops reading a client that does not read its responses", { needs: [PROC] }, async () => {
     await using server = await httpServer();
-    await (await fetch(server.url)).text();
+    using http = new HttpClient();
+    await (await http.fetch(server.url)).text();
     const memory = memoryOf(server.pid);
     const buffer = new Uint8Array(65_536);
     using client = new Socket();
@@ -123,7 +129,7 @@ describeProgram("http_server", () => {
       for (let count; (count = client.trySend(requests.subarray(sent % requests.length))) !== null; quiet = 0) {
         sent += count;
       }
-      assertEquals(await (await fetch(server.url)).text(), "GET / with 0 bytes\n");
+      assertEquals(await (await http.fetch(server.url)).text(), "GET / with 0 bytes\n");
       assertLess(sent, 100 << 20);
     }
     assertLess(memoryOf(server.pid) - memory, 32 << 20);

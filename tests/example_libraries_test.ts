@@ -15,6 +15,7 @@ import {
   descriptorsOf,
   echoed,
   EXAMPLES,
+  HttpClient,
   interrupt,
   isThere,
   OF_WAITING,
@@ -100,13 +101,14 @@ describeProgram("postgres_notify, and README's program for PostgreSQL", () => {
       const database = await server();
       await using program = start(command("postgres_notify.ts", FLAGS, database.connectionString, "0"));
       using _patience = patience(program);
+      using http = new HttpClient();
       const [url] = await program.line(/^Listening; try: curl -N (\S+)$/);
       const post = async (body: string) => {
-        const response = await fetch(url!, { method: "POST", body });
+        const response = await http.fetch(url!, { method: "POST", body });
         return [response.status, await response.text()];
       };
       const streams = await Promise.all([1, 2].map(async () => {
-        const { body, headers } = await fetch(url!);
+        const { body, headers } = await http.fetch(url!);
         assertEquals(headers.get("content-type"), "text/event-stream");
         return body!.pipeThrough(new TextDecoderStream()).getReader();
       }));

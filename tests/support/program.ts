@@ -110,6 +110,25 @@ export class Program implements AsyncDisposable {
   }
 }
 
+/**
+ * Fetches on connections of its own, and closes them at the end of a block.
+ *
+ * The connections of the global `fetch()` stay open until Deno notices the end of the server, which can be after the
+ * test.
+ */
+export class HttpClient implements Disposable {
+  readonly #client = Deno.createHttpClient({});
+
+  /** Calls `fetch()`. */
+  fetch(url: string, options: RequestInit = {}): Promise<Response> {
+    return fetch(url, { ...options, client: this.#client });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+}
+
 /** Runs a program to its end, and returns its output, with `\n` at the end of each line. */
 export async function run(command: string, ...args: string[]): Promise<{ code: number; out: string; error: string }> {
   const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null", env: { NO_COLOR: "1" } })
