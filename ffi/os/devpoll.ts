@@ -10,11 +10,12 @@
 import { isOpen } from "./sys.ts";
 import { errnoCell, openWithErrno, result } from "./call.ts";
 import { check, EBADF, EIO } from "./errno.ts";
-import { EVENT_ERROR, EVENT_HANGUP, EVENT_PRIORITY, EVENT_READ, EVENT_WRITE, MODE_ONCE, OnceSet } from "./events.ts";
+import { EVENT_ERROR, EVENT_HANGUP, EVENT_PRIORITY, EVENT_READ, EVENT_WRITE, MODE_ONCE } from "./events.ts";
 import { type Functions, hasLibrary, lazySystem } from "./library.ts";
 import { os } from "./systems.ts";
 import { eventsOf, flagsOf, POLLFD, POLLNVAL } from "./poll.ts";
 import type { Poller } from "./poller.ts";
+import { SilentSet } from "./silent_set.ts";
 import { isInterruption, toIntMs } from "./timeout.ts";
 
 /**
@@ -182,9 +183,7 @@ export class DevpollPoller implements Poller {
   readonly supports = SUPPORTED;
   readonly fd: number;
   readonly nests = false; // some versions of Solaris cannot wait for the device
-  readonly #closed = new Set<number>();
-  readonly #once = new OnceSet();
-  #closings = 0;
+  readonly #silent = new SilentSet();
   readonly #device = new DevpollInstance();
   // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
@@ -198,11 +197,11 @@ export class DevpollPoller implements Poller {
   }
 
   get silences(): number {
-    return this.#closings + this.#once.spends;
+    return this.#silent.count;
   }
 
   isSilent(fd: number): boolean {
-    return this.#closed.has(fd) || this.#once.spent.has(fd);
+    return this.#silent.has(fd);
   }
 
   add(fd: number, events: number, serial: number): number {
@@ -212,22 +211,21 @@ export class DevpollPoller implements Poller {
     const outcome = this.#device.add(fd, flagsOf(events));
     if (outcome < 0) return outcome;
     this.#serials[fd] = serial;
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     this.#size++;
     return 0;
   }
 
   modify(fd: number, events: number, serial: number): number {
-    if (this.#closed.has(fd) || !isOpen(fd)) return -EBADF;
+    if (this.#silent.isClosed(fd) || !isOpen(fd)) return -EBADF;
     const outcome = this.#device.change(fd, flagsOf(events));
     if (outcome < 0) return outcome;
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     return 0;
   }
 
   remove(fd: number): void {
-    this.#closed.delete(fd);
-    this.#once.forget(fd);
+    this.#silent.forget(fd);
     this.#serials[fd] = undefined;
     this.#size--;
     this.#device.remove(fd); // the set is by number, so a closed or reused number is removed like any other
@@ -242,7 +240,7 @@ export class DevpollPoller implements Poller {
       if (this.#serials[fd] !== undefined && (device.reventsAt(index) & POLLNVAL) === 0) this.#ready[ready++] = index;
       else this.#discard(fd);
     }
-    if (this.#once.armed !== 0) this.#spend(ready);
+    if (this.#silent.armed !== 0) this.#spend(ready);
     return count < 0 ? count : ready;
   }
 
@@ -250,7 +248,7 @@ export class DevpollPoller implements Poller {
   #spend(entries: number): void {
     for (let index = 0; index < entries; index++) {
       const fd = this.fdAt(index);
-      if (this.#once.spend(fd, this.serialAt(index))) this.#device.remove(fd);
+      if (this.#silent.spend(fd, this.serialAt(index))) this.#device.remove(fd);
     }
   }
 
@@ -258,8 +256,7 @@ export class DevpollPoller implements Poller {
   #discard(fd: number): void {
     this.#device.remove(fd);
     if (this.#serials[fd] === undefined) return;
-    this.#closed.add(fd);
-    this.#closings++;
+    this.#silent.addClosed(fd);
   }
 
   fdAt(index: number): number {

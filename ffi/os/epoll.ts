@@ -25,10 +25,10 @@ import {
   EVENT_WRITE,
   MODE_EDGE,
   MODE_ONCE,
-  OnceSet,
 } from "./events.ts";
 import { type Arch, arch, os } from "./systems.ts";
 import type { Poller, Registration } from "./poller.ts";
+import { SilentSet } from "./silent_set.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
 
 /**
@@ -166,7 +166,7 @@ export class EpollPoller implements Poller {
   #address = this.#addressOf(this.#events);
   #room = FIRST_ROOM;
   #size = 0;
-  readonly #once = new OnceSet();
+  readonly #silent = new SilentSet();
   // Descriptors of spent registrations that purge() has left out of the new set.
   readonly #leftOut = new Set<number>();
 
@@ -176,7 +176,7 @@ export class EpollPoller implements Poller {
   }
 
   isSilent(fd: number): boolean {
-    return this.#once.spent.has(fd);
+    return this.#silent.has(fd);
   }
 
   add(fd: number, events: number, serial: number): number {
@@ -186,7 +186,7 @@ export class EpollPoller implements Poller {
     if (outcome === -EEXIST) outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
     if (outcome === 0) {
       this.#size++;
-      this.#once.arm(fd, events, serial);
+      this.#silent.arm(fd, events, serial);
     }
     return outcome;
   }
@@ -194,13 +194,13 @@ export class EpollPoller implements Poller {
   modify(fd: number, events: number, serial: number): number {
     let outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
     if (outcome === -ENOENT && this.#leftOut.delete(fd)) outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
-    if (outcome === 0) this.#once.arm(fd, events, serial);
+    if (outcome === 0) this.#silent.arm(fd, events, serial);
     return outcome;
   }
 
   remove(fd: number): void {
     this.#size--;
-    this.#once.forget(fd);
+    this.#silent.forget(fd);
     if (this.#leftOut.size > 0) this.#leftOut.delete(fd);
     // Fails if the descriptor was closed or belongs to another file now: a stale registration may stay in the kernel.
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
@@ -208,13 +208,13 @@ export class EpollPoller implements Poller {
 
   wait(timeoutMs: number): number {
     const count = this.poll(timeoutMs);
-    if (this.#once.armed !== 0) this.#spend(count);
+    if (this.#silent.armed !== 0) this.#spend(count);
     return count;
   }
 
   /** Records which registrations with MODE_ONCE the kernel has disarmed. */
   #spend(count: number): void {
-    for (let index = 0; index < count; index++) this.#once.spend(this.fdAt(index), this.serialAt(index));
+    for (let index = 0; index < count; index++) this.#silent.spend(this.fdAt(index), this.serialAt(index));
   }
 
   /** Waits for at most `maxEvents` events by one system call; returns their number or `-errno`. */
@@ -311,14 +311,14 @@ export class EpollPoller implements Poller {
     const fresh = new EpollPoller(fd);
     try {
       for (const [fd, events, serial] of registrations) {
-        if (this.#once.spent.has(fd)) continue;
+        if (this.#silent.spent.has(fd)) continue;
         // Fails in the old set if the descriptor was closed or belongs to another file now: it is not copied then.
         const outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
         if (outcome === -ENOENT || outcome === -EBADF) continue;
         if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial) < 0) return false;
       }
       if (result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!) < 0) return false;
-      for (const fd of this.#once.spent) this.#leftOut.add(fd); // modify() adds it again
+      for (const fd of this.#silent.spent) this.#leftOut.add(fd); // modify() adds it again
       return true;
     } finally {
       fresh.close();

@@ -37,11 +37,11 @@ import {
   EVENT_WRITE,
   MODE_EDGE,
   MODES,
-  OnceSet,
 } from "./events.ts";
 import { KqueueInstance } from "./kqueue_instance.ts";
 import { isOpen } from "./sys.ts";
 import type { Poller } from "./poller.ts";
+import { SilentSet } from "./silent_set.ts";
 
 const KQ_EV_ADD = 0x0001;
 const KQ_EV_DELETE = 0x0002;
@@ -84,13 +84,10 @@ export class KqueuePoller implements Poller {
   #events = new Int32Array(64);
   // Name of the error with which kevent() rejected a descriptor last.
   #rejection = "";
-  // For a kqueue that does not nest: identity of the file behind each descriptor when it was added, and the descriptors
-  // that have been closed since then.
+  // For a kqueue that does not nest: identity of the file behind each descriptor when it was added.
   readonly #identities = new Map<number, number>();
-  readonly #closed = new Set<number>();
   readonly #extensions = new Map<number, Extension>();
-  readonly #once = new OnceSet();
-  #closings = 0;
+  readonly #silent = new SilentSet();
 
   /** Creates a kqueue, close-on-exec. */
   constructor() {
@@ -105,15 +102,14 @@ export class KqueuePoller implements Poller {
     // kqueue forgets a closed descriptor by itself. But for a kqueue that does not nest, poll(2) watches each
     // descriptor, and returns at once for a closed one, and for a new file with the same number.
     for (const [fd, identity] of this.#identities) {
-      if (this.#closed.has(fd) || this.#kqueue.identity(fd) === identity) continue;
-      this.#closed.add(fd);
-      this.#closings++;
+      if (this.#silent.isClosed(fd) || this.#kqueue.identity(fd) === identity) continue;
+      this.#silent.addClosed(fd);
     }
-    return this.#closings + this.#once.spends;
+    return this.#silent.count;
   }
 
   isSilent(fd: number): boolean {
-    return this.#closed.has(fd) || this.#once.spent.has(fd);
+    return this.#silent.has(fd);
   }
 
   add(fd: number, events: number, serial: number): number {
@@ -127,25 +123,24 @@ export class KqueuePoller implements Poller {
     }
     this.#size++;
     this.#interests[fd] = events;
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     if (!this.nests) this.#identities.set(fd, this.#kqueue.identity(fd));
     return 0;
   }
 
   modify(fd: number, events: number, serial: number): number {
-    if (this.#closed.has(fd)) return -EBADF;
+    if (this.#silent.isClosed(fd)) return -EBADF;
     const outcome = this.#change(fd, this.#interests[fd]!, events, serial);
     if (outcome < 0) return this.#rejected(outcome, fd);
     this.#interests[fd] = events;
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     return 0;
   }
 
   remove(fd: number): void {
     this.#size--;
     this.#identities.delete(fd);
-    this.#closed.delete(fd);
-    this.#once.forget(fd);
+    this.#silent.forget(fd);
     this.#removeFilters(fd);
   }
 
@@ -171,7 +166,7 @@ export class KqueuePoller implements Poller {
         this.#events[entries++] = event;
       }
     }
-    if (this.#once.armed !== 0) this.#spend(entries);
+    if (this.#silent.armed !== 0) this.#spend(entries);
     return count < 0 ? count : entries;
   }
 
@@ -270,7 +265,7 @@ export class KqueuePoller implements Poller {
   #spend(entries: number): void {
     for (let index = 0; index < entries; index++) {
       const fd = this.#fds[index]!;
-      if (this.#once.spend(fd, this.#serials[index]!)) this.#removeFilters(fd);
+      if (this.#silent.spend(fd, this.#serials[index]!)) this.#removeFilters(fd);
     }
   }
 

@@ -17,10 +17,10 @@ import {
   EVENT_READ_CLOSED,
   EVENT_WRITE,
   MODE_ONCE,
-  OnceSet,
 } from "./events.ts";
 import { isOpen } from "./sys.ts";
 import type { Poller } from "./poller.ts";
+import { SilentSet } from "./silent_set.ts";
 import { system } from "./systems.ts";
 import { Timespec, toIntMs } from "./timeout.ts";
 
@@ -227,9 +227,7 @@ export class PollPoller implements Poller {
   readonly fd = -1;
   readonly nests = false;
   readonly #set = new PollSet();
-  readonly #closed = new Set<number>();
-  readonly #once = new OnceSet();
-  #closings = 0;
+  readonly #silent = new SilentSet();
   // Serial numbers by descriptor.
   readonly #serials: number[] = [];
   // Entries of the last wait.
@@ -237,32 +235,31 @@ export class PollPoller implements Poller {
   #events = new Int32Array(16);
 
   get silences(): number {
-    return this.#closings + this.#once.spends;
+    return this.#silent.count;
   }
 
   isSilent(fd: number): boolean {
-    return this.#closed.has(fd) || this.#once.spent.has(fd);
+    return this.#silent.has(fd);
   }
 
   add(fd: number, events: number, serial: number): number {
     if (!isOpen(fd)) return -EBADF;
     this.#set.set(fd, flagsOf(events));
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     this.#serials[fd] = serial;
     if (this.#set.size > this.#fds.length) this.#grow();
     return 0;
   }
 
   modify(fd: number, events: number, serial: number): number {
-    if (this.#closed.has(fd) || !isOpen(fd)) return -EBADF;
+    if (this.#silent.isClosed(fd) || !isOpen(fd)) return -EBADF;
     this.#set.set(fd, flagsOf(events));
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     return 0;
   }
 
   remove(fd: number): void {
-    this.#closed.delete(fd);
-    this.#once.forget(fd);
+    this.#silent.forget(fd);
     this.#set.delete(fd);
   }
 
@@ -270,7 +267,7 @@ export class PollPoller implements Poller {
     const count = this.#set.wait(timeoutMs);
     if (count <= 0) return count;
     const entries = this.#gather(count);
-    if (this.#once.armed !== 0) this.#spend(entries);
+    if (this.#silent.armed !== 0) this.#spend(entries);
     return entries;
   }
 
@@ -280,7 +277,7 @@ export class PollPoller implements Poller {
   }
 
   spend(fd: number, serial: number): void {
-    if (this.#once.spend(fd, serial)) this.#set.mute(fd);
+    if (this.#silent.spend(fd, serial)) this.#set.mute(fd);
   }
 
   /** Collects the ready descriptors, and returns their number. */
@@ -311,8 +308,7 @@ export class PollPoller implements Poller {
 
   /** Mutes a closed descriptor, which would make every poll() return at once. */
   #mute(fd: number): void {
-    this.#closed.add(fd);
-    this.#closings++;
+    this.#silent.addClosed(fd);
     this.#set.mute(fd);
   }
 

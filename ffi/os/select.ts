@@ -7,10 +7,11 @@
  */
 
 import { EAGAIN, EBADF } from "./errno.ts";
-import { EVENT_PRIORITY, EVENT_READ, EVENT_WRITE, MODE_ONCE, OnceSet } from "./events.ts";
+import { EVENT_PRIORITY, EVENT_READ, EVENT_WRITE, MODE_ONCE } from "./events.ts";
 import { isOpen } from "./sys.ts";
 import { system } from "./systems.ts";
 import type { Poller } from "./poller.ts";
+import { SilentSet } from "./silent_set.ts";
 import { BitSelectSet } from "./select_unix.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet as Sets } from "./select_set.ts";
 
@@ -49,38 +50,35 @@ export class SelectPoller implements Poller {
   readonly fd = -1;
   readonly nests = false;
   readonly #set = new SelectSet();
-  readonly #closed = new Set<number>();
-  readonly #once = new OnceSet();
-  #closings = 0;
+  readonly #silent = new SilentSet();
   // Serial numbers by descriptor.
   readonly #serials: (number | undefined)[] = [];
 
   get silences(): number {
-    return this.#closings + this.#once.spends;
+    return this.#silent.count;
   }
 
   isSilent(fd: number): boolean {
-    return this.#closed.has(fd) || this.#once.spent.has(fd);
+    return this.#silent.has(fd);
   }
 
   add(fd: number, events: number, serial: number): number {
     if (!isOpen(fd)) return -EBADF;
     this.#set.set(fd, setsOf(events));
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     this.#serials[fd] = serial;
     return 0;
   }
 
   modify(fd: number, events: number, serial: number): number {
-    if (this.#closed.has(fd) || !isOpen(fd)) return -EBADF;
+    if (this.#silent.isClosed(fd) || !isOpen(fd)) return -EBADF;
     this.#set.set(fd, setsOf(events));
-    this.#once.arm(fd, events, serial);
+    this.#silent.arm(fd, events, serial);
     return 0;
   }
 
   remove(fd: number): void {
-    this.#closed.delete(fd);
-    this.#once.forget(fd);
+    this.#silent.forget(fd);
     this.#set.set(fd, 0);
     this.#serials[fd] = undefined;
   }
@@ -90,7 +88,7 @@ export class SelectPoller implements Poller {
     if (count === -EBADF) return this.#removeClosed() ? -EAGAIN : 0;
     if (count <= 0) return count;
     const entries = this.#set.gather(count);
-    if (this.#once.armed !== 0) this.#spend(entries);
+    if (this.#silent.armed !== 0) this.#spend(entries);
     return entries;
   }
 
@@ -100,7 +98,7 @@ export class SelectPoller implements Poller {
   }
 
   spend(fd: number, serial: number): void {
-    if (this.#once.spend(fd, serial)) this.#set.set(fd, 0);
+    if (this.#silent.spend(fd, serial)) this.#set.set(fd, 0);
   }
 
   /**
@@ -108,14 +106,13 @@ export class SelectPoller implements Poller {
    * call fail, and the call does not report which descriptor it is.
    */
   #removeClosed(): boolean {
-    const before = this.#closed.size;
+    const before = this.#silent.count;
     this.#serials.forEach((serial, fd) => {
-      if (serial === undefined || this.#closed.has(fd) || isOpen(fd)) return;
+      if (serial === undefined || this.#silent.isClosed(fd) || isOpen(fd)) return;
       this.#set.set(fd, 0);
-      this.#closed.add(fd);
-      this.#closings++;
+      this.#silent.addClosed(fd);
     });
-    return this.#closed.size > before;
+    return this.#silent.count > before;
   }
 
   fdAt(index: number): number {
