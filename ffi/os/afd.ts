@@ -19,29 +19,21 @@
  * too little is canceled, and its packet awaited, before the socket is polled again. For the same reason, an asynchronous wait
  * does not poll the sockets a second time: it waits for the completion port (see `parking_ports.ts`).
  *
- * ## Memory
- *
- * The kernel writes to the memory of a request when the request completes, at any time until then. A buffer of JavaScript
- * could be freed earlier: at a garbage collection, or at the end of a Worker. So requests have memory of their own, which
- * is freed only after every packet has come back.
- *
  * @see {@link https://github.com/piscisaureus/wepoll | wepoll}, which explains the request
  *
  * @module
  */
 
+import { type Request, Requests } from "./afd_requests.ts";
 import {
-  AFD_POLL_INFO,
   baseHandleOf,
   closeHandle,
   createPort,
   failureOf,
   FILE_IO_COMPLETION_INFORMATION,
-  IO_STATUS_BLOCK,
   isError,
   Memory,
   ntdll,
-  openDevice,
   STATUS_CANCELLED,
   STATUS_SUCCESS,
 } from "./afd_system.ts";
@@ -50,9 +42,6 @@ import { BASIC_EVENTS, EVENT_PRIORITY, EVENT_READ, EVENT_READ_CLOSED, EVENT_WRIT
 import type { Poller } from "./poller.ts";
 import { SelectSet } from "./select.ts";
 import type { SelectSet as Sets } from "./select_set.ts";
-
-/** Request that polls sockets. */
-const IOCTL_AFD_POLL = 0x0001_2024;
 
 /** Data is readable. */
 const AFD_POLL_RECEIVE = 0x001;
@@ -98,9 +87,6 @@ function eventsOf(flags: number): number {
  */
 const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_READ_CLOSED | MODE_ONCE;
 
-/** Sockets per handle of the device: the kernel searches all polls of a handle for the one to cancel. */
-const SOCKETS_PER_DEVICE = 32;
-
 /** Sizes that tests reduce. */
 export interface AfdLimits {
   /** Packets that one call takes from the port. */
@@ -111,37 +97,7 @@ export interface AfdLimits {
 
 const LIMITS: AfdLimits = { packets: 1_000, batch: 16 };
 
-/** A handle of the device. */
-interface Device {
-  readonly handle: bigint;
-  /** Number of sockets that are polled through it. */
-  sockets: number;
-}
-
-/** Memory of a request: an IO_STATUS_BLOCK and an AFD_POLL_INFO. */
-interface Cell {
-  /** Number from 1 that comes back with the packet; for 0, no packet would come. */
-  readonly id: number;
-  /** The same, and the addresses of the structs: creating a BigInt costs more than a fast call. */
-  readonly context: bigint;
-  readonly status: bigint;
-  readonly info: bigint;
-  readonly words: Int32Array<ArrayBuffer>;
-  /** Index of the AFD_POLL_INFO in the words. */
-  readonly at: number;
-}
-
-const CELL_SIZE = IO_STATUS_BLOCK.size + AFD_POLL_INFO.size;
-/** Requests for which memory is allocated at once. */
-const CELLS = 1_024;
-
 // Fields in words of 32 bits.
-const TIMEOUT = AFD_POLL_INFO.Timeout / 4;
-const NUMBER_OF_HANDLES = AFD_POLL_INFO.NumberOfHandles / 4;
-const EXCLUSIVE = AFD_POLL_INFO.Exclusive / 4;
-const HANDLE = AFD_POLL_INFO.Handle / 4;
-const EVENTS = AFD_POLL_INFO.Events / 4;
-const STATUS = AFD_POLL_INFO.Status / 4;
 const PACKET = FILE_IO_COMPLETION_INFORMATION.size / 4;
 const PACKET_ID = FILE_IO_COMPLETION_INFORMATION.ApcContext / 4;
 const PACKET_STATUS = FILE_IO_COMPLETION_INFORMATION.IoStatusBlock / 4;
@@ -174,8 +130,7 @@ class Slot {
     /** Socket of the base provider. */
     public base: number,
     public events: number,
-    readonly device: Device,
-    readonly cell: Cell,
+    readonly request: Request,
   ) {}
 }
 
@@ -216,13 +171,9 @@ export class AfdPoller implements Poller {
   readonly #ntdll = ntdll();
   readonly #limits: AfdLimits;
   readonly #port: bigint;
-  readonly #devices: Device[] = [];
-  // Those that have room.
-  readonly #roomy: Device[] = [];
-  readonly #memory: Memory[] = [];
-  readonly #cells: Cell[] = [];
+  readonly #requests: Requests;
   readonly #byFd = new Map<number, Slot>();
-  // Registrations with an outstanding poll, by the numbers of their cells.
+  // Registrations with an outstanding poll, by the numbers of their requests.
   readonly #byId: (Slot | undefined)[] = [];
   #outstanding = 0;
   #canceled = 0;
@@ -260,7 +211,8 @@ export class AfdPoller implements Poller {
       this.#scratch.free();
       throw new OSError("CreateIoCompletionPort", ENOBUFS);
     }
-    if (this.#roomyDevice() === undefined) {
+    this.#requests = new Requests(this.fd, this.#scratch);
+    if (!this.#requests.open()) {
       this.close();
       throw new Deno.errors.NotSupported(
         "Cannot create an AFD poller: \\Device\\Afd does not open; use SelectSelector",
@@ -278,10 +230,9 @@ export class AfdPoller implements Poller {
   add(fd: number, events: number, serial: number): number {
     const base = baseHandleOf(fd);
     if (base < 0) return base;
-    const device = this.#roomyDevice();
-    if (device === undefined) return -ENOBUFS;
-    const slot = new Slot(fd, serial, base, events, device, this.#cells.pop() ?? this.#newCell());
-    if (++device.sockets === SOCKETS_PER_DEVICE) this.#roomy.pop();
+    const request = this.#requests.take();
+    if (request === undefined) return -ENOBUFS;
+    const slot = new Slot(fd, serial, base, events, request);
     this.#byFd.set(fd, slot);
     this.#idle.add(slot);
     if (this.isParked) this.arm();
@@ -308,7 +259,7 @@ export class AfdPoller implements Poller {
     if (slot.isClosed) this.closed--;
     slot.isRemoved = true;
     if (slot.state === PENDING) this.#cancel(slot);
-    if (slot.state === IDLE) this.#free(slot);
+    if (slot.state === IDLE) this.#requests.giveBack(slot.request);
     if (this.isParked) this.arm(); // takes the packet, which means nothing to the other thread
   }
 
@@ -355,10 +306,11 @@ export class AfdPoller implements Poller {
       for (let index = 0; index < count; index++) this.#complete(index);
     }
     this.#idle.clear(); // a late arm() must not write to freed memory
-    for (const { handle } of this.#devices) closeHandle(Number(handle));
+    this.#requests.closeDevices();
     closeHandle(this.fd);
     if (this.#outstanding > 0) return;
-    for (const memory of [this.#scratch, ...this.#memory]) memory.free();
+    this.#requests.free();
+    this.#scratch.free();
   }
 
   /** Polls every socket that has no poll, so that the port is signaled when one is ready; returns 0 or `-errno`. */
@@ -397,79 +349,21 @@ export class AfdPoller implements Poller {
     return 0;
   }
 
-  /** Returns a handle of the device that has room for a socket, or undefined if the system refuses a new one. */
-  #roomyDevice(): Device | undefined {
-    const roomy = this.#roomy.at(-1);
-    if (roomy !== undefined) return roomy;
-    const handle = openDevice(this.fd, this.#scratch);
-    if (handle < 0) return undefined;
-    const device = { handle: BigInt(handle), sockets: 0 };
-    this.#devices.push(device);
-    this.#roomy.push(device);
-    return device;
-  }
-
-  /** Allocates memory for many requests, and returns that of one. */
-  #newCell(): Cell {
-    const memory = new Memory(CELLS * CELL_SIZE);
-    const first = this.#memory.push(memory) * CELLS - CELLS + 1;
-    for (let index = CELLS - 1; index >= 0; index--) {
-      const status = memory.address + BigInt(index * CELL_SIZE);
-      const info = status + BigInt(IO_STATUS_BLOCK.size);
-      const at = (index * CELL_SIZE + IO_STATUS_BLOCK.size) / 4;
-      const id = first + index;
-      this.#cells.push({ id, context: BigInt(id), status, info, words: memory.words, at });
-    }
-    return this.#cells.pop()!;
-  }
-
-  /** Frees what a removed registration has used. */
-  #free({ cell, device }: Slot): void {
-    this.#cells.push(cell);
-    if (device.sockets-- === SOCKETS_PER_DEVICE) this.#roomy.push(device);
-  }
-
   /** Begins a poll; returns 0 or `-errno`. */
   #poll(slot: Slot): number {
-    const { device, cell } = slot;
-    const { words, at } = cell;
     const flags = flagsOf(slot.events);
-    words[at + TIMEOUT] = -1; // the longest time: 2^63 - 1
-    words[at + TIMEOUT + 1] = 0x7fff_ffff;
-    words[at + NUMBER_OF_HANDLES] = 1;
-    words[at + EXCLUSIVE] = 0;
-    words[at + HANDLE] = slot.base;
-    words[at + HANDLE + 1] = 0;
-    words[at + EVENTS] = flags;
-    words[at + STATUS] = 0;
-    const { status, info } = cell;
-    const { NtDeviceIoControlFile } = this.#ntdll;
-    const { size } = AFD_POLL_INFO;
-    const outcome = NtDeviceIoControlFile(
-      device.handle,
-      0n,
-      0n,
-      cell.context,
-      status,
-      IOCTL_AFD_POLL,
-      info,
-      size,
-      info,
-      size,
-    );
-    if (isError(outcome)) return failureOf(outcome);
-    // A packet comes, even if the poll is complete already.
+    const outcome = slot.request.begin(slot.base, flags);
+    if (outcome < 0) return outcome;
     slot.state = PENDING;
     slot.flags = flags;
-    this.#byId[cell.id] = slot;
+    this.#byId[slot.request.id] = slot;
     this.#idle.delete(slot);
     this.#outstanding++;
     return 0;
   }
 
   #cancel(slot: Slot): void {
-    // Fails if the poll is complete; its packet is on the way then.
-    this.#ntdll.NtCancelIoFileEx(slot.device.handle, slot.cell.status, this.#status);
+    slot.request.cancel(this.#status);
     slot.state = CANCELED;
     this.#canceled++;
   }
@@ -518,10 +412,10 @@ export class AfdPoller implements Poller {
     slot.state = IDLE;
     slot.found = 0;
     if (slot.isRemoved) {
-      this.#free(slot);
+      this.#requests.giveBack(slot.request);
       return slot;
     }
-    const flags = status === STATUS_CANCELLED ? 0 : isError(status) ? AFD_POLL_ABORT : foundBy(slot.cell) & slot.flags;
+    const flags = status === STATUS_CANCELLED ? 0 : isError(status) ? AFD_POLL_ABORT : slot.request.found & slot.flags;
     if ((flags & AFD_POLL_LOCAL_CLOSE) !== 0) {
       this.#silence(slot);
     } else {
@@ -566,9 +460,4 @@ export class AfdPoller implements Poller {
       this.#report(slot);
     }
   }
-}
-
-/** Returns the flags that the kernel has written, or 0 if the poll found nothing. */
-function foundBy({ words, at }: Cell): number {
-  return words[at + NUMBER_OF_HANDLES] === 0 ? 0 : words[at + EVENTS]!;
 }
