@@ -55,11 +55,11 @@ describe("README", () => {
     }
   });
 
-  test("its asynchronous loop has the event", async () => {
+  test("its asynchronous loop has both events", async () => {
     const [, loop] = blocks("ts"); // example_libraries_test.ts runs the others
     await using program = await started(loop!, "piped");
     const output = await new Response(program.stdout).text();
-    assertMatch(output, /^fd \d+ is ready for 1: from a timer\n$/);
+    assertMatch(output, /^Pair 0: from a timer\nPair 1: from a timer\n$/);
   });
 
   test("its tables list every example, and each is an entry point unless it needs a package of npm", () => {
