@@ -30,30 +30,30 @@
  *
  * ## Blocking and non-blocking descriptors
  *
- * The streams work with both, and leave a descriptor as it is. Another program may use the same terminal or pipe, for
- * example the shell that started this program. If the descriptor became non-blocking, the other program would fail with
- * `EAGAIN`. So the streams avoid blocking in other ways:
+ * A stream accepts both kinds, and does not make a blocking descriptor non-blocking. Another program may use the same
+ * terminal or pipe, for example the shell that started this program, and would fail with `EAGAIN`. So a stream avoids
+ * blocking in other ways:
  *
- * - Every call on a socket has the flag `MSG_DONTWAIT`.
+ * - Every call on a socket has the flag `MSG_DONTWAIT`. Windows lacks this flag: there, a blocking socket is non-blocking
+ *   during a write, and a read follows a `select` that has reported the socket readable.
  * - Any other file is read only after `poll` has reported the file readable.
- * - A blocking pipe is written only after `poll` has reported the pipe writable. The write has no more bytes than are
- *   sure to fit: 4,096 on Linux, 512 on macOS. For a pipe that is not shared, `setBlocking(fd, false)` allows more.
- * - A blocking terminal is non-blocking for the microseconds of a write, because no call returns how much it can take.
- *   If another program waits for room in the same terminal at that moment, its write fails with `EAGAIN`. So write to
- *   the terminal of the shell with `Deno.stdout`, and use a stream for a terminal of your own. On Windows, a socket is
- *   written in the same way.
+ * - A blocking pipe is written only after `poll` has reported the pipe writable, with at most `PIPE_BUF` bytes (4,096 on
+ *   Linux, 512 on macOS), for which there is room then. For a pipe that is not shared, `setBlocking(fd, false)` of
+ *   `@selectors/selectors/socket` allows more.
+ * - A blocking terminal is non-blocking for the microseconds of a write, because no system call tells how many bytes the
+ *   terminal can take. If another program waits for room in the same terminal at that moment, its write fails with
+ *   `EAGAIN`. So write to the terminal of the shell with `Deno.stdout`, and use a stream for a terminal of your own.
  *
- * Between the `poll` and the call that follows, another process can take the bytes or the room, if it reads from the
- * same pipe or terminal, or writes to the same pipe. The call then blocks until there are bytes or room again. This
- * cannot happen to a non-blocking descriptor.
+ * Another process that uses the same pipe or terminal can act between the `poll` and the call that follows. The call then
+ * blocks until there are bytes or room again. A call on a non-blocking descriptor never blocks.
  *
  * ## Closing
  *
- * A stream owns its file object unless `autoClose` is false: neither use nor close the object yourself. To end a stream
+ * A stream owns its file object: do not use or close the object yourself, unless `autoClose` is false. To end a stream
  * early, call `cancel()` or `abort()`, which end a wait at once.
  *
- * A descriptor of `node:fs` must be closed by `node:fs`. Otherwise Deno keeps the number in a table, and closes the
- * next file that it opens with this number. Pass an object whose `close()` calls `closeSync()`, or `autoClose: false`:
+ * A descriptor from `node:fs` must be closed by `node:fs`. Otherwise its number stays in a table of Deno, and Deno closes
+ * the next file that it opens with this number. Pass an object whose `close()` calls `closeSync()`, or `autoClose: false`:
  *
  * ```ts
  * import { closeSync, openSync } from "node:fs";
