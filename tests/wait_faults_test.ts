@@ -18,7 +18,7 @@ import { SelectorCore } from "../selectors/core.ts";
 import { EPOLLEXCLUSIVE } from "../ffi/select/mod.ts";
 import { retryUntil } from "../ffi/os/timeout.ts";
 import { EPOLL, lackedBy } from "./support/needs.ts";
-import { bytes, Cleanup, duplicate, moduleOf, type Need, printedBy, test, text } from "./support/util.ts";
+import { bytes, Cleanup, duplicate, freeNumber, moduleOf, type Need, printedBy, test, text } from "./support/util.ts";
 
 /** `poll()`. */
 const POLL = lackedBy({ windows: "PollSelector is not there" });
@@ -240,7 +240,7 @@ describe("epoll", () => {
     const [here, there] = cleanup.pair();
     const selector = cleanup.add(new EpollSelector());
     const key = selector.register(here, EVENT_READ);
-    duplicate(cleanup, here.fileno(), 300);
+    duplicate(cleanup, here.fileno(), freeNumber(1_000));
     here.close();
     there.send(bytes("x"));
     assertEquals(selector.select(), [[key, EVENT_READ]]);
