@@ -1,5 +1,5 @@
 /**
- * Implements a selector except for its asynchronous waits: registrations, the synchronous wait, and wakeups.
+ * Implements the core of a selector: registrations, synchronous waits and wakeups. `waits/` adds asynchronous waits.
  *
  * @module
  */
@@ -10,22 +10,22 @@ import { EVENT_PRIORITY, EVENT_READ, MODES } from "../ffi/os/events.ts";
 import type { Poller, Registration } from "../ffi/os/poller.ts";
 import { deadlineAfter, isInterruption, leftUntil, monotonicMs, pause } from "../ffi/os/timeout.ts";
 import { SplitPoller } from "../ffi/os/split.ts";
-import { lendWaker, type Waker } from "../ffi/os/waker.ts";
+import { borrowWaker, type Waker } from "../ffi/os/waker.ts";
 import { type KeyOwner, KeyTable, RegisteredKey, type SelectorKey, serialOf } from "./keys.ts";
 import { parking } from "./waits/parking.ts";
 
 /**
- * An entry of the result of a wait: a key, and those of its events that are ready.
+ * An entry of the result of a wait: a key and its ready events.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered
  */
 export type Ready<D, F extends FileObject> = [key: SelectorKey<D, F>, events: number];
 
-/** The longest pause in milliseconds before a wait that found no registration is repeated. */
+/** Maximum pause in milliseconds after a wait whose events all belonged to stale registrations. */
 const PAUSE_MS = 10;
 
-/** Results of `Poller.modify` for a descriptor that is closed, or whose number means another file. */
+/** Results of `Poller.modify` for a descriptor that was closed, or was closed and reused. */
 const CLOSED: readonly number[] = [-EBADF, -ENOENT, -EPERM];
 
 /** Holds the registrations and the poller, and has the only loop that collects entries. */
@@ -33,17 +33,17 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   readonly keys: KeyTable<D, F> = new KeyTable();
   poller: Poller;
   isClosed = false;
-  /** True until close(), wakeup() or a wake handle; lets select() take its fast path. */
+  /** True until the first wake(), take(), wake handle or close(); lets select() take its fast path. */
   isPlain = true;
   /** Number of parked asynchronous waits. */
   parked = 0;
-  /** Number of calls of {@linkcode wake} and of the waker so far. */
+  /** Number of wakeups so far, by {@linkcode wake} and by the waker. */
   wakeups = 0;
-  /** Number of changes of registrations so far. */
+  /** Number of changes to the registrations so far. */
   changes = 0;
   // True if the selector was woken since the last wait.
   #isWoken = false;
-  // Events by descriptor that the call of the parked waits reported, and that the kernel may not report again.
+  // Events by descriptor that the blocking call has reported; the kernel may not report them again.
   readonly #taken = new Map<number, number>();
   #waker: Waker | null = null;
 
@@ -73,7 +73,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return this.keys.replace(new RegisteredKey(key.fileobj, key.fd, events, data, this, serialOf(key)));
   }
 
-  /** Prepares for files that report an event to one call only. */
+  /** Replaces the poller with a SplitPoller, because some files report EVENT_PRIORITY to one call only. */
   #split(): void {
     if (this.poller.nests && this.poller.outside === undefined) this.poller = new SplitPoller(this.poller, false);
   }
@@ -89,18 +89,18 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   /**
    * Makes the kernel report undelivered entries again if their keys have a mode.
    *
-   * A descriptor that was closed meanwhile stays registered and silent.
+   * A descriptor that was closed in the meantime stays registered, but is not reported.
    */
   giveBack(entries: Ready<D, F>[]): void {
     const failed: SelectorKey<D, F>[] = [];
     for (const [key] of entries) {
-      // A key that was modified since then has been armed again.
+      // modify() has already armed the new key of a modified registration.
       if ((key.events & MODES) === 0 || this.keys.get(key.fd) !== key) continue;
       const outcome = this.poller.modify(key.fd, key.events, serialOf(key) | 0);
       this.#changed();
       if (outcome < 0 && !CLOSED.includes(outcome)) failed.push(key);
     }
-    for (const key of failed) this.#update(key, key.events); // again: a lack of memory may have passed
+    for (const key of failed) this.#update(key, key.events); // retry: memory may be available now
   }
 
   /** Drops a registration. */
@@ -121,7 +121,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     throw new OSError(this.poller.controlCall, -outcome, `fd ${fd}`, text === undefined ? {} : { text });
   }
 
-  /** Restarts parked waits if the kernel does not keep all registrations, so that they see the change. */
+  /** Counts a change; restarts parked waits unless the kernel keeps all registrations, so that they see the change. */
   #changed(): void {
     this.changes++;
     if (this.parked > 0 && (!this.poller.nests || this.poller.outside !== undefined)) parking.interrupt();
@@ -136,12 +136,12 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
       if (ready === null) continue;
       this.#complete(ready);
       const isWoken = this.takeWakeup();
-      // The result may be empty only because the longest timeout of the system call ended before the caller's.
+      // An empty result may be early: the maximum timeout of the system call may be shorter than the caller's timeout.
       if (ready.length > 0 || isWoken || leftMs === 0 || monotonicMs() >= deadlineMs) return ready;
     }
   }
 
-  /** Returns the entries that are ready now; records a wakeup for {@linkcode takeWakeup}. */
+  /** Returns the entries that are ready now, without blocking; records a wakeup for {@linkcode takeWakeup}. */
   look(): Ready<D, F>[] {
     for (;;) {
       const ready = this.wait(0);
@@ -151,13 +151,16 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     }
   }
 
-  /** Takes over events that the call of the parked waits reported: some files report an event to one call only. */
+  /**
+   * Stores events that the blocking call of the parked waits has reported; the next wait returns them. Some files
+   * report an event to one call only.
+   */
   take(fd: number, events: number): void {
     this.#taken.set(fd, events);
     this.isPlain = false;
   }
 
-  /** Removes the waker's entry from a result, and adds the events that were taken over. */
+  /** Removes the waker's entry from a result, and adds the events that {@linkcode take} has stored. */
   #complete(ready: Ready<D, F>[]): void {
     if (this.#waker !== null) this.#takeOutWaker(ready);
     if (this.#taken.size > 0) this.#addTaken(ready);
@@ -179,7 +182,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     this.#taken.clear();
   }
 
-  /** Waits by one system call; returns null if it has to be repeated. */
+  /** Waits with one system call; returns null if the wait has to be repeated. */
   wait(timeoutMs: number): Ready<D, F>[] | null {
     const count = this.poller.wait(timeoutMs);
     // The most common case is separate and small, so that V8 inlines it into the caller's loop.
@@ -187,7 +190,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return only === undefined ? this.#collect(count, timeoutMs) : [only];
   }
 
-  /** Returns all entries of the last wait, which returned `count`; null if it has to be repeated. */
+  /** Returns the entries of the last wait, whose result was `count`; returns null if the wait has to be repeated. */
   #collect(count: number, timeoutMs: number): Ready<D, F>[] | null {
     if (count < 0) {
       if (isInterruption(count)) return null;
@@ -202,9 +205,9 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     }
     if (filled === count) return ready;
     ready.length = filled;
-    const hasMoreReady = this.#purge(count) || (filled === 0 && pause(Math.min(timeoutMs, PAUSE_MS)));
-    // The next wait finds these entries again, unless a key has a mode.
-    return hasMoreReady && !ready.some(([key]) => (key.events & MODES) !== 0) ? null : ready;
+    const mustRepeat = this.#purge(count) || (filled === 0 && pause(Math.min(timeoutMs, PAUSE_MS)));
+    // Entries without a mode can be discarded, because the next wait finds them again.
+    return mustRepeat && !ready.some(([key]) => (key.events & MODES) !== 0) ? null : ready;
   }
 
   /** Removes stale registrations from the kernel; returns true if the wait has to be repeated. */
@@ -238,7 +241,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   }
 
   #makeWaker(): Waker {
-    const waker = this.#lendWaker();
+    const waker = this.#borrowWaker();
     const { fd } = waker;
     const serial = this.keys.nextSerial();
     try {
@@ -254,12 +257,14 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     return waker;
   }
 
-  /** Returns a waker whose descriptor has no key: a new descriptor can have the number of a closed, registered one. */
-  #lendWaker(): Waker {
+  /**
+   * Returns a waker whose descriptor is not registered; a new waker may reuse a registered descriptor that was closed.
+   */
+  #borrowWaker(): Waker {
     const taken: Waker[] = [];
     try {
       for (;;) {
-        const waker = lendWaker();
+        const waker = borrowWaker();
         if (this.keys.get(waker.fd) === undefined) return waker;
         taken.push(waker);
       }
@@ -280,7 +285,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     if (this.parked > 0) parking.interrupt(); // the datagram was for parked waits too
   }
 
-  /** Closes the poller, once. */
+  /** Closes the poller, removes all keys, and gives the waker back. Called once. */
   close(): void {
     this.isClosed = true;
     this.isPlain = false;

@@ -318,7 +318,7 @@ function peculiarities(system: StandInSystem): void {
       return;
     }
     for (const events of [EVENT_READ, EVENT_WRITE, BOTH]) {
-      const error = assertThrows(() => selector.register(fd, events), OSError, `kevent fd ${fd}: kqueue of macOS`);
+      const error = assertThrows(() => selector.register(fd, events), OSError, `kevent fd ${fd}: kqueue on macOS`);
       assertEquals(error.code, "EPERM");
       assertStringIncludes(error.message, '{ fallback: "select" }');
       assertEquals(kernel.filtersOf(fd), []);

@@ -494,7 +494,7 @@ describe("Socket: descriptors in messages", () => {
     const closed = libc!.dup(passed.fds[0]!);
     close(closed);
     assertCode(() => here.sendFds([MESSAGE], [passed.fds[0]!, closed]), "EBADF", "sendmsg");
-    assertThrows(() => here.sendFds([MESSAGE], [-1]), RangeError, "-1 means that it is closed");
+    assertThrows(() => here.sendFds([MESSAGE], [-1]), RangeError, "-1 means that the file object is closed");
     assertThrows(() => here.sendFds([MESSAGE], [2 ** 32 + passed.fds[0]!]), RangeError);
     assertThrows(() => here.sendFds([MESSAGE], [1.5]), TypeError);
     assertThrows(() => here.sendFds([MESSAGE], [Deno.stdin as never]), TypeError, "use 0");

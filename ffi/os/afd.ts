@@ -1,30 +1,30 @@
 /**
  * AFD (Windows): the driver behind Winsock polls sockets one by one, and a completion port collects the results.
  *
- * A poll of one socket is a request that the kernel completes once, when the socket is in one of the states that the poll
- * asks for. libuv, mio, wepoll and the JDK wait in this way. The request (`IOCTL_AFD_POLL`) is not documented.
+ * A poll of one socket is a request that the kernel completes once, when the socket is in one of the states that the
+ * poll asks for. libuv, mio, wepoll and the JDK wait in this way. The request (`IOCTL_AFD_POLL`) is not documented.
  *
  * ## Level-triggered
  *
- * A completed poll says what was true when it completed. So each wait first takes the packets that came since the last wait
- * and drops them, then polls each of these sockets again, and only then waits. Data that came and was read between two waits
- * is therefore not reported. A poll of a socket that is ready completes at once.
+ * The result of a poll may be out of date when a wait reads it. So each wait first takes the packets of the polls that
+ * completed since the last wait, without reporting their events. It then polls those sockets again, and waits. As a
+ * result, data that arrived and was read between two waits is not reported. A poll of a ready socket completes at once.
  *
- * Polling again costs a system call for each socket that was ready. If many were, one select() over these sockets finds
- * those that still are.
+ * Polling again costs a system call for each socket that the last wait reported. If there were many, one select() over
+ * these sockets finds those that are still ready.
  *
  * ## One poll per socket
  *
- * Windows confuses two polls of one socket: one may end with the events of the other, or not at all. So a poll that asks for
- * too little is canceled, and its packet awaited, before the socket is polled again. For the same reason, an asynchronous wait
- * does not poll the sockets a second time: it waits for the completion port (see `parking_ports.ts`).
+ * Windows confuses two polls of one socket: one may complete with the events of the other, or never. So a poll that
+ * asks for too little is canceled, and its packet awaited, before the socket is polled again. For the same reason, an
+ * asynchronous wait does not poll the sockets a second time: it waits for the completion port (see `parking_ports.ts`).
  *
  * @see {@link https://github.com/piscisaureus/wepoll | wepoll}, which explains the request
  *
  * @module
  */
 
-import { type Request, Requests } from "./afd_requests.ts";
+import { type AfdRequest, AfdRequests } from "./afd_requests.ts";
 import {
   baseHandleOf,
   closeHandle,
@@ -82,22 +82,22 @@ function eventsOf(flags: number): number {
 }
 
 /**
- * No EVENT_HANGUP, because AFD does not say that both ends have shut down a connection, and no EVENT_ERROR, because it does
- * not say that a datagram was refused.
+ * EVENT_HANGUP is missing, because AFD does not report that both ends have shut down a connection. EVENT_ERROR is
+ * missing, because AFD does not report a refused datagram.
  */
 const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_READ_CLOSED | MODE_ONCE;
 
-/** Sizes that tests reduce. */
+/** Limits, which tests lower. */
 export interface AfdLimits {
-  /** Packets that one call takes from the port. */
+  /** Maximum number of packets that one call takes from the port. */
   readonly packets: number;
-  /** Number of sockets that were ready, from which on one select() asks which of them still are. */
+  /** Minimum number of sockets in the last wait's result for which one select() finds those that are still ready. */
   readonly batch: number;
 }
 
 const LIMITS: AfdLimits = { packets: 1_000, batch: 16 };
 
-// Fields in words of 32 bits.
+// Offsets of fields in 32-bit words.
 const PACKET = FILE_IO_COMPLETION_INFORMATION.size / 4;
 const PACKET_ID = FILE_IO_COMPLETION_INFORMATION.ApcContext / 4;
 const PACKET_STATUS = FILE_IO_COMPLETION_INFORMATION.IoStatusBlock / 4;
@@ -119,7 +119,7 @@ class Slot {
   found = 0;
   /** True if the socket was found closed. */
   isClosed = false;
-  /** True if its MODE_ONCE is spent. */
+  /** True if it has MODE_ONCE and was reported ("spent"). */
   isSpent = false;
   /** True after its removal. */
   isRemoved = false;
@@ -130,20 +130,20 @@ class Slot {
     /** Socket of the base provider. */
     public base: number,
     public events: number,
-    readonly request: Request,
+    readonly request: AfdRequest,
   ) {}
 }
 
-/** Memory for the arguments of calls: a LARGE_INTEGER, a ULONG, an IO_STATUS_BLOCK, and packets. */
+/** Offsets in the memory for arguments of calls: a LARGE_INTEGER, a ULONG, an IO_STATUS_BLOCK, and packets. */
 const SCRATCH = { timeout: 0, removed: 8, status: 16, packets: 32 };
 const MIN_SCRATCH = 4_096;
 
 /** Longest timeout in milliseconds: 3.2 years. */
 const MAX_TIMEOUT_MS = 1e11;
-/** Units of a LARGE_INTEGER timeout in a millisecond. */
+/** Units of a LARGE_INTEGER timeout per millisecond. */
 const TICKS = 10_000;
 
-/** Milliseconds without a packet, after which close() gives up and leaves the memory to the kernel. */
+/** Milliseconds that close() waits for the next packet, before it gives up and leaves the memory to the kernel. */
 const PATIENCE_MS = 5_000;
 
 /** Open pollers by their ports. */
@@ -164,14 +164,14 @@ export class AfdPoller implements Poller {
   readonly nests = true;
   /** Number of registrations so far that have become silent: see {@linkcode isSilent}. */
   silences = 0;
-  /** True while another thread waits for the port, so that every socket has to have a poll. */
+  /** True while another thread waits for the port; during that time, every socket must have a poll. */
   isParked = false;
   /** Number of registered sockets that were found closed. */
   closed = 0;
   readonly #ntdll = ntdll();
   readonly #limits: AfdLimits;
   readonly #port: bigint;
-  readonly #requests: Requests;
+  readonly #requests: AfdRequests;
   readonly #byFd = new Map<number, Slot>();
   // Registrations with an outstanding poll, by the numbers of their requests.
   readonly #byId: (Slot | undefined)[] = [];
@@ -211,11 +211,11 @@ export class AfdPoller implements Poller {
       this.#scratch.free();
       throw new OSError("CreateIoCompletionPort", ENOBUFS);
     }
-    this.#requests = new Requests(this.fd, this.#scratch);
+    this.#requests = new AfdRequests(this.fd, this.#scratch);
     if (!this.#requests.open()) {
       this.close();
       throw new Deno.errors.NotSupported(
-        "Cannot create an AFD poller: \\Device\\Afd does not open; use SelectSelector",
+        "Cannot create an AFD poller: the system refuses to open \\Device\\Afd; use SelectSelector",
       );
     }
     pollers.set(this.fd, this);
@@ -226,7 +226,10 @@ export class AfdPoller implements Poller {
     return slot !== undefined && (slot.isClosed || slot.isSpent);
   }
 
-  /** Only the next wait polls the socket, because a program may modify or remove the registration before. */
+  /**
+   * Leaves the poll to the next wait, because the program may modify or remove the registration first; polls at once
+   * while {@linkcode isParked}.
+   */
   add(fd: number, events: number, serial: number): number {
     const base = baseHandleOf(fd);
     if (base < 0) return base;
@@ -260,7 +263,7 @@ export class AfdPoller implements Poller {
     slot.isRemoved = true;
     if (slot.state === PENDING) this.#cancel(slot);
     if (slot.state === IDLE) this.#requests.giveBack(slot.request);
-    if (this.isParked) this.arm(); // takes the packet, which means nothing to the other thread
+    if (this.isParked) this.arm(); // takes the packet, so that the port does not stay signaled
   }
 
   wait(timeoutMs: number): number {
@@ -273,7 +276,7 @@ export class AfdPoller implements Poller {
     for (const slot of this.#ready) if (!slot.isSpent) this.#idle.add(slot);
     if (armed < 0 && !isReady) return armed;
     const taken = this.#take(isReady ? 0 : timeoutMs);
-    // Entries that were found are reported first; the next wait meets the failure again.
+    // Reports the entries that were found first; the next wait fails again.
     if (taken < 0 && this.#ready.length === 0) return taken;
     if (this.isParked) this.arm();
     return this.#ready.length;
@@ -293,10 +296,13 @@ export class AfdPoller implements Poller {
 
   explain(_fd: number, errno: number): string | undefined {
     if (errno !== EOPNOTSUPP) return undefined;
-    return "another program has put a layer over this socket that hides the socket of Windows; use SelectSelector";
+    return "a layered service provider, installed by another program, hides the base socket; use SelectSelector";
   }
 
-  /** Cancels every poll, and waits for its packet, because the kernel may write to its memory until then. */
+  /**
+   * Cancels every poll, and waits for its packet, because the kernel may write to the memory of a poll until then. If
+   * no packet comes for five seconds, gives up, and never frees the memory.
+   */
   close(): void {
     pollers.delete(this.fd);
     for (const slot of this.#byFd.values()) if (slot.state === PENDING) this.#cancel(slot);
@@ -319,16 +325,16 @@ export class AfdPoller implements Poller {
     return settled < 0 ? settled : this.#armIdle();
   }
 
-  /** Cancels every poll, so that another call can poll the sockets; the next wait or {@linkcode arm} begins them again. */
+  /** Cancels every poll, so that another call can poll the sockets until the next wait or {@linkcode arm}. */
   disarm(): void {
     for (const slot of this.#byFd.values()) if (slot.state === PENDING) this.#cancel(slot);
     this.#settle();
   }
 
   /**
-   * Takes the packets that came since the last wait, without reporting them, since their sockets may no longer be ready.
+   * Takes the packets that came since the last wait, without reporting them: their sockets may no longer be ready.
    *
-   * Then no canceled poll is outstanding: its packet comes at once.
+   * Also waits for the packets of canceled polls, which come at once.
    */
   #settle(): number {
     while (this.#outstanding > 0) {
@@ -349,7 +355,7 @@ export class AfdPoller implements Poller {
     return 0;
   }
 
-  /** Begins a poll; returns 0 or `-errno`. */
+  /** Starts a poll; returns 0 or `-errno`. */
   #poll(slot: Slot): number {
     const flags = flagsOf(slot.events);
     const outcome = slot.request.begin(slot.base, flags);
@@ -400,7 +406,7 @@ export class AfdPoller implements Poller {
     }
   }
 
-  /** Ends the poll of packet `index`, and returns its registration with the events that the poll found. */
+  /** Records that the poll of packet `index` is complete; returns its registration, whose `found` has the events. */
   #complete(index: number): Slot {
     const at = SCRATCH.packets / 4 + index * PACKET;
     const id = this.#scratch.words[at + PACKET_ID]!;
@@ -442,21 +448,21 @@ export class AfdPoller implements Poller {
     this.silences++;
   }
 
-  /** Reports by one select() which sockets of the last wait are still ready; a poll of each would cost a call. */
+  /** Reports the sockets of the last wait that are still ready, with one select() instead of a poll for each. */
   #lookAt(hot: Slot[]): void {
     const slots = hot.filter((slot) => this.#idle.has(slot) && (slot.events & ~(BASIC_EVENTS | MODE_ONCE)) === 0);
     const fds = new Map(slots.map((slot) => [slot.fd, slot]));
     for (const fd of this.#batched) if (!fds.has(fd)) this.#batch.set(fd, 0);
-    // EVENT_READ and EVENT_WRITE are the bits of the first two sets.
+    // EVENT_READ and EVENT_WRITE equal the bits of the first two sets.
     for (const { fd, events } of slots) this.#batch.set(fd, events & BASIC_EVENTS);
     this.#batched = [...fds.keys()];
-    // A failure names no socket. The polls do.
+    // A failure is ignored, because select() does not report which socket caused it; the polls will.
     const count = slots.length === 0 ? 0 : this.#batch.wait(0);
     const entries = count > 0 ? this.#batch.gather(count) : 0;
     for (let index = 0; index < entries; index++) {
       const slot = fds.get(this.#batch.fdAt(index))!;
       slot.found = this.#batch.whereAt(index) & slot.events;
-      this.#idle.delete(slot); // until the next wait, since it needs no poll in this one
+      this.#idle.delete(slot); // not polled in this wait, only in the next
       this.#report(slot);
     }
   }

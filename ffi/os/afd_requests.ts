@@ -1,9 +1,9 @@
 /**
- * Requests that poll one socket each (`IOCTL_AFD_POLL`), with their memory and the handles of the device.
+ * Requests that poll one socket each (`IOCTL_AFD_POLL`), with their memory and the device handles.
  *
- * The kernel writes to the memory of a request when the request completes, at any time until then. A buffer of JavaScript
- * could be freed earlier: at a garbage collection, or at the end of a Worker. So requests have memory of their own, which
- * is freed only after every packet has come back.
+ * The kernel may write to the memory of a request until the packet of the request comes back. A JavaScript buffer could
+ * be freed earlier: by a garbage collection, or at the end of a Worker. So requests have memory of their own, which is
+ * freed only after every packet has come back.
  *
  * @module
  */
@@ -22,15 +22,15 @@ import {
 /** Code of a request that polls sockets. */
 const IOCTL_AFD_POLL = 0x0001_2024;
 
-/** Sockets per handle of the device: the kernel searches all polls of a handle for the one to cancel. */
+/** Maximum number of sockets per device handle: to cancel a poll, the kernel searches all polls of its handle. */
 const SOCKETS_PER_DEVICE = 32;
 
-/** Memory of a request: an IO_STATUS_BLOCK and an AFD_POLL_INFO. */
+/** Size of a request's memory: an IO_STATUS_BLOCK and an AFD_POLL_INFO. */
 const CELL_SIZE = IO_STATUS_BLOCK.size + AFD_POLL_INFO.size;
-/** Requests for which memory is allocated at once. */
+/** Number of requests for which memory is allocated at once. */
 const CELLS = 1_024;
 
-// Fields in words of 32 bits.
+// Offsets of fields in 32-bit words.
 const TIMEOUT = AFD_POLL_INFO.Timeout / 4;
 const NUMBER_OF_HANDLES = AFD_POLL_INFO.NumberOfHandles / 4;
 const EXCLUSIVE = AFD_POLL_INFO.Exclusive / 4;
@@ -38,21 +38,21 @@ const HANDLE = AFD_POLL_INFO.Handle / 4;
 const EVENTS = AFD_POLL_INFO.Events / 4;
 const STATUS = AFD_POLL_INFO.Status / 4;
 
-/** A handle of the device. */
+/** A handle of the AFD device. */
 interface Device {
   readonly handle: bigint;
   /** Number of requests that use it. */
   requests: number;
 }
 
-/** Memory for one request after another, and the handle for the current one. */
-export class Request {
-  /** Number from 1 that comes back with the packet; for 0, no packet would come. */
+/** A reusable request: its memory and, while it is in use, its device handle. */
+export class AfdRequest {
+  /** Identifier that comes back with the packet. At least 1, because Windows sends no packet for 0. */
   readonly id: number;
   /** Handle of the device; set while the request is in use. */
   device: Device | null = null;
   readonly #ntdll = ntdll();
-  // The id and the addresses of the structs: creating a BigInt costs more than a fast call.
+  // The id and the addresses of the structs, kept because creating a BigInt costs more than a fast call.
   readonly #context: bigint;
   readonly #status: bigint;
   readonly #info: bigint;
@@ -69,7 +69,7 @@ export class Request {
     this.#at = (index * CELL_SIZE + IO_STATUS_BLOCK.size) / 4;
   }
 
-  /** Begins to poll a socket of the base provider; returns 0 or `-errno`. After 0, a packet comes in any case. */
+  /** Starts a poll of a base provider's socket; returns 0 or `-errno`. After 0, a packet comes in every case. */
   begin(base: number, flags: number): number {
     const words = this.#words;
     const at = this.#at;
@@ -99,7 +99,7 @@ export class Request {
   }
 
   /**
-   * Cancels the poll. Fails if it is complete; its packet is on the way then.
+   * Cancels the poll, unless it is already complete. Its packet comes in either case.
    *
    * @param status Address of an IO_STATUS_BLOCK that the call overwrites
    */
@@ -107,21 +107,21 @@ export class Request {
     this.#ntdll.NtCancelIoFileEx(this.device!.handle, this.#status, status);
   }
 
-  /** Returns the flags that the kernel has written, or 0 if the poll found nothing. */
+  /** Flags that the kernel has written, or 0 if the poll found nothing. */
   get found(): number {
     return this.#words[this.#at + NUMBER_OF_HANDLES] === 0 ? 0 : this.#words[this.#at + EVENTS]!;
   }
 }
 
-/** The requests of a poller, which are used again and again. */
-export class Requests {
+/** The requests of a poller. A request that is given back is used again. */
+export class AfdRequests {
   readonly #port: number;
   readonly #scratch: Memory;
   readonly #devices: Device[] = [];
-  // Those that have room.
+  // Devices with room for another request.
   readonly #roomy: Device[] = [];
   readonly #memory: Memory[] = [];
-  readonly #free: Request[] = [];
+  readonly #free: AfdRequest[] = [];
 
   /**
    * Prepares requests whose packets go to a port.
@@ -133,7 +133,7 @@ export class Requests {
     this.#scratch = scratch;
   }
 
-  /** Opens a handle of the device unless one has room; returns false if the system refuses it. */
+  /** Opens a device handle unless one has room; returns false if the system refuses to open it. */
   open(): boolean {
     if (this.#roomy.length > 0) return true;
     const handle = openDevice(this.#port, this.#scratch);
@@ -144,8 +144,8 @@ export class Requests {
     return true;
   }
 
-  /** Returns a request, or undefined if the system refuses another handle of the device. */
-  take(): Request | undefined {
+  /** Returns a request, or undefined if the system refuses to open another device handle. */
+  take(): AfdRequest | undefined {
     if (!this.open()) return undefined;
     const device = this.#roomy.at(-1)!;
     const request = this.#free.pop() ?? this.#allocate();
@@ -154,8 +154,8 @@ export class Requests {
     return request;
   }
 
-  /** Takes back a request whose packet has come back. */
-  giveBack(request: Request): void {
+  /** Takes back a request that has no outstanding poll. */
+  giveBack(request: AfdRequest): void {
     const device = request.device!;
     request.device = null;
     this.#free.push(request);
@@ -163,19 +163,19 @@ export class Requests {
   }
 
   /** Allocates memory for many requests, and returns one of them. */
-  #allocate(): Request {
+  #allocate(): AfdRequest {
     const memory = new Memory(CELLS * CELL_SIZE);
     const first = this.#memory.push(memory) * CELLS - CELLS + 1;
-    for (let index = CELLS - 1; index >= 0; index--) this.#free.push(new Request(first + index, memory, index));
+    for (let index = CELLS - 1; index >= 0; index--) this.#free.push(new AfdRequest(first + index, memory, index));
     return this.#free.pop()!;
   }
 
-  /** Closes the handles of the device. */
+  /** Closes the device handles. */
   closeDevices(): void {
     for (const { handle } of this.#devices) closeHandle(Number(handle));
   }
 
-  /** Frees the memory, when every packet has come back. */
+  /** Frees the memory. Call it only after every packet has come back. */
   free(): void {
     for (const memory of this.#memory) memory.free();
   }

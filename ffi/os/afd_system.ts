@@ -1,7 +1,7 @@
 /**
- * Calls, structs and memory of Windows for the AFD poller: ntdll, kernel32, and one request of Winsock.
+ * Windows functions, structs and memory for the AFD poller: ntdll, kernel32, and WSAIoctl().
  *
- * Functions that begin with Nt return an NTSTATUS, so no error has to be read from another cell.
+ * Functions whose names begin with Nt return an NTSTATUS, so their errors need no GetLastError().
  *
  * @module
  */
@@ -10,7 +10,8 @@ import { openWithErrno, result } from "./call.ts";
 import { EBADF, EINVAL, ENOBUFS, ENOTSOCK, EOPNOTSUPP } from "./errno.ts";
 import { lazy, openLibrary } from "./library.ts";
 
-// A HANDLE is as wide as a pointer, of which Windows uses 32 bits: it is a usize in a call, and an i32 as a result.
+// A HANDLE is as wide as a pointer, but Windows uses only its low 32 bits: it is a usize as an argument, and an i32 as
+// a result.
 
 /** Functions of ntdll. */
 export const ntdll = lazy(() =>
@@ -31,8 +32,9 @@ export const ntdll = lazy(() =>
     },
     // NTSTATUS NtCancelIoFileEx(HANDLE FileHandle, PIO_STATUS_BLOCK IoRequestToCancel, PIO_STATUS_BLOCK IoStatusBlock)
     NtCancelIoFileEx: { parameters: ["usize", "usize", "usize"], result: "i32" },
-    // NTSTATUS NtRemoveIoCompletionEx(HANDLE IoCompletionHandle, PFILE_IO_COMPLETION_INFORMATION IoCompletionInformation,
-    //   ULONG Count, PULONG NumEntriesRemoved, PLARGE_INTEGER Timeout, BOOLEAN Alertable)
+    // NTSTATUS NtRemoveIoCompletionEx(HANDLE IoCompletionHandle,
+    //   PFILE_IO_COMPLETION_INFORMATION IoCompletionInformation, ULONG Count, PULONG NumEntriesRemoved,
+    //   PLARGE_INTEGER Timeout, BOOLEAN Alertable)
     NtRemoveIoCompletionEx: { parameters: ["usize", "usize", "u32", "usize", "usize", "u8"], result: "i32" },
   })
 );
@@ -59,7 +61,7 @@ export const kernel32 = lazy(() =>
   })
 );
 
-/** Calls that run on a thread of Deno's pool. */
+/** Functions of kernel32 that run on a thread of Deno's pool. */
 const kernel32Aside = lazy(() =>
   openLibrary("handles", {
     // DWORD WaitForMultipleObjects(DWORD nCount, const HANDLE *lpHandles, BOOL bWaitAll, DWORD dwMilliseconds)
@@ -90,7 +92,7 @@ export const STATUS_QUOTA_EXCEEDED: number = 0xc000_0044 | 0;
 export const STATUS_INSUFFICIENT_RESOURCES: number = 0xc000_009a | 0;
 export const STATUS_CANCELLED: number = 0xc000_0120 | 0;
 
-/** Returns true for a status of severity "error". Then no packet is queued. */
+/** Returns true for a status of severity "error". A request that returns one sends no packet. */
 export function isError(status: number): boolean {
   return status >>> 30 === 3;
 }
@@ -171,8 +173,9 @@ const MEM_RELEASE = 0x8000;
 const PAGE_READWRITE = 4;
 
 /**
- * Zeroed memory that no garbage collection frees: the kernel writes to it whenever a request completes, and a Worker that is
- * terminated cannot cancel its requests. Then the memory stays until the process ends.
+ * Zeroed memory that no garbage collection frees. The kernel writes to it when a request completes, even after the
+ * Worker of the request was terminated: a terminated Worker cannot cancel its requests, and its memory stays allocated
+ * until the process ends.
  */
 export class Memory {
   readonly #pointer: Deno.PointerObject;
@@ -182,17 +185,17 @@ export class Memory {
   /**
    * Allocates `size` bytes.
    *
-   * @throws {RangeError} if the system has no memory
+   * @throws {RangeError} if the system is out of memory
    */
   constructor(size: number) {
     const pointer = kernel32().VirtualAlloc(0n, BigInt(size), MEM_COMMIT_AND_RESERVE, PAGE_READWRITE);
-    if (pointer === null) throw new RangeError(`Cannot allocate ${size} bytes: the system has no memory`);
+    if (pointer === null) throw new RangeError(`Cannot allocate ${size} bytes: the system is out of memory`);
     this.#pointer = pointer;
     this.words = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(pointer, size));
     this.address = BigInt(Deno.UnsafePointer.value(pointer));
   }
 
-  /** Frees the memory, which no request may use. */
+  /** Frees the memory. Call it only if no request uses the memory. */
   free(): void {
     kernel32().VirtualFree(this.#pointer, 0n, MEM_RELEASE);
   }
@@ -210,7 +213,7 @@ export function closeHandle(handle: number): void {
   kernel32().CloseHandle(BigInt(handle));
 }
 
-/** Any name behind the device: AFD takes it as a handle without a socket. */
+/** Path of the device. AFD opens a handle without a socket for any name after `\Device\Afd\`. */
 const AFD_NAME = "\\Device\\Afd\\Selectors";
 const SYNCHRONIZE = 0x0010_0000;
 const FILE_SHARE_READ_AND_WRITE = 3;
@@ -218,9 +221,8 @@ const FILE_OPEN = 1;
 const FILE_SKIP_SET_EVENT_ON_HANDLE = 2;
 
 /**
- * Opens the AFD device, whose completions go to a port.
+ * Opens the AFD device, whose completions go to a port. Overwrites the memory, which holds the arguments of the call.
  *
- * @param scratch Memory that the call overwrites
  * @returns The handle or `-errno`
  */
 export function openDevice(port: number, { words, address }: Memory): number {
@@ -273,7 +275,8 @@ const returned = new Uint32Array(1);
 /**
  * Returns the socket of the base provider, which is the only one that AFD knows, or `-errno`.
  *
- * A layered provider must not intercept SIO_BASE_HANDLE, but some do. Then each step goes one layer down.
+ * A layered provider must not intercept SIO_BASE_HANDLE, but some do. For those, SIO_BSP_HANDLE_POLL goes down one
+ * layer at a time.
  */
 export function baseHandleOf(fd: number, ask: typeof askForHandle = askForHandle): number {
   for (let socket = fd;;) {
@@ -286,7 +289,7 @@ export function baseHandleOf(fd: number, ask: typeof askForHandle = askForHandle
   }
 }
 
-/** Returns the handle that a request of WSAIoctl() gives, or `-errno`. */
+/** Returns the handle that WSAIoctl() returns for a request, or `-errno`. */
 function askForHandle(socket: number, request: number): number {
   const { WSAIoctl, WSAGetLastError } = winsock();
   const failure = result(WSAIoctl(BigInt(socket), request, 0n, 0, found, 8, returned, 0n, 0n), WSAGetLastError());
@@ -309,7 +312,7 @@ export function isSignaled(handle: number): boolean {
   return kernel32().WaitForSingleObject(BigInt(handle), 0) === 0;
 }
 
-/** Most handles for which one call can wait. */
+/** Maximum number of handles that one call can wait for. */
 export const MAXIMUM_WAIT_OBJECTS = 64;
 
 /**

@@ -1,9 +1,9 @@
 /**
  * Checks of arguments: file objects, numbers, and arrays that callers hand to C.
  *
- * C would read an invalid number as another one. C writes as many bytes as a length says, so a length that is too large
- * overwrites other memory. A subclass of Uint8Array, or a property of one array, can redefine `byteLength`, `buffer` or
- * `subarray`. The functions here read the array itself: they use JavaScript's own getters, captured at load time.
+ * An invalid number would reach C as a different number. A length that is too large would make C overwrite other
+ * memory. A subclass of Uint8Array, or a property of one array, can redefine `byteLength`, `buffer` or `subarray`. So
+ * the functions here use JavaScript's own getters, captured at load time.
  *
  * @module
  */
@@ -36,7 +36,7 @@ export class KeyError extends Error {
 }
 
 /**
- * Returns the descriptor of a file object: a number that C does not truncate.
+ * Returns the descriptor of a file object, as an integer that fits into a C `int`.
  *
  * @throws {TypeError} if it is not a file object: it has no `fileno()`, or `fileno()` does not return an integer
  * @throws {RangeError} if the descriptor is negative or above `2^31-1`
@@ -50,7 +50,7 @@ export function filenoOf(fileobj: FileObject): number {
       `Cannot use ${show(fileobj)} as a file object: its descriptor must be an integer, not ${show(fd)}`,
     );
   }
-  const hint = fd === -1 ? "; -1 means that it is closed" : "";
+  const hint = fd === -1 ? "; -1 means that the file object is closed" : "";
   throw new RangeError(`Cannot use descriptor ${fd}: it must be from 0 to ${INT_MAX}${hint}`);
 }
 
@@ -63,10 +63,10 @@ function callFileno(fileobj: { fileno(): number }): number {
   throw new TypeError(`Cannot use ${show(fileobj)} as a file object: ${hint}`);
 }
 
-const SOCKET = "Socket or createServer() of @selectors/selectors/socket";
-const PIPE = "pipe() of @selectors/selectors/socket as stdio of node:child_process";
+const SOCKET = "Socket or createServer() from @selectors/selectors/socket";
+const PIPE = "pipe() from @selectors/selectors/socket as stdio of node:child_process";
 
-/** Replacements for objects of Deno and Node that do not show their descriptors, by the names of their classes. */
+/** Replacements for objects of Deno and Node that do not expose their descriptors, by class name. */
 const REPLACEMENTS: Readonly<Record<string, string>> = {
   Stdin: "0, the descriptor of standard input",
   Stdout: "1, the descriptor of standard output",
@@ -75,7 +75,7 @@ const REPLACEMENTS: Readonly<Record<string, string>> = {
   Listener: SOCKET,
   TlsListener: SOCKET,
   DatagramConn: SOCKET,
-  FsFile: "openSync() of node:fs, which returns a descriptor",
+  FsFile: "openSync() from node:fs, which returns a descriptor",
   // node:net, node:dgram, and the standard streams of a node:child_process.
   Socket: `${SOCKET}, or ${PIPE}`,
   Server: SOCKET,
@@ -95,16 +95,16 @@ function replacementOf(value: unknown): string | undefined {
       const name = valueOf(object, "constructor")?.name;
       if (typeof name === "string" && Object.hasOwn(REPLACEMENTS, name)) return REPLACEMENTS[name];
       // A FileHandle of node:fs, and the standard streams of node:process.
-      if (Object.getOwnPropertyDescriptor(object, "fd") !== undefined) return "its property fd";
+      if (Object.getOwnPropertyDescriptor(object, "fd") !== undefined) return "its fd property";
     }
   } catch {
-    // The value is a Proxy that throws. It is no object of Deno or Node.
+    // The value is a Proxy that throws, not an object of Deno or Node.
   }
   return undefined;
 }
 
 /**
- * Returns an integer that fits into a C `int`; 0 for -0, which Deno's foreign functions reject.
+ * Returns a number that fits into a C `int`; returns 0 for -0, which Deno's foreign functions reject.
  *
  * @param value The number
  * @param what Name of the argument, for the message
@@ -114,7 +114,7 @@ function replacementOf(value: unknown): string | undefined {
 export function checkInt(value: number, what: string): number {
   const int = typeof value === "number" ? value | 0 : NaN;
   if (int === value) return int;
-  throw numberError(value, `Cannot use ${show(value)} as ${what}: it must be an integer of 32 bits`);
+  throw numberError(value, `Cannot use ${show(value)} as ${what}: it must be a signed 32-bit integer`);
 }
 
 /**

@@ -1,24 +1,27 @@
 /**
- * Calls of C functions: opens them so that errno can be read, and the only code that compares a result with -1.
+ * Opens C functions so that their errno can be read, and turns a result of -1 into `-errno`.
  *
  * ## How errno is read, and why
  *
- * Deno's foreign functions do not save errno, and V8 may run between the return of a call and the next step of the program.
- * A garbage collection waits on futexes and leaves `EAGAIN`, the value that a non-blocking program relies on. On entry to a
- * function, V8 may begin to compile it, which reads files that do not exist and leaves `ENOENT`. Four rules prevent both:
+ * Deno's foreign functions do not save errno, and V8 may run between the return of a call and the next step of the
+ * program. A garbage collection waits on futexes and leaves `EAGAIN`, the value that a non-blocking program relies on.
+ * On entry to a function, V8 may begin to compile it, which looks for files that do not exist and leaves `ENOENT`. Four
+ * rules prevent both:
  *
- * - A function that can fail is declared with an `i32` result, also where C says `ssize_t`: an `isize` becomes a BigInt,
- *   and allocating one may start a garbage collection.
- * - errno is read from a view laid over the thread's own cell, in the list of arguments that begins with the call:
- *   `result(libc.recv(...), errnoCell[0])`. Arguments are evaluated in order, and no function is entered between the two.
- * - A nonblocking function runs on another thread, whose errno is another cell. The caller detects its failure in another
- *   way.
- * - `EAGAIN` from a call that never returns it comes from a garbage collection, and the call is made again.
+ * - A function that can fail is declared with an `i32` result, even where C says `ssize_t`: an `isize` becomes a
+ *   BigInt, and allocating one may start a garbage collection.
+ * - The call is the first argument of {@linkcode result}, and errno is the second, read from a view of the thread's
+ *   errno: `result(libc.recv(...), errnoCell[0])`. Arguments are evaluated in order, and no function is entered between
+ *   the two.
+ * - A nonblocking function runs on another thread, which has an errno of its own. The caller detects its failure in
+ *   another way.
+ * - A call that cannot fail with `EAGAIN` is repeated if errno is `EAGAIN`, because the value comes from a garbage
+ *   collection.
  *
- * Winsock has `WSAGetLastError()` in place of errno: a call, which stands in the arguments like the view.
+ * Winsock has `WSAGetLastError()` in place of errno. A call to it is the second argument of {@linkcode result}.
  *
  * The result of a failed call is a negative number, `-errno`, as in the kernel itself. Would-block and interruption are
- * frequent, and a number needs no exception and no allocation.
+ * frequent, and a number needs neither an exception nor an allocation.
  *
  * @module
  */
@@ -27,7 +30,7 @@ import { OSError } from "./errno.ts";
 import { type Functions, lazy, lazyLibrary, openLibrary } from "./library.ts";
 import { type Library, system } from "./systems.ts";
 
-/** View of this thread's errno; under a permission that forbids such a view, a copy that `refresh` makes. */
+/** View of this thread's errno. If the permission does not allow such a view: a copy, which `refresh` updates. */
 export let errnoCell: Int32Array = new Int32Array(1);
 let refresh: (() => void) | null = null;
 
@@ -43,8 +46,8 @@ const findErrno = lazy(() => {
   if (Deno.permissions.querySync({ name: "ffi" }).state === "granted") {
     errnoCell = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.location()!, 4));
   } else {
-    // --allow-ffi=<path of the C library> permits its functions, but no pointers, so result() copies errno. If V8 compiles
-    // result() on entry, errno may be lost before the copy: this is rare, and nothing prevents it.
+    // --allow-ffi=<path of the C library> permits its functions, but not pointers, so result() copies errno. If V8
+    // compiles result() on entry, errno may be lost before it is copied: this is rare, and nothing prevents it.
     const address = libc.address();
     const { memcpy } = libc;
     refresh = () => memcpy(errnoCell, address, 4n);
@@ -55,7 +58,10 @@ const findErrno = lazy(() => {
 const WINSOCK_VERSION = 0x0202;
 const WSADATA_SIZE = 408;
 
-/** Starts Winsock, which rejects earlier calls. It is never stopped, since a socket may be used until the process ends. */
+/**
+ * Starts Winsock, which rejects every earlier call. Winsock is never stopped, because a socket may be used until the
+ * process ends.
+ */
 const startWinsock = lazy(() => {
   const { WSAStartup } = openLibrary("winsock", {
     // int WSAStartup(WORD wVersionRequested, WSADATA *lpWSAData)
@@ -65,13 +71,13 @@ const startWinsock = lazy(() => {
   if (failure !== 0) throw new OSError("WSAStartup", failure);
 });
 
-/** Prepares for reading errors at its first call. */
-const findErrors = system.errnoLocation === null ? startWinsock : findErrno;
+/** Prepares for reading errors; later calls do nothing. */
+const prepareErrors = system.errnoLocation === null ? startWinsock : findErrno;
 
 /**
  * Declares functions of the C library; the first call of the returned function opens them.
  *
- * errno is found first, since finding it makes calls that change it.
+ * That call finds errno first, because finding errno makes calls that change it.
  */
 export function lazyLibc<const Symbols extends Deno.ForeignLibraryInterface>(
   symbols: Symbols,
@@ -86,19 +92,19 @@ export function lazyResolver<const Symbols extends Deno.ForeignLibraryInterface>
   return lazyLibrary(() => openWithErrno("resolver", symbols));
 }
 
-/** Opens a library whose functions report errors in errno or by `WSAGetLastError()`. */
+/** Opens a library whose functions report errors in errno or with `WSAGetLastError()`. */
 export function openWithErrno<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
   symbols: Symbols,
 ): Functions<Symbols> {
-  findErrors();
+  prepareErrors();
   return openLibrary(library, symbols);
 }
 
 /**
  * Returns the result of a C function, or `-errno` for -1.
  *
- * @param returned The result; the call must stand in the argument itself
+ * @param returned The result; write the call itself as this argument
  * @param errno Value of {@linkcode errnoCell} after the call, or of `WSAGetLastError()`
  */
 export function result(returned: number, errno: number): number {

@@ -1,18 +1,19 @@
 /**
- * Reads and writes of a file descriptor that never block, whether or not the descriptor itself is non-blocking.
+ * Reads and writes a file descriptor without blocking, even if the descriptor is in blocking mode.
  *
  * O_NONBLOCK belongs to the open file description, which other processes may share: the shell has the same terminal,
- * and another program of a pipeline may have the same pipe. So the flag stays as it is, and each
- * kind of file is handled in its own way:
+ * and another program of a pipeline may have the same pipe. So the flag stays as it is, and each kind of file is
+ * handled in its own way:
  *
- * - A socket is read and written with MSG_DONTWAIT, which applies to one call.
- * - A read of any other file follows a poll(2) that reported the file readable.
- * - A write to a pipe follows a poll(2) that reported it writable, which means room for PIPE_BUF bytes.
+ * - Every call on a socket has the flag MSG_DONTWAIT, which applies to this call only.
+ * - Any other file is read only after poll(2), or select(2) on macOS, has reported it readable.
+ * - A pipe is written only after the same call has reported it writable: this means room for PIPE_BUF bytes.
  * - A terminal is writable if it has room for one byte, and no call returns how much room there is. So the terminal
- *   becomes non-blocking for the time of one write. (Measured: 40 such writes are enough to make the write of another
- *   program fail that waits for room in the same terminal. Opening the terminal a second time would give a separate
- *   flag, but not every terminal can be opened again.) On Windows, a socket is written in the same way, because
- *   MSG_DONTWAIT is missing.
+ *   becomes non-blocking for the duration of one write. (If another program waits for room in the same terminal, its
+ *   write may fail: measured, 40 such writes are enough. Opening the terminal a second time would give a separate flag,
+ *   but not every terminal can be opened again.)
+ * - Windows lacks MSG_DONTWAIT. A read of a socket follows a select() that has reported it readable, and a write makes
+ *   the socket non-blocking, as with a terminal.
  *
  * @module
  */
@@ -61,14 +62,14 @@ export class Channel {
     return this.#isSocket && MSG_DONTWAIT !== 0;
   }
 
-  /** Reads bytes; 0 means the end. */
+  /** Reads bytes; returns their number, or 0 at the end. */
   read(bytes: Uint8Array): number {
     if (this.#hasFlag) return sys.recv(this.#fd, bytes, MSG_DONTWAIT);
     const ready = this.#look();
     return ready > 0 ? sys.read(this.#fd, bytes) : ready === 0 ? -EAGAIN : ready;
   }
 
-  /** Writes the bytes from `offset` on, or some of them. */
+  /** Writes bytes from `offset` on, perhaps not all of them; returns their number. */
   write(bytes: Uint8Array, offset: number): number {
     const fd = this.#fd;
     const rest = offset === 0 ? bytes : restOf(bytes, offset);
@@ -96,7 +97,7 @@ export class Channel {
   /** Closes the descriptor. */
   close(): number {
     const outcome = sys.close(this.#fd);
-    // The descriptor is closed in spite of EINTR, and of ECONNRESET, with which FreeBSD reports a reset by the peer.
+    // The descriptor is closed despite these errors. FreeBSD returns ECONNRESET if the peer has reset the connection.
     return outcome === -EINTR || outcome === -ECONNRESET ? 0 : outcome;
   }
 
@@ -106,7 +107,7 @@ export class Channel {
   }
 }
 
-/** Returns a function that looks at a descriptor by the system call of parked waits. */
+/** Returns a function that checks a descriptor with the system call that parked waits use. */
 function lookAt(fd: number, events: number): () => number {
   if (system.park === "select") {
     const set = new SelectSet();

@@ -1,6 +1,6 @@
 /**
- * /dev/poll (Solaris, illumos): the kernel keeps the registrations, which are `pollfd`s written to a device, and one ioctl
- * returns those that are ready.
+ * /dev/poll (Solaris, illumos): the kernel keeps the registrations, which are `pollfd`s written to a device, and one
+ * ioctl(2) returns those that are ready.
  *
  * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
  *
@@ -30,7 +30,7 @@ import { isInterruption, toIntMs } from "./timeout.ts";
 export const DVPOLL = { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 };
 
 // Offsets in an Int32Array. The upper half of dp_nfds stays 0. Both masks of a pollfd are one integer:
-// events | revents << 16.
+// `events | revents << 16`.
 const NFDS = DVPOLL.dp_nfds / 4;
 const TIMEOUT = DVPOLL.dp_timeout / 4;
 const STRIDE = POLLFD.size / 4;
@@ -45,7 +45,7 @@ export const POLLREMOVE = 0x0800;
 
 /** Open for reading and writing. */
 export const O_RDWR = 0x2;
-/** Close the descriptor when another program is executed. */
+/** Close-on-exec. */
 export const O_CLOEXEC = 0x80_0000;
 
 const DEVICE = new TextEncoder().encode("/dev/poll\0");
@@ -100,8 +100,8 @@ export class DevpollInstance {
   /**
    * Adds a descriptor that is not in the set.
    *
-   * The descriptor must be open: the device accepts a closed one, never reports it, and applies its mask to the next file
-   * with that number.
+   * The descriptor must be open: the device accepts a closed one, never reports it, and applies its mask to the next
+   * file with that number.
    */
   add(fd: number, events: number): number {
     this.#addition[FD] = fd;
@@ -109,7 +109,7 @@ export class DevpollInstance {
     return this.#write(this.#addition, 8n);
   }
 
-  /** Changes the mask of a descriptor: removes and adds it, since adding it again would keep the old flags too. */
+  /** Changes the mask of a descriptor: removes and adds it, because adding alone would keep the old flags too. */
   change(fd: number, events: number): number {
     this.#removal[FD] = fd;
     this.#addition[FD] = fd;
@@ -124,7 +124,7 @@ export class DevpollInstance {
   }
 
   #write(pollfds: Int32Array<ArrayBuffer>, bytes: 8n | 16n): number {
-    // A write that waits for another thread to change the set may be interrupted: then it has changed nothing.
+    // A write that waits for another thread to change the set may be interrupted before it has changed anything.
     for (;;) {
       const written = result(this.#libc.write(this.fd, pollfds, bytes), errnoCell[0]!);
       if (written === pollfds.byteLength) return written;
@@ -136,8 +136,9 @@ export class DevpollInstance {
   reserve(count: number): void {
     if (count <= this.#room) return;
     const room = Math.max(count, this.#room * 2);
-    const pollfds = new Int32Array(room * STRIDE); // may throw: nothing has changed then
-    // V8 does not move the memory of this array; memmove() of nothing returns its address under any permission.
+    const pollfds = new Int32Array(room * STRIDE); // first, because it may throw
+    // V8 does not move the memory of this array. memmove() of 0 bytes returns the address, even if `--allow-ffi` is
+    // limited to the C library.
     const address = this.#libc.memmove(pollfds, pollfds, 0n);
     new BigUint64Array(this.#dvpoll.buffer, DVPOLL.dp_fds, 1)[0] = address;
     this.#pollfds = pollfds;
@@ -145,11 +146,11 @@ export class DevpollInstance {
   }
 
   /**
-   * Waits for events by one system call; returns their number.
+   * Waits for events with one system call; returns their number.
    *
    * @param timeoutMs Milliseconds, rounded up to whole ones
-   * @param maxEvents Largest number of events to return, for which {@linkcode reserve} has made room. Solaris returns
-   * EINVAL for more than the limit of open descriptors, which the size of the set cannot exceed
+   * @param maxEvents Maximum number of events, for which {@linkcode reserve} has made room. Solaris returns EINVAL if
+   * it exceeds the limit of open descriptors; the size of the set never does
    */
   wait(timeoutMs: number, maxEvents: number): number {
     this.#dvpoll[NFDS] = maxEvents;
@@ -176,7 +177,7 @@ export class DevpollInstance {
 
 const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_HANGUP | EVENT_ERROR | MODE_ONCE;
 
-/** A set of /dev/poll and the entries of its last wait. */
+/** A /dev/poll set and the entries of its last wait. */
 export class DevpollPoller implements Poller {
   readonly controlCall = "write";
   readonly waitCall = "ioctl";
@@ -228,7 +229,7 @@ export class DevpollPoller implements Poller {
     this.#silent.forget(fd);
     this.#serials[fd] = undefined;
     this.#size--;
-    this.#device.remove(fd); // the set is by number, so a closed or reused number is removed like any other
+    this.#device.remove(fd); // the kernel finds a descriptor by its number, even if it is closed or reused
   }
 
   wait(timeoutMs: number): number {
@@ -252,7 +253,7 @@ export class DevpollPoller implements Poller {
     }
   }
 
-  /** Removes a descriptor that is closed, or that a failed write has left: the device would report it forever. */
+  /** Removes a descriptor that is closed, or that a failed removal left in the set: every wait would report it. */
   #discard(fd: number): void {
     this.#device.remove(fd);
     if (this.#serials[fd] === undefined) return;

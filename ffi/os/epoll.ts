@@ -3,10 +3,11 @@
  *
  * ## Stale registrations
  *
- * The kernel registers an open file description under a descriptor. If the descriptor is closed while a duplicate is open,
- * the registration stays and still raises events, but `epoll_ctl` can no longer remove it; by then the number may belong to
- * another file. So each registration carries a serial number, which comes back with the event. An event whose serial does
- * not match the registration of its descriptor is ignored, and {@linkcode EpollPoller.purge} removes its cause.
+ * The kernel registers an open file description under a descriptor. If the descriptor is closed while a duplicate is
+ * open, the registration stays and still raises events, but `epoll_ctl` can no longer remove it; by then the number may
+ * belong to another file. So each registration carries a serial number, which comes back with the event. An event whose
+ * serial does not match the registration of its descriptor is ignored, and {@linkcode EpollPoller.purge} removes its
+ * cause.
  *
  * @see {@link https://man7.org/linux/man-pages/man7/epoll.7.html | epoll(7)}
  *
@@ -39,7 +40,7 @@ import { Timespec, toIntMs } from "./timeout.ts";
  *   epoll_data_t data;   // +4       +8     here int32_t fd, int32_t serial
  * };                     // 12       16
  *
- * Only x86_64 packs it, so that 32-bit programs can share it.
+ * Only x86_64 packs the struct, so that it has the layout that 32-bit x86 programs use.
  */
 export function epollEventOf(machine: Arch): { size: number; events: number; data: number } {
   return machine === "x86_64" ? { size: 12, events: 0, data: 4 } : { size: 16, events: 0, data: 8 };
@@ -70,7 +71,7 @@ export const EPOLLRDHUP = 0x2000;
 export const EPOLLONESHOT = 0x4000_0000;
 /** Report changes of readiness (edges) instead of readiness itself. */
 export const EPOLLET = 0x8000_0000;
-/** Close the epoll descriptor when another program is executed. */
+/** Makes the epoll descriptor close-on-exec. */
 export const EPOLL_CLOEXEC = 0o2000000;
 
 /** Operation of `epoll_ctl`: register a descriptor. */
@@ -80,7 +81,7 @@ export const EPOLL_CTL_DEL = 2;
 /** Operation of `epoll_ctl`: change the mask of a descriptor. */
 export const EPOLL_CTL_MOD = 3;
 
-/** Events for which the first buffer has room. */
+/** Number of events for which the first buffer has room. */
 const FIRST_ROOM = 64;
 
 const libc = lazyLibc({
@@ -90,7 +91,8 @@ const libc = lazyLibc({
   epoll_ctl: { parameters: ["i32", "i32", "i32", "usize"], result: "i32", optional: true },
   // int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)
   epoll_wait: { parameters: ["i32", "usize", "i32", "i32"], result: "i32", optional: true },
-  // int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents, const struct timespec *timeout, const sigset_t *)
+  // int epoll_pwait2(int epfd, struct epoll_event *events, int maxevents, const struct timespec *timeout,
+  //                  const sigset_t *sigmask)
   epoll_pwait2: { parameters: ["i32", "usize", "i32", "buffer", "pointer"], result: "i32", optional: true },
   // int dup3(int oldfd, int newfd, int flags)
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32", optional: true },
@@ -112,12 +114,12 @@ function epollLibc(): Libc & Present<"epoll_create1" | "epoll_ctl" | "epoll_wait
 }
 
 /**
- * False once `epoll_pwait2` has failed as unknown. It came with Linux 5.11 and glibc 2.35: an older kernel or an emulator
- * returns ENOSYS, and a container's filter may return EPERM.
+ * False once the system has rejected `epoll_pwait2`, which Linux has since 5.11, and glibc since 2.35. An older kernel
+ * or an emulator returns ENOSYS, and a container's filter may return EPERM.
  */
 let pwait2Works = true;
 
-/** Returns the EPOLL* flags that ask for EVENT_* and MODE_* bits; EPOLLERR and EPOLLHUP come unasked. */
+/** Returns the EPOLL* flags that ask for EVENT_* and MODE_* bits; EPOLLERR and EPOLLHUP are always reported. */
 function flagsOf(events: number): number {
   return (events & ~BASIC_EVENTS) === 0 ? (events & EVENT_READ) | (events & EVENT_WRITE) << 1 : rareFlagsOf(events);
 }
@@ -217,7 +219,7 @@ export class EpollPoller implements Poller {
     for (let index = 0; index < count; index++) this.#silent.spend(this.fdAt(index), this.serialAt(index));
   }
 
-  /** Waits for at most `maxEvents` events by one system call; returns their number or `-errno`. */
+  /** Waits for at most `maxEvents` events with one system call; returns their number or `-errno`. */
   poll(timeoutMs: number, maxEvents: number = this.#room): number {
     // A timeout of 0 or Infinity needs no timespec, which the kernel would have to copy.
     if (timeoutMs === 0) return result(this.#libc.epoll_wait(this.fd, this.#address, maxEvents, 0), errnoCell[0]!);
@@ -276,7 +278,7 @@ export class EpollPoller implements Poller {
   reserve(count: number): void {
     if (count <= this.#room) return;
     const room = Math.max(count, this.#room * 2);
-    const events = new Int32Array(room * STRIDE); // may throw: nothing has changed then
+    const events = new Int32Array(room * STRIDE); // first, because it may throw
     this.#address = this.#addressOf(events);
     this.#events = events;
     this.#room = room;
@@ -292,11 +294,12 @@ export class EpollPoller implements Poller {
   }
 
   /**
-   * Replaces the kernel's set by a new one under the same descriptor, since nothing else removes a stale registration: see
-   * "Will closing a file descriptor cause it to be removed from all epoll interest lists?" in epoll(7).
+   * Replaces the kernel's set with a new one under the same descriptor, since nothing else removes a stale
+   * registration: see "Will closing a file descriptor cause it to be removed from all epoll interest lists?" in
+   * epoll(7).
    *
-   * If the kernel cannot create a second set, the old one stays, and the buffer grows so that stale events leave room for
-   * others.
+   * If the set cannot be replaced, the old one stays. If stale events may have filled the buffer, it grows, so that the
+   * next wait has room for other events.
    */
   purge(registrations: Registration[], count: number): boolean {
     if (this.#rebuild(registrations)) return true;
@@ -312,7 +315,7 @@ export class EpollPoller implements Poller {
     try {
       for (const [fd, events, serial] of registrations) {
         if (this.#silent.spent.has(fd)) continue;
-        // Fails in the old set if the descriptor was closed or belongs to another file now: it is not copied then.
+        // Fails if the descriptor was closed or belongs to another file now; such a registration is not copied.
         const outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
         if (outcome === -ENOENT || outcome === -EBADF) continue;
         if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial) < 0) return false;

@@ -156,7 +156,7 @@ export const ENOBUFS: number = errnoOf("ENOBUFS");
 /** Number of "operation now in progress". */
 export const EINPROGRESS: number = errnoOf("EINPROGRESS");
 
-/** Returns the name of an error number, for example `"EADDRINUSE"`, or `"E4095"` for a number that is not in the table. */
+/** Returns the name of an error number, for example `"EADDRINUSE"`, or `"E4095"` if 4095 is not in the table. */
 export function errnoCode(errno: number): string {
   return rowOf.get(errno)?.code ?? `E${errno}`;
 }
@@ -191,12 +191,12 @@ export class OSError extends Error {
   readonly syscall: string;
 
   /**
-   * Creates the error of a failed system call, for example to throw the number that `SO_ERROR` of a socket has.
+   * Creates the error of a failed system call, for example from the value of the socket option `SO_ERROR`.
    *
    * @param syscall Name of the call, for example `"bind"`
    * @param errno Number of the error on this system, positive
-   * @param target Object of the call, for example `"127.0.0.1:80"` or `"fd 5"`; defaults to none
-   * @param meaning Text and name of the error; defaults to those that the system has for `errno`
+   * @param target Object of the call, for example `"127.0.0.1:80"` or `"fd 5"`, if it has one
+   * @param meaning Text and name of the error; each defaults to the entry for `errno` in the table of this package
    */
   constructor(syscall: string, errno: number, target?: string, meaning: { code?: string; text?: string } = {}) {
     const code = meaning.code ?? errnoCode(errno);
@@ -210,7 +210,7 @@ export class OSError extends Error {
 }
 
 /**
- * Throws an OSError for a negative outcome, and returns any other.
+ * Throws an OSError for a negative outcome, and returns any other outcome.
  *
  * @param outcome A result, or `-errno`
  * @param syscall Name of the call

@@ -11,21 +11,21 @@ import { os } from "./systems.ts";
 export const EVENT_READ = 1;
 /** The file object can be written without blocking: room, a completed connection, or an error. */
 export const EVENT_WRITE = 2;
-// The other numbers are neither small nor numbers of POLL* or EPOLL* events, so that a mask of those is rejected.
+// The other bits are large and differ from all POLL* and EPOLL* flags, so that a mask of such flags is rejected.
 /**
- * Urgent or exceptional data: out-of-band data of TCP, a change of a GPIO line or of `/proc/mounts`, a packet-mode
+ * Urgent or exceptional data: TCP out-of-band data, a change of a GPIO line or of `/proc/mounts`, or a packet-mode
  * event of a pty.
  */
 export const EVENT_PRIORITY = 0x1_0000;
 /**
  * The other end sends no more data: it has closed the connection, or shut down its writing half.
  *
- * TCP cannot tell the two apart. Data may be left to read.
+ * TCP does not distinguish these two. Unread data may remain.
  */
 export const EVENT_READ_CLOSED = 0x2_0000;
 /** Both directions are closed. */
 export const EVENT_HANGUP = 0x4_0000;
-/** An error is pending: `SO_ERROR` of a socket is set, or the pipe has no reader. */
+/** An error is pending: the socket option `SO_ERROR` is set, or the pipe has no reader. */
 export const EVENT_ERROR = 0x10_0000;
 
 /**
@@ -35,14 +35,14 @@ export const EVENT_ERROR = 0x10_0000;
  * it.
  */
 export const MODE_EDGE = 0x20_0000;
-/** Mode: reports the file object once, and then not again until `modify()`. Every selector supports it. */
+/** Mode: reports the file object once, and not again until `modify()`. Every selector supports it. */
 export const MODE_ONCE = 0x40_0000;
 
 /** The events of Python's selectors. */
 export const BASIC_EVENTS: number = EVENT_READ | EVENT_WRITE;
 /** Both modes. */
 export const MODES: number = MODE_EDGE | MODE_ONCE;
-/** States that the kernel reports unasked. */
+/** States that the kernel always reports, even if the mask does not ask for them. */
 const UNASKED = EVENT_HANGUP | EVENT_ERROR;
 /** The events that Python's selectors do not have. */
 const MORE_EVENTS = EVENT_PRIORITY | EVENT_READ_CLOSED | UNASKED;
@@ -76,7 +76,7 @@ export function isBasic(mask: number): boolean {
 
 /**
  * Checks a mask, and returns it. If it has an event beyond reading and writing, the result also has the events that the
- * kernel reports unasked.
+ * kernel always reports.
  *
  * @param supports Bits that the mechanism supports
  * @param action What the caller attempts, for the message: `"register fd 5"`

@@ -1,20 +1,20 @@
 /**
- * kqueue (macOS, FreeBSD, NetBSD; libkqueue on Linux): the kernel keeps the registrations, and one call returns those that
- * are ready.
+ * kqueue (macOS, FreeBSD, NetBSD; libkqueue on Linux): the kernel keeps the registrations, and one call returns those
+ * that are ready.
  *
  * ## One descriptor, two filters
  *
- * kqueue has one filter for reading and one for writing, and reports each filter as an event of its own. One call changes
- * both filters of a descriptor, and {@linkcode KqueuePoller.wait} merges their events into one entry, in the order of first
- * appearance. Each registration carries a serial number, which comes back with the event.
+ * kqueue has one filter for reading and one for writing, and reports each filter as an event of its own. One call
+ * changes both filters of a descriptor, and {@linkcode KqueuePoller.wait} merges their events into one entry, in the
+ * order of first appearance. Each registration carries a serial number, which comes back with the event.
  *
  * ## Ends and errors
  *
- * A filter reports the end of its own direction only. So a registration for hang-ups and errors has both filters. A
- * filter for a direction that the mask does not contain is quiet until the end of this direction: NOTE_LOWAT asks for
- * more data than a buffer holds, and KQ_EV_CLEAR limits a filter for writing to changes, which
- * {@linkcode KqueuePoller.wait} discards. A level-triggered filter replaces a quiet filter that has reported
- * its end.
+ * A filter reports only the end of its own direction. So a registration for EVENT_HANGUP or EVENT_ERROR has a filter
+ * for each direction in which the file is open. If the mask does not contain a direction, its filter is quiet until the
+ * direction ends: NOTE_LOWAT makes a filter for reading wait for more data than a buffer holds, and KQ_EV_CLEAR limits
+ * a filter for writing to changes, which {@linkcode KqueuePoller.wait} discards. A quiet filter that has reported the
+ * end is replaced with a level-triggered one.
  *
  * ## MODE_ONCE
  *
@@ -51,10 +51,10 @@ const NOTE_LOWAT = 0x1;
 const NOTE_OOB = 0x2; // macOS
 const INT_MAX = 0x7fff_ffff;
 
-/** First descriptor for which the tables grow only if it is open: a wrong number could take gigabytes. */
+/** From this descriptor on, the tables grow only for open descriptors, because a wrong number could take gigabytes. */
 const USUAL_FDS = 65_536;
 
-/** Errors by which kevent() rejects a kind of descriptor. libkqueue up to 2.7.0 reports every failure as EFAULT. */
+/** Errors with which kevent() rejects a kind of descriptor. libkqueue up to 2.7.0 reports every failure as EFAULT. */
 const UNWATCHABLE: readonly string[] = ["EINVAL", "ENODEV", "EPERM", "EOPNOTSUPP", "EFAULT"];
 
 /** State of a registration with events or modes beyond reading and writing. */
@@ -82,7 +82,7 @@ export class KqueuePoller implements Poller {
   #fds = new Int32Array(64);
   #serials = new Int32Array(64);
   #events = new Int32Array(64);
-  // Name of the error with which kevent() rejected a descriptor last.
+  // Name of the error of the last descriptor that kevent() rejected.
   #rejection = "";
   // For a kqueue that does not nest: identity of the file behind each descriptor when it was added.
   readonly #identities = new Map<number, number>();
@@ -99,8 +99,8 @@ export class KqueuePoller implements Poller {
   }
 
   get silences(): number {
-    // kqueue forgets a closed descriptor by itself. But for a kqueue that does not nest, poll(2) watches each
-    // descriptor, and returns at once for a closed one, and for a new file with the same number.
+    // kqueue forgets a closed descriptor by itself. But if the kqueue does not nest, parked waits pass each descriptor
+    // to poll(2), which would return at once for a closed one, or for a new file with the same number.
     for (const [fd, identity] of this.#identities) {
       if (this.#silent.isClosed(fd) || this.#kqueue.identity(fd) === identity) continue;
       this.#silent.addClosed(fd);
@@ -152,10 +152,11 @@ export class KqueuePoller implements Poller {
     for (let index = 0; index < count; index++) {
       const fd = kqueue.fdAt(index);
       const serial = kqueue.serialAt(index);
-      // An end or an error comes from the filter of its direction: the next read or write returns it without blocking.
+      // A filter also reports the end and an error of its direction, which the next read or write returns without
+      // blocking.
       const event = isBasic ? kqueue.isReadAt(index) ? EVENT_READ : EVENT_WRITE : this.#eventsOf(index, fd, serial);
       if (event === 0) continue;
-      // The index may be left from an earlier wait: then the entry there has another descriptor or serial.
+      // An index that is left over from an earlier wait leads to an entry with another descriptor or serial.
       const entry = this.#indices[fd]!;
       if (entry < entries && this.#fds[entry] === fd && this.#serials[entry] === serial) {
         this.#events[entry]! |= event;
@@ -210,7 +211,7 @@ export class KqueuePoller implements Poller {
   /** Replaces all filters of a descriptor, since a filter keeps the flags with which it was added. */
   #replace(fd: number, events: number, serial: number): number {
     this.#removeFilters(fd);
-    this.#interests[fd] = events; // also if this fails, so that the filters are removed again
+    this.#interests[fd] = events; // even if this fails, so that the filters are removed later
     const isSocket = this.#kqueue.isSocket(fd);
     const directions = this.#kqueue.directionsOf(fd);
     if ((events & ~BASIC_EVENTS) !== 0) this.#extensions.set(fd, { isSocket, directions, closed: 0 });
@@ -248,14 +249,14 @@ export class KqueuePoller implements Poller {
     const asked = this.#interests[fd]!;
     const extension = this.#extensions.get(fd);
     if (extension === undefined || !this.#kqueue.isEndAt(index)) return asked & event;
-    // A quiet filter reports its end only once. A mode needs no more.
+    // A quiet filter reports its end only once. This is enough for a mode; otherwise, every wait has to report the end.
     if ((asked & (event | MODES)) === 0 && (extension.closed & event) === 0) this.#raise(fd, filter, serial);
     extension.closed |= event;
     const error = this.#kqueue.fflagsAt(index) !== 0 ? EVENT_ERROR : 0;
     return asked & (event | error | endsOf(extension));
   }
 
-  /** Replaces a quiet filter by a level-triggered one. */
+  /** Replaces a quiet filter with a level-triggered one. */
   #raise(fd: number, filter: number, serial: number): void {
     this.#kqueue.changeFilter(fd, filter, KQ_EV_DELETE, 0, 0, 0);
     this.#kqueue.changeFilter(fd, filter, KQ_EV_ADD, 0, 0, serial);
@@ -304,6 +305,6 @@ function endsOf({ isSocket, directions, closed }: Extension): number {
 /** Returns the flag that changes a filter from `before` to `after`; `confirm` checks that a filter still exists. */
 function transition(before: number, after: number, confirm: number): number {
   if (before === 0) return after === 0 ? 0 : KQ_EV_ADD;
-  // A closed descriptor has lost its filters, and may belong to another file now: the change fails then.
+  // The change fails if the descriptor was closed, because its filters are gone, even if the number is in use again.
   return after === 0 ? KQ_EV_DELETE : confirm;
 }

@@ -1,5 +1,5 @@
 /**
- * A kqueue descriptor: changes of filters by a changelist with receipts, and the events of one kevent(2).
+ * A kqueue descriptor: changes filters with a changelist and receipts, and returns the events of a kevent(2) call.
  *
  * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
  *
@@ -26,7 +26,7 @@ const S_IFSOCK = 0o140000;
 const F_GETFL = 3;
 const O_ACCMODE = 3;
 
-/** Bytes that hold a `struct stat` of any system. */
+/** Number of bytes that is enough for the `struct stat` of every system. */
 const STAT_BYTES = 512;
 
 const SYMBOLS = {
@@ -48,7 +48,7 @@ const SYMBOLS = {
   },
   // int ioctl(int fd, unsigned long request, ...); the request of this file takes no variadic argument
   ioctl: { parameters: ["i32", "usize"], result: "i32" },
-  // int fstat(int fd, struct stat *buf); glibc exports it since 2.33. Without fstat(), regular files reach libkqueue too.
+  // int fstat(int fd, struct stat *buf); glibc exports it since 2.33. Without it, regular files are not rejected here.
   fstat: { name: here.symbols.fstat ?? "fstat", parameters: ["i32", "buffer"], result: "i32", optional: true },
   // int close(int fd)
   close: { parameters: ["i32"], result: "i32" },
@@ -74,7 +74,7 @@ const libc = lazyLibc({
   fcntl: { parameters: ["i32", "i32"], result: "i32" },
 });
 
-/** Counts of changes as a size_t. */
+/** Numbers of changes as a size_t. */
 const COUNTS = [0n, 1n, 2n] as const;
 
 /** A `struct timespec` of 0 seconds. */
@@ -84,7 +84,7 @@ const NO_TIME = new Int32Array(4);
 export class KqueueInstance {
   /** File descriptor of the kqueue. */
   readonly fd: number;
-  /** System whose kqueue this is. */
+  /** Layouts and numbers of the system that the kqueue belongs to. */
   readonly system: KqueueSystem;
   readonly #functions: ReturnType<typeof lib>["functions"];
   readonly #timespec = new Timespec();
@@ -109,7 +109,7 @@ export class KqueueInstance {
   /** Creates an instance, close-on-exec, or takes over the one with descriptor `fd`. */
   constructor(fd?: number) {
     const { functions, system } = lib();
-    const { memmove } = libc(); // also finds errno, which a stand-in does not
+    const { memmove } = libc(); // also finds errno, which lib() does not do for a stand-in
     this.#functions = functions;
     this.system = SYSTEMS[system].kqueue;
     const { size, filter, flags, fflags, data, udata } = this.system.kevent;
@@ -133,26 +133,28 @@ export class KqueueInstance {
   }
 
   /**
-   * Adds, confirms or removes the filters of a descriptor by one system call; returns 0 or the first error.
+   * Adds, confirms or removes the filters of a descriptor with one system call; returns 0 or the first `-errno`.
    *
    * Each change has a receipt (KQ_EV_RECEIPT), so that the second change is made even if the first one fails. A system
-   * too old for receipts returns errors only, and perhaps events, which the next wait returns again.
+   * that is too old for receipts returns only errors, and perhaps events, which the next wait returns again.
    *
-   * @param readFlags KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE, which fails for a missing filter, or 0 for no change
-   * @param writeFlags The same for the filter for writing
-   * @param serial Number of 32 bits that comes back with each event
+   * @param readFlags Change of the filter for reading: KQ_EV_ADD, KQ_EV_DELETE, KQ_EV_ENABLE (which fails if the filter
+   * is missing), or 0 for no change
+   * @param writeFlags Change of the filter for writing, with the same values
+   * @param serial 32-bit number that comes back with each event
    */
   change(fd: number, readFlags: number, writeFlags: number, serial: number): number {
     const { READ, WRITE } = this.system.filters;
     let count = 0;
-    // A removal of READ comes last: libkqueue returns EBADF for a filter that is added just after the last was removed.
+    // A removal of READ comes last: libkqueue returns EBADF for a filter that is added right after the last was removed
+    // from the descriptor.
     if ((readFlags & ~KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);
     if (writeFlags !== 0) this.#put(count++, fd, WRITE, writeFlags, serial);
     if ((readFlags & KQ_EV_DELETE) !== 0) this.#put(count++, fd, READ, readFlags, serial);
     return this.#apply(count);
   }
 
-  /** Changes one filter, with `fflags` and `data` of the filter; returns 0 or the error. */
+  /** Changes one filter, with its `fflags` and `data`; returns 0 or `-errno`. */
   changeFilter(fd: number, filter: number, flags: number, fflags: number, data: number, serial: number): number {
     this.#put(0, fd, filter, flags, serial);
     this.#changes[this.#fflags] = fflags;
@@ -171,7 +173,7 @@ export class KqueueInstance {
         errnoCell[0]!,
       );
       if (outcome >= 0) return this.#failureOf(outcome);
-      // A change that was interrupted may be made twice: the second time has no effect.
+      // A change that was interrupted may be made twice, which has the same effect as once.
       if (!isInterruption(outcome)) return outcome;
     }
   }
@@ -199,7 +201,7 @@ export class KqueueInstance {
   }
 
   /**
-   * Waits by one system call; returns the number of events.
+   * Waits with one system call; returns the number of events.
    *
    * @param timeoutMs Milliseconds, rounded up to nanoseconds
    */
@@ -210,7 +212,7 @@ export class KqueueInstance {
     );
   }
 
-  /** Returns the `struct timespec` of a timeout, cut to the longest that kevent() obeys; null for `Infinity`. */
+  /** Returns a timeout as a `struct timespec`, cut to the longest that kevent() accepts; null for `Infinity`. */
   #timeout(timeoutMs: number): Int32Array<ArrayBuffer> | null {
     if (timeoutMs === 0) return NO_TIME;
     return timeoutMs === Infinity ? null : this.#timespec.set(Math.min(timeoutMs, this.system.longestMs));
@@ -260,7 +262,7 @@ export class KqueueInstance {
   reserve(count: number): void {
     if (count <= this.#room) return;
     const room = Math.max(count, this.#room * 2);
-    const events = new Int32Array(room * this.#stride); // may throw: nothing has changed then
+    const events = new Int32Array(room * this.#stride); // first, because it may throw
     this.#address = libc().memmove(events, events, 0n); // valid while the array lives: see epoll.ts
     this.#events = events;
     this.#room = room;
@@ -270,7 +272,7 @@ export class KqueueInstance {
   // Everything below is for select.kqueue, and for the differences between kqueue and other mechanisms.
 
   /**
-   * Makes changes and waits for events by one system call, with the structs of C in both arrays.
+   * Makes changes and waits for events with one system call; both arrays contain C structs.
    *
    * @param changes Any number of `struct kevent`
    * @param events Array that receives the events
@@ -288,13 +290,14 @@ export class KqueueInstance {
   /**
    * Returns the reason why kqueue cannot wait for a descriptor, or null if there is none.
    *
-   * Covers kinds that kqueue accepts and never reports; {@linkcode change} fails for kinds that kqueue rejects.
+   * Covers kinds that kqueue accepts, but never reports, or reports differently from other mechanisms.
+   * {@linkcode change} fails for kinds that kqueue rejects.
    */
   explain(fd: number): string | null {
     const { unwatchable, stat } = this.system;
     const { fstat } = this.#functions;
     if (unwatchable.length === 0 || fstat === null) return null;
-    if (result(fstat(fd, this.#stat), errnoCell[0]!) < 0) return null; // closed: kevent() will fail
+    if (result(fstat(fd, this.#stat), errnoCell[0]!) < 0) return null; // closed, so that kevent() will fail
     const type = this.#stat[stat.st_mode / 4]! & S_IFMT;
     const isOnDevice = this.#stat[stat.st_dev / 4] !== 0;
     return unwatchable.find((kind) => kind.type === type && (isOnDevice || !kind.onDevice))?.text ?? null;

@@ -1,5 +1,5 @@
 /**
- * The end of a process by kqueue (macOS, FreeBSD, NetBSD).
+ * Reports the end of a process with kqueue (macOS, FreeBSD, NetBSD).
  *
  * @module
  */

@@ -50,7 +50,7 @@ export interface KqueueFilters {
 interface Unwatchable {
   /** Its type in `st_mode`. */
   readonly type: number;
-  /** True if only files on a device are meant: a pipe has the type of a FIFO, but no device. */
+  /** True if only files on a device are meant: a pipe has the type of a FIFO, but is not on a device. */
   readonly onDevice: boolean;
   /** Reason, and what to use instead. */
   readonly text: string;
@@ -74,11 +74,14 @@ export interface KqueueSystem {
   readonly closeOnExec: number;
   /** True if poll(2) and select(2) report the kqueue descriptor as readable while events are pending. */
   readonly isPollable: boolean;
-  /** Longest timeout that kevent() obeys, in milliseconds. */
+  /** Longest timeout that kevent() accepts, in milliseconds. */
   readonly longestMs: number;
   /** Offsets of the fields of `struct stat` with the type and the identity of a file. */
   readonly stat: { readonly st_dev: number; readonly st_ino: number; readonly st_mode: number };
-  /** Kinds of files that are rejected, because kqueue does not report them, or not like other mechanisms. */
+  /**
+   * Kinds of files that are rejected because kqueue never reports them, or reports them differently from other
+   * mechanisms.
+   */
   readonly unwatchable: readonly Unwatchable[];
 }
 
@@ -93,7 +96,8 @@ export interface KqueueSystem {
  *   uint64_t  ext[4];     //      +32
  * };                      // 32   64              32
  *
- * The 32 bytes without `ext` of older FreeBSD belong to kevent@FBSD_1.0, a symbol that dlsym() does not return.
+ * Older versions of FreeBSD have a struct of 32 bytes, without `ext`. FreeBSD 12 and later use it only in
+ * kevent@FBSD_1.0, a symbol version that dlsym() does not return.
  */
 const KEVENT: KeventLayout = { size: 32, ident: 0, filter: 8, flags: 10, fflags: 12, data: 16, udata: 24 };
 const KEVENT_FREEBSD: KeventLayout = { ...KEVENT, size: 64 };
@@ -110,7 +114,7 @@ const KEVENT_FREEBSD: KeventLayout = { ...KEVENT, size: 64 };
  */
 const KEVENT_NETBSD: KeventLayout = { size: 40, ident: 0, filter: 8, flags: 12, fflags: 16, data: 24, udata: 32 };
 
-/** Filters of FreeBSD, most of which the other systems share. */
+/** FreeBSD's filters, most of which the other systems share. */
 const FILTERS: KqueueFilters = {
   READ: -1,
   WRITE: -2,
@@ -158,7 +162,7 @@ const NO_FILES: readonly Unwatchable[] = [
 const NO_FIFOS: Unwatchable = {
   type: S_IFIFO,
   onDevice: true,
-  text: "kqueue of macOS cannot wait for a FIFO, because it never reports the end of one; " +
+  text: "kqueue on macOS cannot wait for a FIFO, whose end of file it never reports; " +
     'create the selector with { fallback: "select" }',
 };
 
@@ -225,7 +229,7 @@ export const KQUEUE_SYSTEMS: Readonly<Record<"darwin" | "freebsd" | "netbsd" | "
     processMask: 0xf000_0000,
     exitStatus: 0,
     confirm: 0, // libkqueue 2.7 fails to change a filter for reading, with a stale errno
-    reportsEnds: false, // libkqueue misses the end if data is left, clears SO_ERROR, and ignores NOTE_LOWAT
+    reportsEnds: false, // libkqueue misses the end if unread data remains, clears SO_ERROR, and ignores NOTE_LOWAT
     closeOnExec: 0x5451,
     isPollable: false, // the descriptor is the writing end of a pipe; the epoll instance behind it is libkqueue's own
     longestMs: 0x7fff_ffff, // libkqueue passes an int to epoll_wait(2), and does not check for an overflow

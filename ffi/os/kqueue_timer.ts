@@ -1,8 +1,8 @@
 /**
- * A timer of kqueue (macOS, FreeBSD, NetBSD).
+ * A timer in a kqueue (macOS, FreeBSD, NetBSD).
  *
- * A timer of kqueue has one period, which is also its first delay. So each expiry is a separate one-shot event, added
- * when the program reads the expiry before it. The monotonic clock gives the number of periods since then.
+ * The first delay of a kqueue timer cannot differ from its period. So each expiry is a separate one-shot event, which
+ * is added when the program reads the previous expiry. The monotonic clock gives the number of expiries since then.
  *
  * @module
  */
@@ -37,7 +37,8 @@ export class KqueueTimer implements TimerDescriptor {
   read(): number {
     if (this.#watch.take() === null) return 0;
     const lateMs = monotonicMs() - this.#dueMs;
-    // The delay exceeds the longest timer of the system. Less than a millisecond is a difference between two clocks.
+    // The event is early because the delay exceeds the system's longest timer. If it is early by less than a
+    // millisecond, only the two clocks differ.
     if (lateMs <= -1) {
       this.#arm();
       return 0;
@@ -53,7 +54,7 @@ export class KqueueTimer implements TimerDescriptor {
     this.#watch.close();
   }
 
-  /** Adds the event of the next expiry, rounded up to at least 1 ms, because systems differ in a delay of 0. */
+  /** Adds the event of the next expiry, rounded up to at least 1 ms, because systems treat 0 differently. */
   #arm(): void {
     if (this.#dueMs === Infinity) return;
     const { filters, longestMs } = this.#watch.system;

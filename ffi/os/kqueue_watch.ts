@@ -35,7 +35,7 @@ export class KqueueWatch {
     return this.#kqueue.fd;
   }
 
-  /** System whose kqueue this is. */
+  /** Layouts and numbers of the system that the kqueue belongs to. */
   get system(): KqueueSystem {
     return this.#kqueue.system;
   }
@@ -45,7 +45,7 @@ export class KqueueWatch {
     return this.#change(ident, filter, KQ_EV_ADD | flags, fflags, data);
   }
 
-  /** Removes an event, even if it occurred and was not taken. Fails with ENOENT if it does not exist. */
+  /** Removes an event, even if it has occurred and was not taken. Returns `-ENOENT` if there is no such event. */
   delete(ident: number, filter: number): number {
     return this.#change(ident, filter, KQ_EV_DELETE, 0, 0);
   }

@@ -1,5 +1,6 @@
 /**
- * Opens foreign libraries. Nothing else in the package calls `Deno.dlopen`.
+ * Opens foreign libraries. Nothing else in the package calls `Deno.dlopen`, except the Worker of `signal_worker.ts`,
+ * which cannot import this file.
  *
  * Every library is opened at its first use, so that importing the package succeeds on every system and without
  * `--allow-ffi`.
@@ -28,10 +29,10 @@ export function lazyLibrary<T>(open: () => T): () => T {
 }
 
 /**
- * Opens now the libraries that the imported modules of the package would open at their first use.
+ * Opens the libraries of all imported modules of the package now, instead of at their first use.
  *
- * The libraries stay open until the process ends. A test with `sanitizeResources` that uses one of them first fails,
- * because Deno counts an open library as a leak. Call this function at the top of such a test file.
+ * A library stays open until the process ends, and Deno counts it as a leak of the test that used it first. Such a test
+ * fails if it has `sanitizeResources`. To avoid that, call this function at the top of the test file.
  *
  * @throws {Deno.errors.NotCapable} without `--allow-ffi`
  *
@@ -53,7 +54,8 @@ export function openLibraries(): void {
     try {
       open();
     } catch (error) {
-      if (!(error instanceof Deno.errors.NotSupported)) throw error; // the system does not have this library
+      // NotSupported: the system does not have this library, or the library does not have all functions.
+      if (!(error instanceof Deno.errors.NotSupported)) throw error;
     }
   }
 }
@@ -68,8 +70,14 @@ export function openLibrary<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
   symbols: Symbols,
 ): Functions<Symbols> {
-  const files = system.libraries[library];
-  if (files === undefined) throw notSupported(library, "this system has no such library; use DefaultSelector");
+  const { libraries } = system;
+  const files = libraries[library];
+  if (files === undefined) {
+    // On an unknown system, DefaultSelector would fail in the same way.
+    const isKnown = Object.keys(libraries).length > 0;
+    const reason = isKnown ? "this system has no such library; use DefaultSelector" : "this system is not supported";
+    throw notSupported(library, reason);
+  }
   const failures: string[] = [];
   for (const file of permitted(library, files)) {
     try {
@@ -105,7 +113,7 @@ const standIns = new Map<Library, StandIn>();
 /**
  * Replaces the functions of a library, so that tests can imitate another kernel.
  *
- * @param functions Functions by the names with which the library is opened
+ * @param functions The functions, by name
  * @param system System whose layouts and constants the functions use
  */
 export function standIn(library: Library, functions: unknown, system: Os): void {
@@ -126,7 +134,7 @@ export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
   library: Library,
   open: () => Functions<Symbols>,
 ): () => { functions: Functions<Symbols>; system: Os } {
-  // openLibraries() leaves libkqueue alone, which is no part of the system.
+  // openLibraries() does not open libkqueue, because it is not part of the system.
   const real = (system.best === library ? lazyLibrary : lazy)(() => ({ functions: open(), system: os }));
   return () => (standIns.get(library) as ReturnType<typeof real> | undefined) ?? real();
 }
@@ -134,15 +142,15 @@ export function lazySystem<const Symbols extends Deno.ForeignLibraryInterface>(
 /**
  * Returns the files that may be opened.
  *
- * Without the whole of `--allow-ffi`, Deno joins a bare name to the current directory, even right after a "yes" to the
- * prompt (denoland/deno#29246). So a grant or a denial for some path leaves only the absolute names, and the prompt asks
- * for the whole permission.
+ * Without unrestricted `--allow-ffi`, Deno looks for a bare name in the current directory, even right after a "yes" to
+ * the prompt (denoland/deno#29246). So if the permission is granted or denied only for some paths, this function
+ * returns only absolute names. The prompt asks for the unrestricted permission.
  */
 function permitted(library: Library, files: readonly string[]): readonly string[] {
   if (hasWholePermission()) return files;
   const paths = files.filter((file) => /^(\/|C:)/.test(file));
   const states = paths.map((path) => Deno.permissions.querySync({ name: "ffi", path }).state);
-  // A denial of one file of the library counts for all of them.
+  // If one file of the library is denied, all of them are.
   if (!states.includes("denied")) {
     const granted = paths.filter((_, index) => states[index] === "granted");
     if (granted.length > 0) return granted;

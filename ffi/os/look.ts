@@ -1,5 +1,5 @@
 /**
- * Looks at one descriptor without waiting, for a wait that has no selector.
+ * Checks one descriptor without waiting, for a wait without a selector.
  *
  * @module
  */
@@ -59,8 +59,8 @@ export const lookCall: "poll" | "select" = system.park;
 export const lookSupports: number = (system.park === "select" ? selectSupports : pollSupports) & ~MODES;
 
 /**
- * Returns the EVENT_* bits of a descriptor that are asked for and ready now, or `-errno`.
+ * Returns those of the given EVENT_* bits for which a descriptor is ready now, or `-errno`.
  *
- * Uses the mechanism of parked waits, so that both agree about readiness.
+ * Uses the system call of parked waits, so that both agree about readiness.
  */
 export const look: (fd: number, events: number) => number = system.park === "select" ? lookBySelect : lookByPoll;

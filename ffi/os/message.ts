@@ -1,13 +1,13 @@
 /**
  * Messages with ancillary data: sendmsg(2), recvmsg(2), and the structs that they read and write.
  *
- * Windows is not supported, because control messages of Winsock cannot carry descriptors.
+ * Windows is not supported, because Winsock's control messages cannot carry descriptors.
  *
  * ## Addresses
  *
- * A msghdr has the addresses of other arrays. V8 does not move the memory of an array, but frees it once the program
- * cannot reach the array. So `fillHeader()` keeps the arrays until `releaseHeader()`. No code of the
- * caller may run between the two, because it could detach a buffer.
+ * A msghdr contains the addresses of other arrays. V8 does not move the memory of an array, but frees it once the
+ * program cannot reach the array. So `fillHeader()` keeps the arrays until `releaseHeader()`. No code of the caller may
+ * run between the two, because it could detach a buffer.
  *
  * @see {@link https://man7.org/linux/man-pages/man3/cmsg.3.html | cmsg(3)}
  *
@@ -16,7 +16,7 @@
 
 import { byteLengthOf, checkSize } from "./arguments.ts";
 import { errnoCell, lazyLibc, result } from "./call.ts";
-import { type Bytes, closedOnExec } from "./posix.ts";
+import { type Bytes, setCloseOnExec } from "./posix.ts";
 import { MSG_CMSG_CLOEXEC, SCM_RIGHTS, SOL_SOCKET } from "./socket_constants.ts";
 import { os, type System, system } from "./systems.ts";
 
@@ -102,7 +102,7 @@ export const MSGHDR: Msghdr = msghdrOf(system);
 export const CMSGHDR: Cmsghdr = cmsghdrOf(system);
 
 /**
- * Returns the bytes of an item of ancillary data with `size` bytes of data, without padding behind them.
+ * Returns the length in bytes of an item of ancillary data with `size` bytes of data, without trailing padding.
  *
  * @param size Bytes of data
  * @throws {RangeError} if the result is not from 0 to `2^31-1`
@@ -114,7 +114,7 @@ export function CMSG_LEN(size: number): number {
 }
 
 /**
- * Returns the bytes that an item of ancillary data with `size` bytes of data occupies, with padding behind them.
+ * Returns the number of bytes that an item of ancillary data with `size` bytes of data occupies, with trailing padding.
  *
  * @param size Bytes of data
  * @throws {RangeError} if the result is not from 0 to `2^31-1`
@@ -157,14 +157,14 @@ export function encodeControl(messages: readonly ControlMessage[]): Uint8Array<A
 /**
  * Returns the control messages that C has written.
  *
- * The data of the last one is cut off if the array had no room for all of it.
+ * The data of the last message is cut off if the array had no room for all of it.
  */
 export function decodeControl(control: Uint8Array<ArrayBuffer>): ControlMessage<Uint8Array<ArrayBuffer>>[] {
   const messages: ControlMessage<Uint8Array<ArrayBuffer>>[] = [];
   const view = new DataView(control.buffer, control.byteOffset, control.byteLength);
   for (let at = 0; at + CMSGHDR.data <= control.length;) {
     const length = view.getUint32(at + CMSGHDR.cmsg_len, true);
-    if (length < CMSGHDR.data) break; // no header
+    if (length < CMSGHDR.data) break; // not a header
     const [level, type] = [CMSGHDR.cmsg_level, CMSGHDR.cmsg_type].map((field) => view.getInt32(at + field, true));
     messages.push([level!, type!, control.slice(at + CMSGHDR.data, at + length)]);
     at += aligned(length, CMSGHDR.alignment);
@@ -172,7 +172,7 @@ export function decodeControl(control: Uint8Array<ArrayBuffer>): ControlMessage<
   return messages;
 }
 
-/** Returns the descriptors in control messages; incomplete ones are left out. */
+/** Returns the descriptors in control messages, except one that is cut off. */
 export function descriptorsIn(messages: readonly ControlMessage<Uint8Array<ArrayBuffer>>[]): number[] {
   return messages.flatMap(([level, type, data]) => {
     if (level !== SOL_SOCKET || type !== SCM_RIGHTS) return [];
@@ -247,11 +247,11 @@ const receiveAtOnce: Receive = (fd, buffers, control, flags, sockaddr, received)
   return count;
 };
 
-/** Receives a message, and sets close-on-exec by further calls: macOS does not have MSG_CMSG_CLOEXEC. */
+/** Receives a message, and sets close-on-exec with further calls: macOS does not have MSG_CMSG_CLOEXEC. */
 export const receiveInSteps: Receive = (fd, buffers, control, flags, sockaddr, received) => {
   const count = receive(fd, buffers, control, flags, sockaddr, received);
   if (count < 0 || control === null) return count;
-  descriptorsIn(decodeControl(control.subarray(0, received.controlLength))).forEach(closedOnExec);
+  descriptorsIn(decodeControl(control.subarray(0, received.controlLength))).forEach(setCloseOnExec);
   return count;
 };
 
@@ -261,7 +261,7 @@ export const recvmsg: Receive = MSG_CMSG_CLOEXEC === 0 ? receiveInSteps : receiv
 /** The arrays whose addresses are in {@linkcode header}. */
 const kept: unknown[] = [];
 
-/** The msghdr of every call. */
+/** The msghdr, which all calls share. */
 const header = new DataView(new ArrayBuffer(MSGHDR.size));
 
 /** Fills in a msghdr with the addresses of arrays, and returns it. */

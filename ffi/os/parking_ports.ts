@@ -17,14 +17,15 @@ interface Port {
   readonly handle: number;
 }
 
-/** Milliseconds after which a call ends that cannot wait for all ports. */
+/** Longest time in milliseconds of a call that cannot wait for all ports at once. */
 const SLICE_MS = 10;
 
 /**
- * Sockets and the ports of AFD pollers, which the system has no single call for.
+ * Sockets and the ports of AFD pollers. Windows has no single call that waits for both.
  *
- * Without a port, select() waits for the sockets. With ports, the sockets are polled through a port of the set's own, and
- * the call waits for the ports. It takes no packet, so that a synchronous wait meanwhile finds all of them.
+ * If the set has no port, select() waits for the sockets. Otherwise, the set polls the sockets with an AFD poller of
+ * its own, and WaitForMultipleObjects() waits for the ports of all pollers. That call takes no packets, so a
+ * synchronous wait finds all of them, even during the call.
  */
 export class PortParkingSet implements ParkingSet {
   readonly #selectSet: ParkingSet;
@@ -35,7 +36,7 @@ export class PortParkingSet implements ParkingSet {
   #sockets: AfdPoller | null = null;
   // Sockets that were closed before they could be polled.
   readonly #closed = new Set<number>();
-  // Kept here until the call returns.
+  // Kept here, so that the array is not freed before the call returns.
   #handles = new BigInt64Array(0);
   #named: number[] = [];
 
@@ -79,7 +80,7 @@ export class PortParkingSet implements ParkingSet {
     else this.#events.set(fd, events);
     this.#selectSet.set(fd, events);
     if (this.#sockets === null) return;
-    // Even with the same events it may be another socket with the same number.
+    // Even if the events are the same, the number may belong to another socket now.
     if (old !== 0) this.#remove(fd);
     if (events !== 0) this.#add(fd, events);
   }
@@ -92,7 +93,7 @@ export class PortParkingSet implements ParkingSet {
     if (!this.#closed.delete(fd)) this.#sockets!.remove(fd);
   }
 
-  /** Adds sockets again that were closed, since their numbers may be those of other sockets now. */
+  /** Adds closed sockets again, because their numbers may belong to other sockets now. */
   #addClosed(sockets: AfdPoller): void {
     if (this.#closed.size === 0 && sockets.closed === 0) return;
     for (const [fd, events] of this.#events) {
@@ -123,7 +124,7 @@ export class PortParkingSet implements ParkingSet {
     const signaled = ports.filter(({ handle }) => isSignaled(handle)).map(({ poller }) => poller.fd);
     const count = Math.max(sockets.wait(0), 0);
     this.#named = [...Array.from({ length: count }, (_, index) => sockets.fdAt(index)), ...signaled];
-    sockets.disarm(); // because those who wait for these sockets look at them by select(), which polls them too
+    sockets.disarm(); // because the waits check these sockets with select(), which polls them too
     return this.#named.length;
   }
 
@@ -137,7 +138,7 @@ export class PortParkingSet implements ParkingSet {
   }
 
   eventsOf(fd: number): number {
-    // A port reports urgent data at each wait, so nothing has to be handed over.
+    // AFD reports urgent data at every wait, so nothing has to be handed over.
     return this.#sockets === null ? this.#selectSet.eventsOf(fd) : 0;
   }
 }

@@ -12,7 +12,7 @@ export interface ParkingSet {
   set(fd: number, events: number): void;
   /** Waits on another thread; returns a count, or -1 for a failure, whose errno is lost. */
   wait(timeoutMs: number): Promise<number>;
-  /** Makes the same call on this thread with the shortest timeout; returns a count or `-errno`. */
+  /** Finds out on this thread why {@linkcode wait} failed, without blocking; returns `-errno`, or a count from 0. */
   look(): number;
   /** Returns the descriptors that the last wait reported; `count` is its result. */
   named(count: number): number[];

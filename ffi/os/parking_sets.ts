@@ -1,5 +1,5 @@
 /**
- * The sets of descriptors with which parked waits wait: by poll(2), or by select(2) where poll() has gaps.
+ * The descriptor sets of parked waits, which use poll(2), or select(2) where poll() has gaps.
  *
  * @module
  */
@@ -68,7 +68,7 @@ class SelectParkingSet implements ParkingSet {
 // A system with ntdll has completion ports; they are loaded only there, as in `sys.ts`.
 const ports = system.libraries.ntdll === undefined ? null : await import("./parking_ports.ts");
 
-/** Returns a set of this system. */
+/** Returns an empty set, of the kind that this system needs. */
 export function createParkingSet(): ParkingSet {
   if (system.park === "poll") return new PollParkingSet();
   return ports === null ? new SelectParkingSet() : new ports.PortParkingSet(new SelectParkingSet());

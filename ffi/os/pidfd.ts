@@ -4,9 +4,9 @@
  * ## Why nothing is reaped here
  *
  * Deno itself waits for the children of `Deno.Command`, and `child.status` rejects if another call has reaped the
- * child. So waitid() is called with WNOWAIT, which leaves the child as it is. After Deno has reaped the child,
- * PIDFD_GET_INFO returns the status, since Linux 6.15. Before both calls, poll(2) checks that the process has ended,
- * because neither call can: for a process that is not a child, waitid() always fails with ECHILD.
+ * child. So waitid() is called with WNOWAIT, which does not reap the child. After Deno has reaped the child, the ioctl
+ * PIDFD_GET_INFO returns the status, on Linux 6.15 and later. Neither call alone shows whether a process has ended:
+ * waitid() always fails with ECHILD if the process is not a child. So poll(2) checks that first.
  *
  * @see {@link https://man7.org/linux/man-pages/man2/pidfd_open.2.html | pidfd_open(2)}
  *
@@ -112,7 +112,7 @@ export class Pidfd implements ProcessDescriptor {
     return set.wait(0) > 0;
   }
 
-  /** Returns the status of a child that was not reaped yet. */
+  /** Returns the status of a child that has ended and was not reaped; undefined for any other process. */
   #waitStatus(): number | undefined {
     siginfo.fill(0);
     const outcome = result(libc().waitid(P_PIDFD, this.fd, siginfo, WEXITED | WNOHANG | WNOWAIT), errnoCell[0]!);
@@ -123,7 +123,7 @@ export class Pidfd implements ProcessDescriptor {
     return code === CLD_DUMPED ? status | WCOREFLAG : status;
   }
 
-  /** Returns the status of a process that was reaped. */
+  /** Returns the status of a process that was reaped; undefined if the kernel does not report it. */
   #infoStatus(): number | undefined {
     info.fill(0);
     info[PIDFD_INFO.mask / 4] = PIDFD_INFO_EXIT;

@@ -63,12 +63,12 @@ const PPOLL = { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i
 
 const libc = lazyLibc({ poll: POLL, ppoll: { ...PPOLL, optional: true } });
 
-// The same on a thread of Deno's pool. ppoll is opened separately, and called only if its synchronous twin above is not
-// null: for a missing nonblocking function, Deno returns a function that throws.
+// The same functions, called on a thread of Deno's pool. ppoll is opened separately, and called only if its synchronous
+// twin above is not null: for a missing nonblocking function, Deno returns a function that throws.
 const aside = lazyLibc({ poll: { ...POLL, nonblocking: true } });
 const asidePpoll = lazyLibc({ ppoll: { ...PPOLL, nonblocking: true } });
 
-/** Returns the POLL* flags that ask for EVENT_* bits; POLLERR and POLLHUP come unasked. */
+/** Returns the POLL* flags that ask for EVENT_* bits; POLLERR and POLLHUP are always reported. */
 export function flagsOf(events: number): number {
   return (events & ~BASIC_EVENTS) === 0 ? (events & EVENT_READ) | (events & EVENT_WRITE) << 1 : rareFlagsOf(events);
 }
@@ -104,13 +104,14 @@ export const pollSupports: number = EVENT_READ | EVENT_WRITE | MODE_ONCE | (prio
 /** Descriptors and their event masks, in the array that poll(2) reads. A failure is `-errno`. */
 export class PollSet {
   readonly #libc = libc();
-  // Slots by descriptor. Descriptors are small numbers, lowest first, so an array is faster than a Map. It is not an
-  // Int32Array, because Poll takes any number, and memory must not grow with the number.
+  // Slots by descriptor. An array is faster than a Map, because descriptors are small: the system always assigns the
+  // lowest free number. It is not an Int32Array, because `Poll` accepts any number, and the memory of an Int32Array
+  // would grow with that number.
   readonly #slots: (number | undefined)[] = [];
   #size = 0;
   readonly #timespec = new Timespec();
   #pollfds = new Int32Array(16 * STRIDE);
-  // An nfds_t is a BigInt, and is created when the size changes, not at every wait.
+  // An nfds_t is a BigInt. It is created when the size changes, not at every wait.
   #nfds = 0n;
 
   /** Number of slots in use: those from 0 to `size - 1`. */
@@ -158,7 +159,7 @@ export class PollSet {
   }
 
   /**
-   * Waits until a descriptor is ready, by one system call; returns the number of ready descriptors.
+   * Waits with one system call until a descriptor is ready; returns the number of ready descriptors.
    *
    * @param timeoutMs Milliseconds, rounded up to nanoseconds if the system has `ppoll`, or else to milliseconds
    */

@@ -7,8 +7,9 @@
 /**
  * A mechanism of the operating system that waits for many descriptors: epoll, kqueue, poll, /dev/poll, select or AFD.
  *
- * Numbers go in and come out; a failure is `-errno`. Nothing throws except a constructor, if the system does not have the
- * mechanism. Each mechanism has one file, with these members in this order.
+ * Arguments and results are numbers; a failure is `-errno`. A constructor throws if the system cannot create the
+ * mechanism, and any method may throw a RangeError if there is no memory for its tables; otherwise nothing throws.
+ * Every mechanism has the required members in this order.
  */
 export interface Poller {
   /** System call that changes the registrations, for error messages: `"epoll_ctl"`. */
@@ -27,8 +28,9 @@ export interface Poller {
   readonly silences: number;
 
   /**
-   * Returns true if {@linkcode wait} ignores a registered descriptor until it is modified or removed: it was found
-   * closed, or its MODE_ONCE is spent. The result has no effect for a descriptor that makes {@linkcode fd} readable.
+   * Returns true if {@linkcode wait} ignores a registered descriptor: because it was found closed, until it is removed,
+   * or because its MODE_ONCE is spent, until it is modified or removed. Callers need the result only for descriptors
+   * that do not make {@linkcode fd} readable.
    */
   isSilent(fd: number): boolean;
 
@@ -36,7 +38,7 @@ export interface Poller {
    * Adds a descriptor that is not registered.
    *
    * @param events EVENT_* and MODE_* bits
-   * @param serial Number of 32 bits that comes back with each entry
+   * @param serial 32-bit number that comes back with each entry
    * @returns 0 or `-errno`; nothing is left in the kernel after a failure
    */
   add(fd: number, events: number, serial: number): number;
@@ -48,10 +50,10 @@ export interface Poller {
   remove(fd: number): void;
 
   /**
-   * Waits by one system call, and returns the number of entries or `-errno`.
+   * Waits, and returns the number of entries or `-errno`. May return early, without an entry.
    *
-   * @param timeoutMs Milliseconds from 0, or `Infinity`; rounded up to the resolution of the call, and cut to its longest
-   * timeout
+   * @param timeoutMs Milliseconds from 0, or `Infinity`; rounded up to the resolution of the system call, and cut to
+   * the longest timeout of the call
    */
   wait(timeoutMs: number): number;
 
@@ -75,7 +77,7 @@ export interface Poller {
    *
    * @param registrations Registrations of the selector
    * @param count Number of entries of that wait
-   * @returns True if the next wait finds something else
+   * @returns True if the next wait can find other entries
    */
   purge?(registrations: Registration[], count: number): boolean;
 

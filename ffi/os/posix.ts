@@ -1,8 +1,8 @@
 /**
- * File descriptors and sockets of a Unix C library. Numbers go in and come out; a failure is `-errno`.
+ * File descriptors and sockets on Unix. Arguments and results are numbers; a failure is `-errno`.
  *
- * `winsock.ts` has the same names in the same order over ws2_32, and `sys.ts` chooses one of the two, so that no other file
- * tests for the system.
+ * `winsock.ts` has the same names in the same order, for ws2_32. `sys.ts` chooses one of the two, so that the files
+ * that import it need no test for the system.
  *
  * @module
  */
@@ -31,8 +31,8 @@ const F_SETFL = 4;
 /** Default address family of {@linkcode socketpair}. */
 export const PAIR_FAMILY: number = AF_UNIX;
 
-// A result of type ssize_t is declared as i32, because an isize would be a BigInt: see "How errno is read" in call.ts. An i32
-// is enough, since the kernel transfers less than 2 GiB at once.
+// A result of type ssize_t is declared as i32, because an isize would be a BigInt: see "How errno is read" in call.ts.
+// An i32 is enough, since the kernel transfers less than 2 GiB at once.
 const libc = lazyLibc({
   // int socket(int domain, int type, int protocol)
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -54,7 +54,8 @@ const libc = lazyLibc({
   recvfrom: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "buffer"], result: "i32" },
   // ssize_t send(int sockfd, const void *buf, size_t len, int flags)
   send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
-  // ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *dest_addr, socklen_t addrlen)
+  // ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *dest_addr,
+  //                socklen_t addrlen)
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "i32" },
   // int shutdown(int sockfd, int how)
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
@@ -247,7 +248,7 @@ function fcntl(fd: number, cmd: number, arg: number): number {
   return result(libc().fcntl(fd, cmd, arg, arg, arg, arg, arg, arg, arg), errnoCell[0]!);
 }
 
-// A size_t is a BigInt, and creating one costs more than a fast call. A program uses few sizes, so their BigInts are kept.
+// A size_t is a BigInt, and creating one costs more than a fast call. The BigInts are kept: a program uses few sizes.
 const SIZES = 1024;
 const sizeNumbers = new Int32Array(SIZES);
 const sizeBigInts: bigint[] = new Array(SIZES).fill(0n);
@@ -277,7 +278,7 @@ const makers = lazy(() => {
   return accept4 === null || pipe2 === null ? inSteps() : atOnce(accept4, pipe2);
 });
 
-/** Returns makers that use one system call, so that a program that is executed meanwhile does not inherit the descriptor. */
+/** Returns makers that use one system call, so that no program started in between inherits the descriptor. */
 function atOnce(accept4: NonNullable<Libc["accept4"]>, pipe2: NonNullable<Libc["pipe2"]>): Makers {
   const { socket, socketpair } = libc();
   return {
@@ -289,30 +290,30 @@ function atOnce(accept4: NonNullable<Libc["accept4"]>, pipe2: NonNullable<Libc["
   };
 }
 
-/** Returns makers that set close-on-exec by a second system call, for macOS, which has no accept4() or pipe2(). */
+/** Returns makers that set close-on-exec with a second system call, for macOS, which lacks accept4() and pipe2(). */
 export function inSteps(): Makers {
   const { socket, socketpair, accept, pipe } = libc();
   return {
-    socket: (domain, type, protocol) => closedOnExec(result(socket(domain, type, protocol), errnoCell[0]!)),
+    socket: (domain, type, protocol) => setCloseOnExec(result(socket(domain, type, protocol), errnoCell[0]!)),
     socketpair: (domain, type, protocol, pair) =>
-      bothClosedOnExec(result(socketpair(domain, type, protocol, pair), errnoCell[0]!), pair),
+      setBothCloseOnExec(result(socketpair(domain, type, protocol, pair), errnoCell[0]!), pair),
     accept(fd, sockaddr, length) {
-      const accepted = closedOnExec(result(accept(fd, sockaddr, length), errnoCell[0]!));
+      const accepted = setCloseOnExec(result(accept(fd, sockaddr, length), errnoCell[0]!));
       // On macOS and the BSDs, a connection inherits the status flags of its listener.
       if (accepted >= 0) setBlocking(accepted, true);
       return accepted;
     },
-    pipe: (pair) => bothClosedOnExec(result(pipe(pair), errnoCell[0]!), pair),
+    pipe: (pair) => setBothCloseOnExec(result(pipe(pair), errnoCell[0]!), pair),
   };
 }
 
 /** Sets close-on-exec, if `fd` is a descriptor and not a failure; returns `fd`. */
-export function closedOnExec(fd: number): number {
+export function setCloseOnExec(fd: number): number {
   if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
   return fd;
 }
 
-function bothClosedOnExec(outcome: number, pair: Int32Array<ArrayBuffer>): number {
-  if (outcome >= 0) pair.forEach(closedOnExec);
+function setBothCloseOnExec(outcome: number, pair: Int32Array<ArrayBuffer>): number {
+  if (outcome >= 0) pair.forEach(setCloseOnExec);
   return outcome;
 }

@@ -1,5 +1,5 @@
 /**
- * The interface of a mechanism that reports the end of a process: `pidfd.ts` and `kqueue_process.ts`.
+ * The interface that `pidfd.ts` and `kqueue_process.ts` implement: a descriptor for the end of a process.
  *
  * @module
  */

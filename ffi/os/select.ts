@@ -15,7 +15,7 @@ import { SilentSet } from "./silent_set.ts";
 import { BitSelectSet } from "./select_unix.ts";
 import { IN_EXCEPT, IN_READ, IN_WRITE, type SelectSet as Sets } from "./select_set.ts";
 
-/** Sets of this system. Those of Windows are loaded only there, as in `sys.ts`. */
+/** The class of sets for this system. The Windows class is loaded only on Windows, as in `sys.ts`. */
 export const SelectSet: new () => Sets = system.select === "arrays"
   ? (await import("./select_windows.ts")).CountedSelectSet
   : BitSelectSet;
@@ -85,6 +85,7 @@ export class SelectPoller implements Poller {
 
   wait(timeoutMs: number): number {
     const count = this.#set.wait(timeoutMs);
+    // -EAGAIN makes the caller wait again, without the closed descriptors. If none is closed now, nothing is ready.
     if (count === -EBADF) return this.#removeClosed() ? -EAGAIN : 0;
     if (count <= 0) return count;
     const entries = this.#set.gather(count);
@@ -102,8 +103,8 @@ export class SelectPoller implements Poller {
   }
 
   /**
-   * Removes closed descriptors from the sets; returns true if it found another one. A closed descriptor makes the whole
-   * call fail, and the call does not report which descriptor it is.
+   * Removes closed descriptors from the sets; returns true if there were any. A closed descriptor makes the whole call
+   * fail, and the call does not report which descriptor that is.
    */
   #removeClosed(): boolean {
     const before = this.#silent.count;

@@ -1,5 +1,5 @@
 /**
- * The interface of the three sets of select(2): bitmaps on a Unix, arrays on Windows.
+ * The interface of the three sets of select(2): bitmaps on Unix, arrays on Windows.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 export const IN_READ = 1;
 /** Bit of the second set: writable. */
 export const IN_WRITE = 2;
-/** Bit of the third set: exceptional, which is urgent data, and on Windows a failed connect() too. */
+/** Bit of the third set: exceptional, which means urgent data, or on Windows a failed connect(). */
 export const IN_EXCEPT = 4;
 
 /** Descriptors in the three sets of select(2). A failure is `-errno`. */
@@ -17,7 +17,7 @@ export interface SelectSet {
   set(fd: number, where: number): void;
 
   /**
-   * Waits by one system call; returns the number of ready bits in the three sets, or `-errno`.
+   * Waits with one system call; returns the number of ready bits in the three sets, or `-errno`.
    *
    * @param timeoutMs Milliseconds, rounded up to the resolution of the call, or `Infinity`
    */
@@ -34,7 +34,7 @@ export interface SelectSet {
   /** Collects the descriptors that the last wait found ready; `count` is its result. Returns their number. */
   gather(count: number): number;
 
-  /** Returns gathered descriptor `index`; on a Unix the order is ascending. */
+  /** Returns gathered descriptor `index`; on Unix the order is ascending. */
   fdAt(index: number): number;
 
   /** Returns the bits of the sets in which gathered descriptor `index` is ready. */

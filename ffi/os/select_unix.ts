@@ -1,5 +1,5 @@
 /**
- * select(2) of a Unix: three bitmaps, which the kernel reads and overwrites.
+ * select(2) on Unix: three bitmaps, which the kernel reads and overwrites.
  *
  * @see {@link https://man7.org/linux/man-pages/man2/select.2.html | select(2)}
  *
@@ -21,11 +21,11 @@ const PSELECT_FUNCTION = {
 
 const libc = lazyLibc({ pselect: PSELECT_FUNCTION });
 
-// The same on a thread of Deno's pool.
+// The same function, called on a thread of Deno's pool.
 const aside = lazyLibc({ pselect: { ...PSELECT_FUNCTION, nonblocking: true } });
 
 /**
- * An `fd_set`: one bit for each descriptor, lowest first.
+ * An `fd_set`: one bit for each descriptor, from the lowest bit of the first word on.
  *
  * FD_SETSIZE (1,024) is the size of the C library's type, not a limit of the kernel. The call reads as many bits as its
  * first argument says, so a larger bitmap has room for larger descriptors.
@@ -138,7 +138,7 @@ export class BitSelectSet implements SelectSet {
   }
 
   isReady(fd: number, where: number): boolean {
-    const index = where >> 1;
+    const index = where >> 1; // of the set: 0, 1 or 2 for the bits 1, 2 and 4
     return this.#wanted[index]!.size > 0 && (this.#ready[index]![fd >>> 5]! & (1 << (fd & 31))) !== 0;
   }
 

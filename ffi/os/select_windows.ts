@@ -1,5 +1,5 @@
 /**
- * select() of Winsock: three arrays of sockets, which the system reads and overwrites.
+ * Winsock's select(): three arrays of sockets, which the system reads and overwrites.
  *
  * @see {@link https://learn.microsoft.com/windows/win32/api/winsock2/nf-winsock2-select | select function}
  *
@@ -23,7 +23,7 @@ const winsock = lazyLibrary(() =>
   })
 );
 
-// The same on a thread of Deno's pool.
+// The same function, called on a thread of Deno's pool.
 const asideWinsock = lazyLibrary(() => openWithErrno("winsock", { select: { ...SELECT, nonblocking: true } }));
 
 /**
@@ -38,7 +38,7 @@ const FD_SET = { fd_count: 0, fd_array: 8, socket: 8 };
 
 /** An `fd_set`: an array of sockets, in no order. */
 class CountedFdSet {
-  // In words of 32 bits. The upper half of a SOCKET stays 0.
+  // In 32-bit words. The upper half of a SOCKET stays 0.
   #words = new Int32Array(FD_SET.fd_array / 4 + FIRST_SOCKETS * FD_SET.socket / 4);
   readonly #indexOf = new Map<number, number>();
 
@@ -66,7 +66,7 @@ class CountedFdSet {
     }
   }
 
-  /** Copies another set into this one, for the system to overwrite; returns null for an empty set, which it rejects. */
+  /** Copies another set into this one for Winsock to overwrite; returns null for an empty set: Winsock rejects it. */
   load(other: CountedFdSet): Int32Array<ArrayBuffer> | null {
     this.#words[FD_SET.fd_count / 4] = 0;
     if (other.size === 0) return null;

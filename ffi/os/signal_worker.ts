@@ -26,7 +26,7 @@ import { filesOf } from "./library.ts";
 import { SOCK_DGRAM } from "./socket_constants.ts";
 import * as sys from "./sys.ts";
 import { type Library, system } from "./systems.ts";
-import { lendWaker, type Waker } from "./waker.ts";
+import { borrowWaker, type Waker } from "./waker.ts";
 
 /** Shared memory: a header of integers, and the text of an error. */
 const MEMORY = {
@@ -49,7 +49,7 @@ export const MAX_SIGNALS = 64;
 /** Milliseconds that the Worker may take to start. It usually takes 20 to 50, but a machine can be very busy. */
 const PATIENCE_MS = 30_000;
 
-/** Milliseconds that the Worker may take to stop. It usually takes one; without an answer, it stops with its thread. */
+/** Milliseconds that the Worker may take to stop listening, before it is terminated. It usually takes one. */
 const STOP_PATIENCE_MS = 5_000;
 
 /** Descriptors that Deno opens for the first Worker and the first signal, and some to spare. */
@@ -64,8 +64,9 @@ interface Order {
   readonly signals: readonly Deno.Signal[];
   /** Files to try for the library with send(). */
   readonly files: readonly string[];
-  /** Descriptor to which the Worker sends, and content of the datagram. */
+  /** Descriptor to which the Worker sends. */
   readonly sender: number;
+  /** Content of the datagram. */
   readonly serial: number;
 }
 
@@ -92,7 +93,8 @@ function listen(
       let library;
       for (const file of order.files) {
         try {
-          // ssize_t send(int sockfd, const void *buf, size_t len, int flags); Windows reads its int from the lower half of len
+          // ssize_t send(int sockfd, const void *buf, size_t len, int flags)
+          // On Windows, len is an int, which is the lower half of the size_t.
           library = Deno.dlopen(file, { send: { parameters: ["usize", "buffer", "usize", "i32"], result: "i32" } });
           break;
         } catch (error) {
@@ -105,7 +107,7 @@ function listen(
       for (const [index, signal] of order.signals.entries()) {
         const listener = () => {
           Atomics.or(header, BITS + (index >> 5), 1 << (index & 31));
-          // A full queue keeps the waker readable; a lack of memory may pass.
+          // Repeated because memory may be free again soon. A full queue needs no datagram: the waker is readable.
           for (let tries = 0; tries < 100 && send(sender, datagram, size, 0) < 0; tries++);
         };
         Deno.addSignalListener(signal, listener);
@@ -139,7 +141,7 @@ export class SignalWorker {
   constructor(signals: readonly Deno.Signal[]) {
     this.#signals = signals;
     const files = filesOf(SENDERS[system.sys]);
-    this.#waker = lendWaker();
+    this.#waker = borrowWaker();
     try {
       checkRoom();
       const source = `(${listen})(self, ${JSON.stringify(MEMORY)})`;
@@ -197,9 +199,9 @@ export class SignalWorker {
 }
 
 /**
- * Checks that there are enough free descriptors for a Worker, because Deno ends the program if there are not.
+ * Checks that enough descriptors are free for a Worker, because Deno ends the program if there are too few.
  *
- * @throws {OSError} EMFILE or ENFILE if not
+ * @throws {OSError} EMFILE or ENFILE if too few are free
  */
 function checkRoom(): void {
   const pairs: Int32Array<ArrayBuffer>[] = [];

@@ -16,7 +16,7 @@ type SignalRow = readonly [
 ];
 
 /**
- * The signals that Deno knows. Of several names for one number, the first is the one that Deno reports.
+ * The signals that Deno knows. If several names have the same number, Deno reports the first of them.
  *
  * Linux: asm-generic/signal.h. Windows: signal.h of its C runtime, and the numbers that Deno and libuv add for the
  * events of a console; Deno rejects some of them. The other systems: <sys/signal.h>.

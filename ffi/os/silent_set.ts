@@ -1,5 +1,6 @@
 /**
- * Records the registrations that a poller leaves out of its waits until they are modified or removed.
+ * Records the registrations that a poller leaves out of its waits: one whose descriptor was found closed, until it is
+ * removed, and one whose MODE_ONCE is spent, until it is modified or removed.
  *
  * @module
  */
@@ -9,12 +10,12 @@ import { MODE_ONCE } from "./events.ts";
 /** Registrations whose descriptor was found closed, and those with MODE_ONCE that were reported ("spent"). */
 export class SilentSet {
   readonly #closed = new Set<number>();
-  // Serial numbers by descriptor of the registrations with MODE_ONCE that were not reported.
+  // Registrations with MODE_ONCE that were not reported yet: serial numbers by descriptor.
   readonly #armed = new Map<number, number>();
   readonly #spent = new Set<number>();
   /** Number of registrations so far that have become silent. */
   count = 0;
-  // False until something is recorded, so that other registrations cost nothing.
+  // False until something is recorded, so that programs that do not need the record pay nothing for it.
   #isUsed = false;
 
   /** Number of registrations that the next wait may spend. */
@@ -64,7 +65,7 @@ export class SilentSet {
     return true;
   }
 
-  /** Forgets a removed registration. */
+  /** Forgets a registration, before it is removed or recorded again. */
   forget(fd: number): void {
     if (!this.#isUsed) return;
     this.#closed.delete(fd);

@@ -1,5 +1,5 @@
 /**
- * Constants of `<sys/socket.h>` and its kin, with the values of this system.
+ * Constants of `<sys/socket.h>` and related headers, with the values of this system.
  *
  * @module
  */
@@ -8,13 +8,13 @@ import { system } from "./systems.ts";
 
 const { constants } = system;
 
-/** Flag for the type of `socket`, `accept4` and `socketpair`: do not block. */
+/** Flag in the type for `socket` and `socketpair`, and in the flags for `accept4`: do not block. */
 export const SOCK_NONBLOCK: number = constants.SOCK_NONBLOCK;
-/** Flag for the type of `socket`, `accept4` and `socketpair`: close when another program is executed. */
+/** Flag in the type for `socket` and `socketpair`, and in the flags for `accept4`: close-on-exec. */
 export const SOCK_CLOEXEC: number = constants.SOCK_CLOEXEC;
 /** Status flag of a descriptor: do not block. */
 export const O_NONBLOCK: number = constants.O_NONBLOCK;
-/** Flag of `pipe2`: close when another program is executed. */
+/** Flag of `pipe2`: close-on-exec. */
 export const O_CLOEXEC: number = constants.O_CLOEXEC;
 /** Address family: any. */
 export const AF_UNSPEC: number = constants.AF_UNSPEC;
@@ -24,9 +24,9 @@ export const AF_UNIX: number = constants.AF_UNIX;
 export const AF_INET: number = constants.AF_INET;
 /** Address family: IPv6. */
 export const AF_INET6: number = constants.AF_INET6;
-/** Socket type: a stream of bytes, as of TCP. */
+/** Socket type: a stream of bytes, as in TCP. */
 export const SOCK_STREAM: number = constants.SOCK_STREAM;
-/** Socket type: datagrams, as of UDP. */
+/** Socket type: datagrams, as in UDP. */
 export const SOCK_DGRAM: number = constants.SOCK_DGRAM;
 /** Socket type: raw packets. */
 export const SOCK_RAW: number = constants.SOCK_RAW;
@@ -36,7 +36,10 @@ export const SOCK_SEQPACKET: number = constants.SOCK_SEQPACKET;
 export const SOMAXCONN: number = constants.SOMAXCONN;
 /** Level of the options `SO_*`. */
 export const SOL_SOCKET: number = constants.SOL_SOCKET;
-/** Option: bind to an address with lingering connections; on Windows, to one of another socket: see `createServer`. */
+/**
+ * Option: bind to an address even if closed connections linger there in TIME_WAIT; on Windows, even if another socket
+ * is bound to the address: see `createServer`.
+ */
 export const SO_REUSEADDR: number = constants.SO_REUSEADDR;
 /** Option, to read: the type of the socket. */
 export const SO_TYPE: number = constants.SO_TYPE;
@@ -53,13 +56,13 @@ export const SO_KEEPALIVE: number = constants.SO_KEEPALIVE;
 /** Option: leave urgent data in the stream. */
 export const SO_OOBINLINE: number = constants.SO_OOBINLINE;
 /**
- * Option, two integers (of 16 bits on Windows, or else of 32): 1 if `close` waits for unsent data to be sent, and the
- * longest wait in seconds.
+ * Option with two integers, which have 16 bits on Windows and 32 bits elsewhere: 1 if `close` waits until unsent data
+ * is sent, and the longest wait in seconds.
  */
 export const SO_LINGER: number = constants.SO_LINGER;
 /** Option: share an address among several sockets. */
 export const SO_REUSEPORT: number = constants.SO_REUSEPORT;
-/** Option of Windows: reserve the address for this socket. */
+/** Option on Windows: reserve the address for this socket. */
 export const SO_EXCLUSIVEADDRUSE: number = constants.SO_EXCLUSIVEADDRUSE;
 /** Option, to read: 1 if the socket listens, or 0. */
 export const SO_ACCEPTCONN: number = constants.SO_ACCEPTCONN;
@@ -83,7 +86,7 @@ export const IP_TTL: number = constants.IP_TTL;
 export const IP_MULTICAST_IF: number = constants.IP_MULTICAST_IF;
 /** Option: time to live of multicast packets. */
 export const IP_MULTICAST_TTL: number = constants.IP_MULTICAST_TTL;
-/** Option: receive multicast packets of this machine. */
+/** Option: deliver multicast packets to this machine too. */
 export const IP_MULTICAST_LOOP: number = constants.IP_MULTICAST_LOOP;
 /** Option: join a multicast group. */
 export const IP_ADD_MEMBERSHIP: number = constants.IP_ADD_MEMBERSHIP;
@@ -109,13 +112,13 @@ export const TCP_KEEPCNT: number = constants.TCP_KEEPCNT;
 export const MSG_OOB: number = constants.MSG_OOB;
 /** Flag: leave the data in the queue. */
 export const MSG_PEEK: number = constants.MSG_PEEK;
-/** Flag: return the full length of a datagram; of a received message: its end was cut off. */
+/** Flag: return the full length of a datagram. In a received message: its end was cut off. */
 export const MSG_TRUNC: number = constants.MSG_TRUNC;
 /** Flag of a received message: control messages were cut off or left out, because there was no room for them. */
 export const MSG_CTRUNC: number = constants.MSG_CTRUNC;
 /** Flag of a received message: it ends a record of SOCK_SEQPACKET. */
 export const MSG_EOR: number = constants.MSG_EOR;
-/** Flag of `recvmsg`: close the received descriptors when another program is executed; 0 if the system does not have it. */
+/** Flag of `recvmsg`: make received descriptors close-on-exec; 0 if the system does not have it. */
 export const MSG_CMSG_CLOEXEC: number = constants.MSG_CMSG_CLOEXEC;
 /** Type of a control message of level SOL_SOCKET: file descriptors. */
 export const SCM_RIGHTS: number = constants.SCM_RIGHTS;
@@ -123,13 +126,13 @@ export const SCM_RIGHTS: number = constants.SCM_RIGHTS;
 export const MSG_DONTWAIT: number = constants.MSG_DONTWAIT;
 /** Flag: wait until the buffer is full. */
 export const MSG_WAITALL: number = constants.MSG_WAITALL;
-/** Flag: raise no SIGPIPE, which Deno ignores anyway. */
+/** Flag: do not raise SIGPIPE, which Deno ignores anyway. */
 export const MSG_NOSIGNAL: number = constants.MSG_NOSIGNAL;
-/** Flag of `getaddrinfo`: addresses to bind. */
+/** Flag of `getaddrinfo`: return addresses for `bind`. */
 export const AI_PASSIVE: number = constants.AI_PASSIVE;
 /** Flag of `getaddrinfo`: return the canonical name too. */
 export const AI_CANONNAME: number = constants.AI_CANONNAME;
-/** Flag of `getaddrinfo`: resolve no names. */
+/** Flag of `getaddrinfo`: do not resolve names. */
 export const AI_NUMERICHOST: number = constants.AI_NUMERICHOST;
 /** Flag of `getaddrinfo`: the port is a number. */
 export const AI_NUMERICSERV: number = constants.AI_NUMERICSERV;

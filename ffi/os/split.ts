@@ -1,13 +1,14 @@
 /**
- * A poller that leaves some descriptors to poll(2), or to select(2), and all others to a mechanism such as epoll:
+ * A poller made of two: a main poller, such as epoll's, and a side poller, which uses poll(2) or select(2). The side
+ * poller has two kinds of descriptors:
  *
- * - Kinds that the mechanism rejects, such as regular files under epoll, if the program asks for this fallback.
- * - Files other than sockets that report urgent data. Some of them, such as `/proc/mounts`, report a change to the first
- *   call that looks at them and not to the next. A parked wait looks through poll(2), which would look at a file inside epoll
- *   without telling what it saw.
+ * - Kinds that the main poller rejects, such as regular files with epoll, if the program asks for this fallback.
+ * - Files other than sockets that are registered for EVENT_PRIORITY. Some of them, such as `/proc/mounts`, report a
+ *   change only to the first call that checks them. If such a file were in the epoll set, a parked wait would poll the
+ *   epoll descriptor, and the kernel would check the file without returning its events.
  *
- * A wait then takes two system calls: the first waits for those descriptors and for the descriptor of the mechanism, and the
- * mechanism returns its own entries without waiting.
+ * If the side poller has descriptors, a wait takes two system calls. First, the side poller waits for its descriptors
+ * and for the descriptor of the main poller. After that, the main poller returns its entries without waiting.
  *
  * @module
  */
@@ -20,30 +21,30 @@ import { SelectPoller } from "./select.ts";
 import * as sys from "./sys.ts";
 import { system } from "./systems.ts";
 
-/** Longest wait in milliseconds if the other call cannot wait for the descriptor of the mechanism. */
+/** Longest wait in milliseconds if the side poller cannot wait for the descriptor of the main poller. */
 const SLICE_MS = 10;
 
-/** A mechanism, and a poller beside it. */
+/** A main poller and a side poller. */
 export class SplitPoller implements Poller {
   readonly controlCall: string;
   readonly waitCall: string;
   readonly supports: number;
   readonly fd: number;
   readonly nests: boolean;
-  /** Descriptors that are registered beside the mechanism. */
+  /** Descriptors of the side poller. */
   readonly outside: Set<number> = new Set();
   readonly #main: Poller;
-  // The call that also parks waits.
+  // Uses the system call of parked waits.
   readonly #side: Poller = system.park === "select" ? new SelectPoller() : new PollPoller();
   readonly #hasFallback: boolean;
-  // Number of entries of the mechanism, which come first.
+  // Number of entries of the main poller, which come first.
   #found = 0;
-  // Index of the mechanism's own descriptor among the other entries, or Infinity.
+  // Index of the main poller's descriptor among the entries of the side poller, or Infinity.
   #own = Infinity;
-  // Bits that the last rejected descriptor lacks beside the mechanism.
+  // Bits that the side poller does not support, for the last descriptor that needed it.
   #missing = 0;
 
-  /** Creates a poller over `main`; `hasFallback` leaves what `main` rejects to the other call. */
+  /** Creates a poller over `main`; if `hasFallback`, descriptors that `main` rejects go to the side poller. */
   constructor(main: Poller, hasFallback: boolean) {
     this.#main = main;
     this.#hasFallback = hasFallback;
@@ -63,6 +64,7 @@ export class SplitPoller implements Poller {
   }
 
   add(fd: number, events: number, serial: number): number {
+    this.#missing = 0;
     if (this.#isForSide(fd, events)) return this.#addOutside(fd, events, serial);
     const outcome = this.#main.add(fd, events, serial);
     if (outcome !== -EPERM || !this.#hasFallback) return outcome;
@@ -85,6 +87,7 @@ export class SplitPoller implements Poller {
   }
 
   modify(fd: number, events: number, serial: number): number {
+    this.#missing = 0;
     if (!this.outside.has(fd)) {
       if (!this.#isForSide(fd, events)) return this.#main.modify(fd, events, serial);
       const outcome = this.#addOutside(fd, events, serial);
@@ -93,7 +96,7 @@ export class SplitPoller implements Poller {
     }
     this.#missing = events & ~this.#side.supports;
     if (this.#missing === 0) return this.#side.modify(fd, events, serial);
-    // The mechanism supports these events, unless it rejects the descriptor.
+    // The main poller supports these events, unless it rejects the descriptor.
     const outcome = this.#main.add(fd, events, serial);
     if (outcome === 0) this.#removeOutside(fd);
     return outcome;
@@ -121,7 +124,7 @@ export class SplitPoller implements Poller {
     this.#own = this.#ownEntry(count);
     const others = this.#own === Infinity ? count : count - 1;
     const found = this.#main.wait(0);
-    // The other call may report an entry only once, so an error of the mechanism is left to the next wait.
+    // The side poller may report an entry only once, so an error of the main poller is left to the next wait.
     if (found < 0 && others === 0) return found;
     this.#found = Math.max(found, 0);
     return this.#found + others;
@@ -132,7 +135,7 @@ export class SplitPoller implements Poller {
     return Infinity;
   }
 
-  /** Returns the index in the other poller of an entry that comes after those of the mechanism. */
+  /** Returns the index in the side poller of an entry that comes after the entries of the main poller. */
   #sideIndex(index: number): number {
     const place = index - this.#found;
     return place < this.#own ? place : place + 1;
@@ -156,8 +159,8 @@ export class SplitPoller implements Poller {
 
   explain(fd: number, errno: number): string | undefined {
     const text = this.#main.explain?.(fd, errno);
-    if (text === undefined || !this.#hasFallback) return text;
-    return `${text}; the fallback does not support ${namesOf(this.#missing)}`;
+    if (errno !== EPERM || !this.#hasFallback || this.#missing === 0) return text;
+    return `this kind of descriptor needs the fallback, and the fallback does not support ${namesOf(this.#missing)}`;
   }
 
   purge(registrations: Registration[], _count: number): boolean {

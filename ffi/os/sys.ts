@@ -1,8 +1,8 @@
 /**
  * File descriptors and sockets of this system: `posix.ts` or its twin `winsock.ts`, chosen when the module loads.
  *
- * Each function is a constant, not a member of the chosen module, so that it costs no more than an imported function. The
- * twin of Windows is loaded only there, which saves a tenth of the time of an import.
+ * Each function is a constant, not a member of the chosen module, so that a call costs no more than a call of an
+ * imported function. `winsock.ts` is loaded only on Windows; on other systems, this saves a tenth of the import time.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
  * Differences between operating systems, in one record for each system.
  *
- * A new system is a new record. No other file of the package compares names of systems or reads `Deno.build`.
+ * To support a new system, add a record. No other file of the package compares names of systems or reads `Deno.build`.
  *
  * @module
  */
@@ -32,9 +32,9 @@ interface Libraries {
   readonly resolver?: Files;
   /** Functions that read memory by its address. */
   readonly memory?: Files;
-  /** Functions of Windows for handles: duplicates, completion ports, memory. */
+  /** Windows functions for handles: duplicates, completion ports, memory. */
   readonly handles?: Files;
-  /** Native functions of Windows: devices and completion ports. */
+  /** Native Windows functions: devices and completion ports. */
   readonly ntdll?: Files;
   /** kqueue() and kevent(). */
   readonly kqueue?: Files;
@@ -48,7 +48,7 @@ export type Library = keyof Libraries;
 /** One operating system. */
 export interface System {
   readonly libraries: Libraries;
-  /** Symbols of functions whose plain name is missing, or is an older version with other structs. */
+  /** Symbols of functions whose plain names do not exist, or mean an older version with other structs. */
   readonly symbols: {
     readonly pselect?: string;
     readonly kevent?: string;
@@ -89,7 +89,7 @@ export interface System {
   };
   /** Layout of `struct addrinfo`, and column of the EAI table. */
   readonly getaddrinfo: "linux" | "bsd" | "windows";
-  /** Layouts and numbers of kqueue; a system without kqueue has those of FreeBSD, for the constants. */
+  /** Layouts and numbers of kqueue. A system without kqueue has FreeBSD's, as values for the exported constants. */
   readonly kqueue: KqueueSystem;
   /** Twin with the functions for descriptors and sockets. */
   readonly sys: "posix" | "winsock";
@@ -98,8 +98,8 @@ export interface System {
   /** Mechanism of `DefaultSelector`. */
   readonly best: "epoll" | "kqueue" | "devpoll" | "select";
   /**
-   * System call that parked waits share: select where poll() has gaps. WSAPoll() of Windows does not report a refused
-   * connection, and poll() of macOS cannot wait for terminals.
+   * System call that parked waits share: select where poll() has gaps. WSAPoll() on Windows does not report a refused
+   * connection, and poll() on macOS cannot wait for terminals.
    */
   readonly park: "poll" | "select";
   /** Mechanism of `Timer`, or null if the system has none. */
@@ -113,8 +113,8 @@ export interface System {
 }
 
 /**
- * Files of Linux's C library, with a version, since `libc.so` of glibc is a linker script. A bare name needs the whole of
- * `--allow-ffi`; an absolute one can be granted by itself.
+ * Files of Linux's C library. Their names have a version, because glibc's `libc.so` is a linker script. A bare name
+ * needs unrestricted `--allow-ffi`; an absolute name can be granted by itself.
  */
 const LINUX_LIBC: Files = [
   "libc.so.6",
@@ -136,7 +136,7 @@ const NETBSD_LIBC: Files = ["libc.so.12", "/lib/libc.so.12"];
 const SOLARIS_LIBC: Files = ["libc.so.1", "/lib/64/libc.so.1"];
 const WS2_32: Files = ["ws2_32.dll", "C:\\Windows\\System32\\ws2_32.dll"];
 
-/** Returns the libraries of a Unix, most of which are its C library. */
+/** Returns the libraries of a Unix system, most of which are its C library. */
 function unixLibraries(libc: Files, others: Libraries = {}): Libraries {
   return { libc, resolver: libc, memory: libc, ...others };
 }
@@ -203,7 +203,7 @@ const freebsd: System = {
 const darwin: System = {
   ...freebsd,
   libraries: unixLibraries(DARWIN_LIBC, { kqueue: DARWIN_LIBC }),
-  // Plain pselect() rejects descriptors from FD_SETSIZE on, and plain fstat() of x86-64 has an older struct stat.
+  // Plain pselect() rejects descriptors from FD_SETSIZE on, and plain fstat() on x86-64 has an older struct stat.
   symbols: { pselect: "pselect$DARWIN_EXTSN", fstat: arch === "x86_64" ? "fstat$INODE64" : "fstat" },
   errno: "darwin",
   constants: DARWIN,
@@ -290,7 +290,7 @@ export const SYSTEMS: Readonly<Record<Os, System>> = {
   windows,
 };
 
-/** Record of an unknown system: importing the package works, and opening a library throws `Deno.errors.NotSupported`. */
+/** Record of an unknown system: importing the package works; opening a library throws `Deno.errors.NotSupported`. */
 const unknown: System = {
   ...freebsd,
   libraries: {},

@@ -1,5 +1,5 @@
 /**
- * Timeouts: conversion from a caller's value to a struct of the kernel, deadlines, and retries after a signal.
+ * Timeouts: conversion from a caller's value to a C struct, deadlines, and retries after a signal.
  *
  * @module
  */
@@ -106,7 +106,7 @@ export class Timespec {
  */
 const TIMEVAL = { size: 8, tv_sec: 0, tv_usec: 4 };
 
-/** A `struct timeval` of Winsock, for a timeout in microseconds. */
+/** Winsock's `struct timeval`, for a timeout in microseconds. */
 export class Timeval {
   /** The bytes, to be passed to C. */
   readonly buffer: Int32Array<ArrayBuffer> = new Int32Array(TIMEVAL.size / 4);
@@ -121,10 +121,10 @@ export class Timeval {
 }
 
 /**
- * Returns true if a system call that waits has to be made again.
+ * Returns true if a system call that waits has to be repeated.
  *
- * A signal causes EINTR. The kernel returns EAGAIN if it lacks memory, and a garbage collection leaves it in errno: see
- * "How errno is read" in call.ts.
+ * A signal causes EINTR. EAGAIN means that the kernel is out of memory, or that a garbage collection has changed errno:
+ * see "How errno is read" in call.ts.
  *
  * @param outcome A count, or `-errno`
  */
@@ -135,8 +135,8 @@ export function isInterruption(outcome: number): boolean {
 /**
  * Repeats a system call until it returns a result or its time is over.
  *
- * A signal may interrupt the call (Python's PEP 475), its longest timeout may be shorter than `timeoutMs`, and some clocks
- * return early. Deno's signal listeners run only after the wait.
+ * A signal may interrupt the call (Python's PEP 475), its longest timeout may be shorter than `timeoutMs`, and some
+ * clocks return early. Deno's signal listeners run only after the wait.
  *
  * @param timeoutMs Milliseconds, or `Infinity` to wait forever
  * @param wait Waits up to the given milliseconds and returns a count or `-errno`

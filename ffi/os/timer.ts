@@ -1,5 +1,5 @@
 /**
- * The interface of a timer's mechanism: `timerfd.ts` and `kqueue_timer.ts`.
+ * The interface that `timerfd.ts` and `kqueue_timer.ts` implement: a descriptor for a timer.
  *
  * @module
  */

@@ -1,13 +1,14 @@
 /**
  * Wakes a waiting selector: the selector watches one end of a socket pair, and {@linkcode wake} sends to the other.
  *
- * ## Why a pair is never closed
+ * ## Why a pair with a handle is never closed
  *
- * A Worker may keep a handle for longer than its selector exists. If the descriptor of the handle were closed, its number
- * could be reused, and a late `wake()` would send to another file: an empty datagram ends a SOCK_SEQPACKET connection, and
- * a byte damages a stream. So {@linkcode lendWaker} keeps each pair for the next selector. Each use of a pair has a serial
- * number, which is part of the handle and the content of each datagram. A datagram with an earlier serial comes from a
- * handle of a closed selector, and wakes no selector.
+ * A Worker may keep a handle after its selector was closed. If the descriptor of the handle were closed too, its number
+ * could be reused, and a late `wake()` would send to another file: an empty datagram ends a SOCK_SEQPACKET connection,
+ * and a byte damages a stream. So {@linkcode Waker.giveBack} keeps each pair for the next selector. Each use of a pair
+ * has a serial number, which is part of the handle and the content of each datagram. A datagram with an earlier serial
+ * comes from the handle of a closed selector, and is ignored. If there are so many that the queue may have been full,
+ * the next wait returns early, because a valid datagram may have been dropped.
  *
  * @module
  */
@@ -23,13 +24,13 @@ const SERIAL_UNIT = 2 ** 31;
 /** Largest serial number, after which 1 follows, since a handle has to be a safe integer. */
 const MAX_SERIAL = 2 ** 21;
 
-/** Most datagrams that one drain() reads: more than a Unix socket queues. The rest wakes the selector once more. */
+/** Maximum number of datagrams that one drain() reads: more than a Unix socket queues. Others wake it once more. */
 const MAX_CALLS = 1024;
 
-/** Shortest queue of datagrams on any system: a queue of this length may have been full, and may have dropped a call. */
+/** Shortest queue of datagrams on any system: one that had this length may have been full and dropped a datagram. */
 const MIN_QUEUE = 8;
 
-/** Number of send() calls before a lack of memory is reported. */
+/** Number of send() calls that may fail for lack of memory before the failure is reported. */
 const MAX_TRIES = 100;
 
 const sent = new Uint32Array(1);
@@ -68,7 +69,7 @@ export class Waker {
     return { sender: this.#sender, serial: this.#serial };
   }
 
-  /** Makes {@linkcode fd} readable; returns `-errno` if the system has no memory for the datagram, or else 0. */
+  /** Makes {@linkcode fd} readable; returns 0 or `-errno`, for example if the system has no memory for the datagram. */
   call(): number {
     return call(this.#sender, this.#serial);
   }
@@ -76,9 +77,9 @@ export class Waker {
   /**
    * Empties the queue.
    *
-   * @param isReadable True if a wait has reported the waker, so that an empty queue means an error
+   * @param isReadable True if a wait has reported {@linkcode fd}, so that the queue should not be empty
    * @returns True if there was, or may have been, a call with the current handle. An error counts as a call, because a
-   * wait that returns early does less harm than a call that is lost
+   * wait that returns early does less harm than a lost call
    */
   drain(isReadable = true): boolean {
     let isCalled = false;
@@ -95,7 +96,7 @@ export class Waker {
     return sys.isOpen(this.fd);
   }
 
-  /** Keeps the pair for the next {@linkcode lendWaker}; its current handle wakes no selector from now on. */
+  /** Keeps the pair for the next {@linkcode borrowWaker}; its current handle becomes invalid. */
   giveBack(): void {
     this.drain();
     this.#serial = this.#serial % MAX_SERIAL + 1;
@@ -117,7 +118,7 @@ const spare: Waker[] = [];
  *
  * @throws {OSError} EMFILE if too many descriptors are open
  */
-export function lendWaker(): Waker {
+export function borrowWaker(): Waker {
   return spare.pop() ?? new Waker();
 }
 
@@ -133,11 +134,11 @@ function call(sender: number, serial: number): number {
 }
 
 /**
- * Wakes the selector with a `wakeHandle`, or the `Notifier` with a `handle`, from any Worker.
+ * Wakes the selector or the `Notifier` that a handle belongs to, from any Worker.
  *
- * The current wait, or else the next one, returns at once with the entries that are ready. Several calls before that count
- * as one. A call with the handle of a closed selector reaches no other file; several of them may end one
- * wait of a later selector with an empty result.
+ * The current wait, or else the next one, returns at once with the entries that are ready. Several calls before that
+ * count as one. A call with the handle of a closed selector reaches no other file, but many such calls may end one wait
+ * of a later selector with an empty result.
  *
  * @param handle The `wakeHandle` of a selector, or the `handle` of a `Notifier`, here or in another Worker
  * @throws {RangeError} if `handle` is not a wake handle
@@ -157,7 +158,7 @@ function call(sender: number, serial: number): number {
 export function wake(handle: number): void {
   const serial = typeof handle === "number" ? Math.floor(handle / SERIAL_UNIT) : 0;
   if (!Number.isSafeInteger(handle) || serial < 1 || serial > MAX_SERIAL) {
-    throw new RangeError(`Cannot wake ${show(handle)}: use the wakeHandle of a selector`);
+    throw new RangeError(`Cannot wake ${show(handle)}: use the wakeHandle of a selector or the handle of a Notifier`);
   }
   const outcome = call(handle % SERIAL_UNIT, serial);
   if (outcome === -ENOBUFS || outcome === -ENOMEM) throw new OSError("send", -outcome, `to wake handle ${handle}`);

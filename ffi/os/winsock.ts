@@ -1,22 +1,23 @@
 /**
- * Sockets of Windows. Numbers go in and come out; a failure is `-errno`, with Winsock's numbers (10004 and above).
+ * Sockets on Windows. Arguments and results are numbers; a failure is `-errno`, with Winsock's numbers (from 10004).
  *
  * `posix.ts` has the same names in the same order.
  *
- * ## Differences from a Unix
+ * ## Differences from Unix
  *
- * - A file descriptor is a socket, and a selector can wait for nothing else. `read`, `write` and `close` are `recv`, `send`
- *   and `closesocket`; there is no `pipe`. File descriptors of the C runtime (files, standard input) are other numbers.
- * - A SOCKET is a handle as wide as a pointer, of which Windows uses 32 bits. It is a number outside this file, and a
- *   BigInt in a call.
- * - Winsock cannot tell whether a socket blocks, so this file remembers what was set. Winsock lets an accepted connection
- *   inherit the mode of its listener; here the connection blocks, as on Linux.
- * - Winsock reports "not a socket" (WSAENOTSOCK) for a closed socket too. Here it is EBADF, as on every system.
- * - Winsock reports a connection in progress as WSAEWOULDBLOCK. Here it is EINPROGRESS.
- * - Winsock reports a connection that ended before accept() as WSAECONNRESET. Here it is ECONNABORTED.
- * - For a datagram that is longer than the buffer, Winsock returns the beginning and WSAEMSGSIZE. Here it returns the
- *   beginning.
- * - Winsock has no socketpair(). Here a pair is two TCP or UDP sockets that are connected to each other.
+ * - A file descriptor is a socket, and a selector can wait for nothing else. `read`, `write` and `close` are `recv`,
+ *   `send` and `closesocket`; there is no `pipe`. File descriptors of the C runtime (files, standard input) are other
+ *   numbers.
+ * - A SOCKET is a handle as wide as a pointer, but Windows uses only its low 32 bits. It is a number outside this file,
+ *   and a BigInt as an argument of a call.
+ * - Winsock does not report whether a socket blocks, so this file records the mode that was set last. In Winsock, an
+ *   accepted connection inherits the mode of its listener. Here, it blocks, as on Linux.
+ * - For a closed socket, Winsock reports WSAENOTSOCK ("not a socket"). Here, the error is EBADF, as on Unix.
+ * - Winsock reports a connection in progress as WSAEWOULDBLOCK. Here, the error is EINPROGRESS.
+ * - Winsock reports a connection that ended before accept() as WSAECONNRESET. Here, the error is ECONNABORTED.
+ * - For a datagram that is longer than the buffer, Winsock writes its beginning, and fails with WSAEMSGSIZE. Here, the
+ *   call returns the size of the buffer, as on Unix.
+ * - Winsock has no socketpair(). Here, a pair is two TCP or UDP sockets that are connected to each other.
  *
  * @module
  */
@@ -296,8 +297,8 @@ export function getBlocking(fd: number): number {
 /** Sockets that do not block, by number; removed when the socket is closed, since Windows reuses the number. */
 const nonBlocking = new Set<number>();
 
-// A SOCKET is a BigInt, and creating one costs more than a fast call. Handles are small multiples of 4, lowest first, so
-// their BigInts are kept.
+// A SOCKET is a BigInt, and creating one costs more than a fast call. Handles are small multiples of 4, because Windows
+// reuses them, so their BigInts are kept.
 const SLOTS = 4096;
 const slotNumbers = new Int32Array(SLOTS);
 const slotHandles: bigint[] = new Array(SLOTS).fill(0n);
@@ -315,7 +316,7 @@ function handle(fd: number): bigint {
 /** Largest value of a C `int`. */
 const INT_MAX = 0x7fff_ffff;
 
-/** Returns the length of an array as the C `int` that Winsock takes; of a longer array, Winsock uses the beginning. */
+/** Returns the length of an array as a C `int`. Of a longer array, Winsock uses the first INT_MAX bytes. */
 function sizeOf(bytes: Bytes): number {
   return Math.min(byteLengthOf(bytes), INT_MAX);
 }
@@ -325,14 +326,14 @@ function lengthOf(sockaddr: Bytes): Uint32Array<ArrayBuffer> {
   return new Uint32Array([sizeOf(sockaddr)]);
 }
 
-/** Returns {@linkcode result}, with EBADF in place of ENOTSOCK; both calls must stand in the arguments themselves. */
+/** Returns {@linkcode result}, with EBADF in place of ENOTSOCK; write both calls themselves as the arguments. */
 function outcome(returned: number, error: number): number {
   const value = result(returned, error);
   return value === -ENOTSOCK ? -EBADF : value;
 }
 
-/** Returns the first failure, or 0. Every call was made by then: a call after a failure does no harm. */
-function lowest(...outcomes: number[]): number {
+/** Returns the first failure among outcomes, or 0. The calls after a failure were made too, which does no harm. */
+function firstFailure(...outcomes: number[]): number {
   return outcomes.find((outcome) => outcome < 0) ?? 0;
 }
 
@@ -346,7 +347,7 @@ function abandon(fd: number, failure: number): number {
 const ON = new Uint8Array(new Int32Array([1]).buffer);
 /** Address 127.0.0.1, port 0: any free port. */
 const LOOPBACK = new Uint8Array([AF_INET, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
-/** Backlog for one expected connection and some of other programs: a full queue rejects the expected one. */
+/** Backlog: room for other programs' connections too, because a full queue would reject the expected connection. */
 const BACKLOG = 16;
 
 /**
@@ -359,7 +360,7 @@ function streamPair(protocol: number, pair: Int32Array<ArrayBuffer>): number {
   if (listener < 0) return listener;
   try {
     // Without this option, another program could take over the port with SO_REUSEADDR.
-    const failure = lowest(
+    const failure = firstFailure(
       setsockopt(listener, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, ON),
       bind(listener, LOOPBACK),
       listen(listener, BACKLOG),
@@ -379,7 +380,7 @@ export function connectPair(listener: number, protocol: number, pair: Int32Array
   const client = socket(AF_INET, SOCK_STREAM, protocol);
   if (client < 0) return client;
   const address = new Uint8Array(LOOPBACK.length);
-  const failure = lowest(
+  const failure = firstFailure(
     getsockname(listener, address, lengthOf(address)),
     connect(client, address),
     setsockopt(client, IPPROTO_TCP, TCP_NODELAY, ON),
@@ -421,7 +422,7 @@ function datagramPair(protocol: number, pair: Int32Array<ArrayBuffer>): number {
     pair[index] = fd;
   }
   const [one, other] = [pair[0]!, pair[1]!];
-  const failure = lowest(
+  const failure = firstFailure(
     ...[one, other].flatMap((fd) => [setsockopt(fd, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, ON), bind(fd, LOOPBACK)]),
     connectTo(one, other),
     connectTo(other, one),
@@ -434,7 +435,7 @@ function datagramPair(protocol: number, pair: Int32Array<ArrayBuffer>): number {
 
 function connectTo(fd: number, other: number): number {
   const address = new Uint8Array(LOOPBACK.length);
-  return lowest(getsockname(other, address, lengthOf(address)), connect(fd, address));
+  return firstFailure(getsockname(other, address, lengthOf(address)), connect(fd, address));
 }
 
 /** Receives and drops datagrams that other programs sent before the socket was connected. */

@@ -1,18 +1,18 @@
 /**
- * A notification from anywhere in the program, for which a selector can wait.
+ * A notification that a selector can wait for, sent from anywhere in the program.
  *
  * @module
  */
 
 import { check } from "../os/errno.ts";
-import { lendWaker, type Waker } from "../os/waker.ts";
+import { borrowWaker, type Waker } from "../os/waker.ts";
 
 /**
- * A notification: readable after {@linkcode Notifier.prototype.notify | notify}, or `wake()` with its handle in any
- * Worker, until {@linkcode Notifier.prototype.read | read} is called.
+ * Becomes readable when {@linkcode Notifier.prototype.notify | notify()} is called, or `wake()` with its handle in any
+ * Worker, and stays readable until {@linkcode Notifier.prototype.read | read()} is called.
  *
- * To wake a selector, its `wakeHandle` is enough. Use notifiers to distinguish several events, or with `select()`,
- * `Poll` and every other wait.
+ * To wake a selector, you only need its `wakeHandle`. Use a notifier to tell several events apart, or to end another
+ * kind of wait, such as `select()` or a `Poll`.
  *
  * @example Usage
  * ```ts
@@ -23,14 +23,14 @@ import { lendWaker, type Waker } from "../os/waker.ts";
  * using selector = new DefaultSelector();
  * using notifier = new Notifier();
  * selector.register(notifier, EVENT_READ);
- * const { handle } = notifier; // post it to a Worker
- * wake(handle); // there
+ * const { handle } = notifier; // post this number to a Worker
+ * wake(handle); // call this in the Worker
  * selector.select();
  * assert(notifier.read());
  * ```
  */
 export class Notifier implements Disposable {
-  #waker: Waker | null = lendWaker();
+  #waker: Waker | null = borrowWaker();
 
   /**
    * Creates a notifier.
@@ -51,7 +51,7 @@ export class Notifier implements Disposable {
   }
 
   /**
-   * Handle for `wake()` in any Worker. A call after the notifier is closed reaches no other file.
+   * Handle for `wake()` in any Worker. If the notifier is closed, a call with this handle does not reach another file.
    *
    * @throws {Deno.errors.BadResource} if the notifier is closed
    */
@@ -71,7 +71,7 @@ export class Notifier implements Disposable {
   }
 
   /**
-   * Returns true if there was a notification since the last call. Does not block.
+   * Returns true if there has been a notification since the last call. Does not block.
    *
    * @throws {Deno.errors.BadResource} if the notifier is closed
    */
@@ -82,8 +82,8 @@ export class Notifier implements Disposable {
   /**
    * Closes the notifier; a second call has no effect.
    *
-   * The socket pair is kept for the next notifier, `Signals` object or selector. So unregister the notifier first: a
-   * selector in which it is still registered would report the next user of the pair.
+   * Unregister the notifier first. Its socket pair is kept open for the next notifier, `Signals` object or selector; if
+   * the closed notifier is still registered, its selector reports the events of that next object.
    */
   close(): void {
     this.#waker?.giveBack();

@@ -7,7 +7,7 @@
 import { assertEquals } from "@std/assert";
 import { it } from "@std/testing/bdd";
 import { os, system } from "../../ffi/os/systems.ts";
-import { lendWaker } from "../../ffi/os/waker.ts";
+import { borrowWaker } from "../../ffi/os/waker.ts";
 import { Signals } from "../../ffi/sources/mod.ts";
 import { lackedBy } from "./needs.ts";
 import { isWindows, type Need, openDescriptors, skip, type TestArguments, withOptions } from "./util.ts";
@@ -30,7 +30,7 @@ function kernelVersion(): number {
 }
 
 // Deno opens descriptors of its own for the first Worker, the first signal and the first child, and wakers are kept.
-const wakers = Array.from({ length: 4 }, lendWaker);
+const wakers = Array.from({ length: 4 }, borrowWaker);
 if (!isWindows) {
   new Signals(["SIGWINCH"]).close();
   await new Deno.Command("true").output();

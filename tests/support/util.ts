@@ -14,7 +14,7 @@ import type { Poller } from "../../ffi/os/poller.ts";
 import type { SelectSet } from "../../ffi/os/select_set.ts";
 import { AF_INET, close, pipe, Socket, socketpair } from "../../ffi/socket/mod.ts";
 import { isOpen as isSocket, PAIR_FAMILY } from "../../ffi/os/sys.ts";
-import { lendWaker } from "../../ffi/os/waker.ts";
+import { borrowWaker } from "../../ffi/os/waker.ts";
 
 /** True on Windows, where every descriptor is a socket and there is no C library of Unix. */
 export const isWindows: boolean = os === "windows";
@@ -40,7 +40,7 @@ const HANDLES = isWindows ? Array.from({ length: 1024 }, (_, index) => 4 * index
 // Deno opens descriptors of its own at the first call of some functions.
 openDescriptors();
 new Socket().close();
-lendWaker().giveBack(); // stays open
+borrowWaker().giveBack(); // stays open
 
 /** Returns the open descriptors, each with the file that it refers to. */
 export function openDescriptors(): Map<number, string> {

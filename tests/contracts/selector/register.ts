@@ -88,16 +88,16 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
         [Deno.stdin, "use 0, the descriptor of standard input"],
         [Deno.stdout, "use 1"],
         [Deno.stderr, "use 2"],
-        [server, "use Socket or createServer() of @selectors/selectors/socket"],
+        [server, "use Socket or createServer() from @selectors/selectors/socket"],
         [connection, "use Socket"],
         [accepted, "use Socket"],
-        [file, "use openSync() of node:fs"],
+        [file, "use openSync() from node:fs"],
         [new net.Socket(), "use Socket"],
         [nodeServer, "use Socket"],
-        [new ReadableStream(), "use pipe() of @selectors/selectors/socket as stdio of node:child_process"],
+        [new ReadableStream(), "use pipe() from @selectors/selectors/socket as stdio of node:child_process"],
         [new WritableStream(), "use pipe()"],
-        [process.stdin, "use its property fd"],
-        [{ fd: 5 }, "use its property fd"],
+        [process.stdin, "use its fd property"],
+        [{ fd: 5 }, "use its fd property"],
       ];
       for (const [fileobj, use] of cases) {
         const error = assertThrows(() => selector.register(fileobj as FileObject, EVENT_READ), TypeError);
