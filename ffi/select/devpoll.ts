@@ -18,9 +18,9 @@ const INT_MAX = 0x7fff_ffff;
  * Python's `select.devpoll`: a set of descriptors and event masks that the kernel keeps. Its timeout is in
  * milliseconds.
  *
- * Some calls that Python ignores or leaves undefined have the same meaning as for `Poll`: registering a descriptor
- * again replaces its event mask, and unregistering one that is not registered throws. A closed descriptor is rejected,
- * because the device accepts it and never reports it.
+ * Unlike in Python, registering a descriptor again replaces its event mask, and unregistering a descriptor that is not
+ * registered throws, as with `Poll`. Registering or modifying a closed descriptor throws too, because the device would
+ * accept the descriptor and never report it.
  *
  * @see {@link https://docs.python.org/3/library/select.html#dev-poll-polling-objects | Python's /dev/poll polling objects}
  * @see {@link https://illumos.org/man/4D/poll | poll(4D)}
@@ -53,18 +53,18 @@ export class Devpoll implements Disposable {
     return this.#instance === null;
   }
 
-  /** Returns the file descriptor of /dev/poll. A selector cannot wait for it: the device does not support that. */
+  /** Returns the /dev/poll descriptor. A selector cannot wait for it: the device does not support that. */
   fileno(): number {
     return this.#open("get the descriptor").fd;
   }
 
   /**
-   * Adds a descriptor, or replaces the event mask of one that is registered.
+   * Adds a descriptor, or replaces its event mask if it is already registered.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
+   * @param eventmask A combination of `POLL*` flags (16 bits); defaults to POLLIN | POLLPRI | POLLOUT
    * @throws {OSError} EBADF if the descriptor is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
+   * @throws {RangeError} if the mask is not an integer from 0 to 65535, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
@@ -85,9 +85,9 @@ export class Devpoll implements Disposable {
    * Changes the event mask of a descriptor.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
+   * @param eventmask A combination of `POLL*` flags (16 bits); defaults to POLLIN | POLLPRI | POLLOUT
    * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
+   * @throws {RangeError} if the mask is not an integer from 0 to 65535, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
@@ -100,7 +100,7 @@ export class Devpoll implements Disposable {
   }
 
   /**
-   * Removes a descriptor, which may be closed.
+   * Removes a descriptor, even if it is closed.
    *
    * @param fd A descriptor or file object
    * @throws {KeyError} if the descriptor is not registered
@@ -113,16 +113,16 @@ export class Devpoll implements Disposable {
   }
 
   /**
-   * Waits for events, for at most a number of milliseconds.
+   * Waits for events, for at most `timeoutMs` milliseconds.
    *
-   * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
-   * for the remaining time.
+   * The wait is synchronous: it stops Deno's event loop. If a signal interrupts the wait, the wait continues for the
+   * remaining time.
    *
-   * @param timeoutMs Milliseconds to wait, rounded up to whole ones; defaults to undefined, which waits forever, as
-   * null and -1 do
-   * @returns Pairs of a descriptor and its `POLL*` flags: POLLNVAL for a descriptor that was closed
+   * @param timeoutMs Milliseconds to wait, rounded up to a whole number; undefined, null and -1 wait forever. Defaults
+   * to undefined
+   * @returns Pairs of a descriptor and its `POLL*` flags; POLLNVAL means that the descriptor has been closed
    * @throws {RangeError} if `timeoutMs` is below -1, above `2^31-1`, or NaN
-   * @throws {TypeError} if `timeoutMs` is not a number
+   * @throws {TypeError} if `timeoutMs` is neither a number nor null
    */
   poll(timeoutMs?: number | null): [fd: number, events: number][] {
     const instance = this.#open("poll");
@@ -139,19 +139,19 @@ export class Devpoll implements Disposable {
     return Array.from({ length: count }, (_, index) => [instance.fdAt(index), instance.reventsAt(index)]);
   }
 
-  /** Closes the descriptor of /dev/poll; a second call has no effect. */
+  /** Closes the /dev/poll descriptor; a second call has no effect. */
   close(): void {
     this.#instance?.close();
     this.#instance = null;
   }
 
-  /** Closes the descriptor of /dev/poll at the end of a `using` block. */
+  /** Closes the /dev/poll descriptor at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
   }
 
   /**
-   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed.
+   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if the set is closed.
    *
    * @ignore
    */

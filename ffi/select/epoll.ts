@@ -27,27 +27,27 @@ export { EPOLL_CLOEXEC, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOL
 
 /** Equivalent to EPOLLIN. */
 export const EPOLLRDNORM = 0x040;
-/** Priority data can be read. */
+/** Priority band data can be read: see poll(2). */
 export const EPOLLRDBAND = 0x080;
 /** Equivalent to EPOLLOUT. */
 export const EPOLLWRNORM = 0x100;
-/** Priority data can be written. */
+/** Priority band data can be written: see poll(2). */
 export const EPOLLWRBAND = 0x200;
 /** Not used by Linux. */
 export const EPOLLMSG = 0x400;
-/** Wake only one of several epoll instances that wait for a descriptor; only with `register`. */
+/** Wake one or more of the epoll instances that wait for a descriptor, instead of all; valid in `register` only. */
 export const EPOLLEXCLUSIVE = 0x1000_0000;
 /** Keep the system awake while the event is handled. */
 export const EPOLLWAKEUP = 0x2000_0000;
 
-/** Default number of events of one `Epoll.poll()`: FD_SETSIZE - 1, as in Python. */
+/** Default maximum number of events that `Epoll.poll()` returns: FD_SETSIZE - 1, as in Python. */
 const DEFAULT_MAX_EVENTS = 1023;
 
 /**
- * Python's `select.epoll`: an epoll instance with every flag that the kernel has.
+ * Python's `select.epoll`: an epoll instance with all kernel flags.
  *
- * A selector is simpler, and also has edge-triggered and one-shot registrations, urgent data and hang-ups. Use this
- * class for the other flags, such as EPOLLEXCLUSIVE.
+ * A selector is simpler, and it supports edge-triggered and one-shot registrations, urgent data and hang-ups too. Use
+ * this class if you need another flag, such as EPOLLEXCLUSIVE.
  *
  * @see {@link https://docs.python.org/3/library/select.html#edge-and-level-trigger-polling-epoll-objects | Python's select.epoll}
  * @see {@link https://man7.org/linux/man-pages/man7/epoll.7.html | epoll(7)}
@@ -74,11 +74,11 @@ export class Epoll implements Disposable {
   /**
    * Creates an epoll instance. Its descriptor is closed when the process executes another program (close-on-exec).
    *
-   * @param sizehint Expected number of descriptors, ignored since Linux 2.6.8; defaults to -1, which means no hint
-   * @param flags 0 or EPOLL_CLOEXEC, which is set in any case; defaults to 0
-   * @throws {RangeError} if `sizehint` is neither positive nor -1, or if `flags` has another bit
+   * @param sizehint Expected number of descriptors, or -1; validated, but not used. Defaults to -1
+   * @param flags 0 or EPOLL_CLOEXEC; the descriptor is close-on-exec with both. Defaults to 0
+   * @throws {RangeError} if `sizehint` is neither a positive integer nor -1, or `flags` is neither 0 nor EPOLL_CLOEXEC
    * @throws {TypeError} if an argument is not a number
-   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel has no memory
+   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel is out of memory
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    * @throws {Deno.errors.NotSupported} if the system has no epoll
    */
@@ -88,7 +88,7 @@ export class Epoll implements Disposable {
     if (!Number.isInteger(sizehint) || (sizehint <= 0 && sizehint !== -1)) {
       throw numberError(
         sizehint,
-        `Cannot create an epoll instance for ${show(sizehint)} descriptors: use a number above 0 or -1`,
+        `Cannot create an epoll instance for ${show(sizehint)} descriptors: use a positive integer, or -1`,
       );
     }
     if (flags !== 0 && flags !== EPOLL_CLOEXEC) {
@@ -101,10 +101,10 @@ export class Epoll implements Disposable {
   }
 
   /**
-   * Wraps an existing epoll descriptor; closing the wrapper closes it.
+   * Wraps an existing epoll descriptor; closing the wrapper closes the descriptor.
    *
    * @param fd The epoll descriptor
-   * @throws {RangeError} if `fd` is not from 0 to `2^31-1`
+   * @throws {RangeError} if `fd` is negative or above `2^31-1`
    * @throws {TypeError} if `fd` is not an integer
    */
   static fromfd(fd: number): Epoll {
@@ -116,7 +116,7 @@ export class Epoll implements Disposable {
     return this.#instance === null;
   }
 
-  /** Returns the epoll descriptor, for which a selector or another instance can wait. */
+  /** Returns the epoll descriptor, which a selector or another epoll instance can wait for. */
   fileno(): number {
     return this.#open("get the descriptor").fd;
   }
@@ -125,9 +125,10 @@ export class Epoll implements Disposable {
    * Adds a descriptor.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `EPOLL*` flags; defaults to EPOLLIN | EPOLLOUT | EPOLLPRI
-   * @throws {OSError} EEXIST if the descriptor is registered, EBADF if it is closed, EPERM if epoll cannot wait for it
-   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above `2^31-1`
+   * @param eventmask A combination of `EPOLL*` flags; defaults to EPOLLIN | EPOLLOUT | EPOLLPRI
+   * @throws {OSError} EEXIST if the descriptor is already registered, EBADF if it is closed, EPERM if its file does not
+   * support epoll
+   * @throws {RangeError} if the mask is not a 32-bit integer, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = EPOLLIN | EPOLLOUT | EPOLLPRI): void {
@@ -138,9 +139,9 @@ export class Epoll implements Disposable {
    * Changes the event mask of a descriptor.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `EPOLL*` flags
+   * @param eventmask A combination of `EPOLL*` flags
    * @throws {OSError} ENOENT if the descriptor is not registered, EBADF if it is closed
-   * @throws {RangeError} if the mask is not an integer of 32 bits, or the descriptor is negative or above `2^31-1`
+   * @throws {RangeError} if the mask is not a 32-bit integer, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number): void {
@@ -160,15 +161,15 @@ export class Epoll implements Disposable {
   /**
    * Waits for events.
    *
-   * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
-   * for the remaining time.
+   * The wait is synchronous: it stops Deno's event loop. If a signal interrupts the wait, the wait continues for the
+   * remaining time.
    *
-   * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null and a negative number do
-   * @param maxevents Largest number of events to return; defaults to -1, which means 1,023. The next call returns the
-   * others
+   * @param timeout Seconds or a duration; undefined, null and a negative value wait forever. Defaults to undefined
+   * @param maxevents Maximum number of events to return, or -1 for 1,023; the next call returns the others. Defaults
+   * to -1
    * @returns Pairs of a descriptor and its `EPOLL*` flags
-   * @throws {RangeError} if `timeout` is NaN or `maxevents` neither positive nor -1
-   * @throws {TypeError} if `timeout` is neither a number nor a duration, or `maxevents` not a number
+   * @throws {RangeError} if `timeout` is NaN, or `maxevents` is neither -1 nor an integer from 1 to 134217727
+   * @throws {TypeError} if `timeout` is neither a number, null nor a duration, or `maxevents` is not a number
    */
   poll(timeout?: Timeout, maxevents: number = -1): [fd: number, events: number][] {
     const timeoutMs = timeoutToMs(timeout);
@@ -176,7 +177,7 @@ export class Epoll implements Disposable {
     if (!Number.isInteger(maxevents) || maxevents < -1 || maxevents === 0 || maxevents > 0x7ff_ffff) {
       throw numberError(
         maxevents,
-        `Cannot wait for ${show(maxevents)} events: use a number from 1 to 134217727, or -1`,
+        `Cannot wait for ${show(maxevents)} events: use an integer from 1 to 134217727, or -1`,
       );
     }
     const wanted = maxevents === -1 ? DEFAULT_MAX_EVENTS : maxevents;
@@ -198,7 +199,7 @@ export class Epoll implements Disposable {
   }
 
   /**
-   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed.
+   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if the instance is closed.
    *
    * @ignore
    */
@@ -209,12 +210,12 @@ export class Epoll implements Disposable {
   #ctl(op: number, fileobj: FileObject, eventmask: number, action: string): void {
     this.#open(action);
     const fd = filenoOf(fileobj);
-    const instance = this.#open(action); // again, since fileno() may have closed the instance
+    const instance = this.#open(action); // again, because fileno() may have closed the instance
     // `EPOLLIN | EPOLLET` is negative in JavaScript, so signed and unsigned masks are both valid.
     if (typeof eventmask !== "number" || ((eventmask | 0) !== eventmask && eventmask >>> 0 !== eventmask)) {
       throw numberError(
         eventmask,
-        `Cannot ${action} fd ${fd} for events ${show(eventmask)}: use an integer of 32 bits`,
+        `Cannot ${action} fd ${fd} for events ${show(eventmask)}: use a 32-bit integer`,
       );
     }
     check(instance.ctl(op, fd, eventmask, 0), "epoll_ctl", fd);

@@ -11,7 +11,7 @@ import { system } from "../os/systems.ts";
 import { KQ_EV_ADD, KQ_FILTER_READ } from "./kqueue_constants.ts";
 
 /**
- * Python's `select.kevent`: a change of the registrations, or an event that kqueue reports.
+ * Python's `select.kevent`: a change to the registered events, or an event that kqueue reports.
  *
  * A field is a BigInt if its value is not a safe integer. The object is immutable.
  *
@@ -22,26 +22,26 @@ export class Kevent {
   readonly ident: number | bigint;
   /** Kind of event: KQ_FILTER_*. */
   readonly filter: number;
-  /** Actions of a change, or results of an event: KQ_EV_*. */
+  /** Actions of a change, or results in a reported event: KQ_EV_*. */
   readonly flags: number;
   /** Flags whose meaning depends on the filter: KQ_NOTE_*. */
   readonly fflags: number;
   /** Number whose meaning depends on the filter. */
   readonly data: number | bigint;
-  /** Number that comes back with each event; its meaning is up to the program. */
+  /** Number that kqueue returns unchanged with each event; the program decides what it means. */
   readonly udata: number | bigint;
 
   /**
    * Creates an event.
    *
-   * @param ident A descriptor or file object, or another number that the filter expects
-   * @param filter One of KQ_FILTER_*; defaults to KQ_FILTER_READ
-   * @param flags Any of KQ_EV_*; defaults to KQ_EV_ADD
-   * @param fflags Any of KQ_NOTE_*; defaults to 0
-   * @param data A number that the filter expects; defaults to 0
-   * @param udata A number that comes back with each event; defaults to 0
+   * @param ident A descriptor or file object, or another identifier that the filter expects, such as a process ID
+   * @param filter One of the KQ_FILTER_* numbers; defaults to KQ_FILTER_READ
+   * @param flags A combination of KQ_EV_* flags; defaults to KQ_EV_ADD
+   * @param fflags A combination of KQ_NOTE_* flags; defaults to 0
+   * @param data A number whose meaning depends on the filter; defaults to 0
+   * @param udata A number that kqueue returns unchanged with each event; defaults to 0
    * @throws {RangeError} if a number is not an integer that fits into its field
-   * @throws {TypeError} if `ident` is neither a number nor a file object, or another argument not a number
+   * @throws {TypeError} if `ident` is neither a number nor a file object, or another argument is not a number
    */
   constructor(
     ident: FileObject | bigint,
@@ -63,16 +63,19 @@ export class Kevent {
     this.udata = integerOf(udata, "udata", 0n, 2n ** 64n);
   }
 
-  /** Returns true if `other` is an event with the same fields. */
+  /** Returns true if `other` is a Kevent with the same fields. */
   equals(other: unknown): boolean {
     return other instanceof Kevent && this.compareTo(other) === 0;
   }
 
   /**
-   * Compares events by `ident`, `filter`, `flags`, `fflags`, `data` and `udata`: `events.sort((a, b) => a.compareTo(b))`.
+   * Compares two events by `ident`, `filter`, `flags`, `fflags`, `data` and `udata`, in this order.
    *
-   * @returns A negative number if this event comes before the other, a positive one if after, and 0 if they are equal
-   * @throws {TypeError} if the other is not an event
+   * To sort an array, call `events.sort((a, b) => a.compareTo(b))`.
+   *
+   * @returns A negative number if this event comes before `other`, a positive number if it comes after, and 0 if they
+   * are equal
+   * @throws {TypeError} if `other` is not a Kevent
    */
   compareTo(other: Kevent): number {
     if (!(other instanceof Kevent)) throw new TypeError(`Cannot compare an event with ${show(other)}: use a Kevent`);
@@ -84,12 +87,12 @@ export class Kevent {
   }
 }
 
-/** Returns an integer within bounds, as a number if it is a safe integer. */
+/** Checks the bounds of an integer and returns it, as a number if it is a safe integer. */
 function integerOf<N extends number | bigint>(value: N, field: string, lowest: bigint, end: bigint): N {
   const isInteger = typeof value === "bigint" || Number.isSafeInteger(value);
   if (!isInteger || BigInt(value) < lowest || BigInt(value) >= end) {
     const bounds = `from ${lowest} to ${end - 1n}`;
-    const message = `Cannot use ${show(value)} as ${field} of an event: use an integer ${bounds}`;
+    const message = `Cannot use ${show(value)} as the ${field} of an event: use an integer ${bounds}`;
     throw typeof value === "bigint" ? new RangeError(message) : numberError(value, message);
   }
   return narrowed(BigInt(value)) as N;

@@ -11,10 +11,10 @@ import { deadlineAfter, isInterruption, leftUntil, monotonicMs, type Timeout, ti
 import { decode, encode, Kevent } from "./kevent.ts";
 
 /**
- * Python's `select.kqueue`: a kernel queue with every filter and flag that the system has.
+ * Python's `select.kqueue`: a kernel event queue with all filters and flags of the system.
  *
- * A selector is simpler for a program that waits for descriptors. This class also has events of files, processes,
- * signals and timers, and every flag of the kernel.
+ * A selector is simpler if you only wait for descriptors. Use this class to receive events for files, processes,
+ * signals and timers too, or to use kernel flags that a selector does not have.
  *
  * @see {@link https://docs.python.org/3/library/select.html#kqueue-objects | Python's select.kqueue}
  * @see {@link https://man.freebsd.org/cgi/man.cgi?kqueue | kqueue(2)}
@@ -43,9 +43,9 @@ export class Kqueue implements Disposable {
   #instance: KqueueInstance | null;
 
   /**
-   * Creates a kernel queue. Its descriptor is closed when the process executes another program (close-on-exec).
+   * Creates a kernel event queue. Its descriptor is closed when the process executes another program (close-on-exec).
    *
-   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel has no memory
+   * @throws {OSError} EMFILE or ENFILE if too many descriptors are open, ENOMEM if the kernel is out of memory
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    * @throws {Deno.errors.NotSupported} if the system has no kqueue
    */
@@ -56,10 +56,10 @@ export class Kqueue implements Disposable {
   }
 
   /**
-   * Wraps an existing kqueue descriptor; closing the wrapper closes it.
+   * Wraps an existing kqueue descriptor; closing the wrapper closes the descriptor.
    *
    * @param fd The kqueue descriptor
-   * @throws {RangeError} if `fd` is not from 0 to `2^31-1`
+   * @throws {RangeError} if `fd` is negative or above `2^31-1`
    * @throws {TypeError} if `fd` is not an integer
    */
   static fromfd(fd: number): Kqueue {
@@ -71,36 +71,41 @@ export class Kqueue implements Disposable {
     return this.#instance === null;
   }
 
-  /** Returns the kqueue descriptor. A selector can wait for it, except on libkqueue. */
+  /** Returns the kqueue descriptor. A selector can wait for it, except with libkqueue. */
   fileno(): number {
     return this.#open("get the descriptor").fd;
   }
 
   /**
-   * Makes changes, and then waits for events.
+   * Applies changes, and then waits for events.
    *
-   * The error of a change is an entry with KQ_EV_ERROR and the error's number as `data`; if there is no room for the
-   * entry, the call throws the error. A signal does not end the wait, which continues for the remaining time.
+   * If a change fails, the call returns an event with the flag KQ_EV_ERROR, whose `data` is the error number. If
+   * `maxEvents` leaves no room for that event, the call throws the error instead.
+   *
+   * The wait is synchronous: it stops Deno's event loop. If a signal interrupts the wait, the wait continues for the
+   * remaining time.
    *
    * @param changelist Events to add, change or remove, or null for none
-   * @param maxEvents Largest number of events to return; with 0, the call does not wait
-   * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does
-   * @returns Events, and errors of changes
-   * @throws {RangeError} if `maxEvents` is negative or not an integer, or `timeout` is negative or NaN
-   * @throws {TypeError} if `changelist` is not an iterable of events, `maxEvents` is not a number, or `timeout` is
-   * neither a number nor a duration
-   * @throws {OSError} if a change fails and there is no room for its error: EBADF if the descriptor is closed, ENOENT
-   * if an event to remove does not exist, EINVAL if the filter does not apply
+   * @param maxEvents Maximum number of events to return; with 0, the call does not wait
+   * @param timeout Seconds or a duration; undefined and null wait forever. Defaults to undefined
+   * @returns The events that occurred, and an event with KQ_EV_ERROR for each change that failed
+   * @throws {RangeError} if `maxEvents` is not an integer from 0 to 16777215, or `timeout` is negative or NaN
+   * @throws {TypeError} if `changelist` is neither null nor an iterable of events, `maxEvents` is not a number, or
+   * `timeout` is neither a number, null nor a duration
+   * @throws {OSError} if a change fails and there is no room for its event: EBADF if the descriptor is closed, ENOENT
+   * if an event to remove does not exist, EINVAL if the filter does not support the descriptor
    */
   control(changelist: Iterable<Kevent> | null, maxEvents: number, timeout?: Timeout): Kevent[] {
     const instance = this.#open("control");
     const { kevent } = instance.system;
     const kevents = eventsOf(changelist);
     if (!Number.isInteger(maxEvents) || maxEvents < 0 || maxEvents > 0xff_ffff) {
-      throw numberError(maxEvents, `Cannot wait for ${show(maxEvents)} events: use a number from 0 to 16777215`);
+      throw numberError(maxEvents, `Cannot wait for ${show(maxEvents)} events: use an integer from 0 to 16777215`);
     }
     const timeoutMs = timeoutToMs(timeout);
-    if (timeoutMs < 0) throw new RangeError(`Cannot wait for ${show(timeout)}: use 0 or more, or null to wait forever`);
+    if (timeoutMs < 0) {
+      throw new RangeError(`Cannot wait for ${timeoutMs / 1000} seconds: use 0 or more, or null to wait forever`);
+    }
     const events = new Uint8Array(maxEvents * kevent.size);
     const deadlineMs = deadlineAfter(timeoutMs);
     let changes = encode(kevents, kevent);
@@ -124,7 +129,7 @@ export class Kqueue implements Disposable {
   }
 
   /**
-   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if it is closed.
+   * Returns the text that `Deno.inspect` and `console.log` show: the descriptor, or -1 if the kqueue is closed.
    *
    * @ignore
    */

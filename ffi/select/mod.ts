@@ -1,9 +1,10 @@
 /**
- * Python's `select` module: the system calls that the selectors use, with all flags of the kernel.
+ * Python's `select` module: the system calls that the selectors use, with all kernel flags.
  *
- * Use {@linkcode [default].DefaultSelector | DefaultSelector} of {@link [default] | the main module} unless you need one of
- * these flags, or port a program that uses Python's `select`. The classes here have no asynchronous wait; register the
- * descriptor of an `Epoll` or a `Kqueue` in a selector instead, or pass it to `waitFor`.
+ * Use {@linkcode [default].DefaultSelector | DefaultSelector} from {@link [default] | the main module}, unless you need
+ * one of these flags or are porting a program that uses Python's `select`. The classes here have no asynchronous wait.
+ * To wait without blocking Deno's event loop, register an `Epoll` or `Kqueue` object in a selector, or pass it to
+ * `waitFor`.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
@@ -16,33 +17,34 @@
  * there.close();
  * ```
  *
- * | API                    | systems          | timeout      | flags                                       |
- * | ---------------------- | ---------------- | ------------ | ------------------------------------------- |
- * | {@linkcode select}     | all              | seconds      | none: three lists                           |
- * | {@linkcode Poll}       | all but Windows  | milliseconds | `POLL*`                                     |
- * | {@linkcode Epoll}      | Linux, Android   | seconds      | `EPOLL*`                                    |
- * | {@linkcode Kqueue}     | macOS, BSD       | seconds      | `KQ_*`, as fields of a {@linkcode Kevent}   |
- * | {@linkcode Devpoll}    | Solaris, illumos | milliseconds | `POLL*`                                     |
+ * | API                 | systems                | timeout      | flags                                         |
+ * | ------------------- | ---------------------- | ------------ | --------------------------------------------- |
+ * | {@linkcode select}  | all                    | seconds      | none; three lists                             |
+ * | {@linkcode Poll}    | all but Windows        | milliseconds | `POLL*`                                       |
+ * | {@linkcode Epoll}   | Linux, Android         | seconds      | `EPOLL*`                                      |
+ * | {@linkcode Kqueue}  | macOS, FreeBSD, NetBSD | seconds      | `KQ_*`, in the fields of a {@linkcode Kevent} |
+ * | {@linkcode Devpoll} | Solaris, illumos       | milliseconds | `POLL*`                                       |
  *
- * On other systems, a constructor throws `Deno.errors.NotSupported`. On Linux, `Kqueue` works with libkqueue.
+ * On any other system, the constructor throws `Deno.errors.NotSupported`. On Linux, `Kqueue` needs libkqueue.
  *
  * ## From Python
  *
- * | `select`                                                    | here                                                       |
- * | ----------------------------------------------------------- | ---------------------------------------------------------- |
- * | `select(rlist, wlist, xlist, timeout=None)`                 | the same; the lists are iterables                          |
- * | `poll()`: `register`, `modify`, `unregister`, `poll`        | `new Poll()`, the same; milliseconds                       |
- * | `epoll(sizehint, flags)`: the same, and `close`, `closed`, `fileno`, `fromfd` | `new Epoll()`, the same, `Epoll.fromfd`; seconds |
- * | `devpoll()`: as `epoll`, without `fromfd`                     | `new Devpoll()`, the same; milliseconds                    |
- * | `kqueue()`: `control`, `close`, `closed`, `fileno`, `fromfd` | `new Kqueue()`, the same; seconds                         |
- * | `kevent(ident, filter, flags, fflags, data, udata)`         | `new Kevent(...)`, the same                                |
- * | `EPOLLIN` … , `POLLIN` … , `KQ_FILTER_READ` … , `KQ_EV_ADD` … , `KQ_NOTE_WRITE` … | the same names and values            |
- * | `EPOLL_CLOEXEC`                                             | the same; it is always set                               |
- * | `error`                                                     | {@linkcode OSError}                                        |
- * | `PIPE_BUF`                                                  | left out, since no API here needs it; it is 4096 on Linux, 512 on macOS and the BSDs |
+ * | `select`                                                                                          | here                                                                                    |
+ * | ------------------------------------------------------------------------------------------------- | --------------------------------------------------------------------------------------- |
+ * | `select(rlist, wlist, xlist, timeout=None)`                                                       | `select(rlist, wlist, xlist, timeout)`; the lists are any iterables                     |
+ * | `poll()`: `register`, `modify`, `unregister`, `poll`                                              | `new Poll()`, with the same members                                                     |
+ * | `epoll(sizehint, flags)`: `register`, `modify`, `unregister`, `poll`, `close`, `closed`, `fileno` | `new Epoll(sizehint, flags)`, with the same members                                     |
+ * | `devpoll()`: `register`, `modify`, `unregister`, `poll`, `close`, `closed`, `fileno`              | `new Devpoll()`, with the same members                                                  |
+ * | `kqueue()`: `control`, `close`, `closed`, `fileno`                                                | `new Kqueue()`, with the same members                                                   |
+ * | `epoll.fromfd(fd)`, `kqueue.fromfd(fd)`                                                           | `Epoll.fromfd(fd)`, `Kqueue.fromfd(fd)`                                                 |
+ * | `kevent(ident, filter, flags, fflags, data, udata)`                                               | `new Kevent(ident, filter, flags, fflags, data, udata)`                                 |
+ * | `EPOLL*`, `POLL*`, `KQ_FILTER_*`, `KQ_EV_*`, `KQ_NOTE_*`                                          | the same names and values                                                               |
+ * | `EPOLL_CLOEXEC`                                                                                   | `EPOLL_CLOEXEC`; every epoll descriptor is close-on-exec, even without it               |
+ * | `error`                                                                                           | {@linkcode OSError}                                                                     |
+ * | `PIPE_BUF`                                                                                        | left out, because nothing here needs it; it is 4096 on Linux, 512 on macOS and the BSDs |
  *
- * Python raises `TypeError` or `ValueError` for an invalid timeout, event mask, count or flags. Every function here
- * throws a `TypeError` for a value of the wrong type, and a `RangeError` for a value that is not allowed.
+ * For an invalid timeout, event mask, count or flag, Python raises `TypeError` or `ValueError`. Every function here
+ * throws a `TypeError` for a value of the wrong type, and a `RangeError` for a value out of range.
  *
  * @module
  */

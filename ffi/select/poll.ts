@@ -14,11 +14,11 @@ export { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI, POLLRDHUP };
 
 /** Equivalent to POLLIN. */
 export const POLLRDNORM = 0x040;
-/** Priority data can be read. */
+/** Priority band data can be read: see poll(2). */
 export const POLLRDBAND = 0x080;
 /** Equivalent to POLLOUT. */
 export const POLLWRNORM: number = system.poll.POLLWRNORM;
-/** Priority data can be written. */
+/** Priority band data can be written: see poll(2). */
 export const POLLWRBAND: number = system.poll.POLLWRBAND;
 /** Not used by Linux; 0 on other systems, which do not define it. */
 export const POLLMSG: number = system.poll.POLLMSG;
@@ -49,13 +49,13 @@ export class Poll {
   readonly #set = new PollSet();
 
   /**
-   * Adds a descriptor, or replaces the event mask of one that is registered.
+   * Adds a descriptor, or replaces its event mask if it is already registered.
    *
-   * The descriptor may be closed: then `poll` returns POLLNVAL for it.
+   * The descriptor may be closed; `poll` then returns POLLNVAL for it.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits; defaults to POLLIN | POLLPRI | POLLOUT
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
+   * @param eventmask A combination of `POLL*` flags (16 bits); defaults to POLLIN | POLLPRI | POLLOUT
+   * @throws {RangeError} if the mask is not an integer from 0 to 65535, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   register(fd: FileObject, eventmask: number = POLLIN | POLLPRI | POLLOUT): void {
@@ -66,9 +66,9 @@ export class Poll {
    * Changes the event mask of a descriptor.
    *
    * @param fd A descriptor or file object
-   * @param eventmask Any of the `POLL*` flags, 16 bits
+   * @param eventmask A combination of `POLL*` flags (16 bits)
    * @throws {OSError} ENOENT if the descriptor is not registered
-   * @throws {RangeError} if the mask is not an integer of 16 bits, or the descriptor is negative or above `2^31-1`
+   * @throws {RangeError} if the mask is not an integer from 0 to 65535, or the descriptor is negative or above `2^31-1`
    * @throws {TypeError} if the mask is not a number, or `fd` is not a file object
    */
   modify(fd: FileObject, eventmask: number): void {
@@ -90,16 +90,16 @@ export class Poll {
   }
 
   /**
-   * Waits for events, for at most a number of milliseconds.
+   * Waits for events, for at most `timeoutMs` milliseconds.
    *
-   * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
-   * for the remaining time.
+   * The wait is synchronous: it stops Deno's event loop. If a signal interrupts the wait, the wait continues for the
+   * remaining time.
    *
-   * @param timeoutMs Milliseconds to wait, with fractions; defaults to undefined, which waits forever, as null and a
-   * negative number do
+   * @param timeoutMs Milliseconds to wait; fractions are rounded up where ppoll(2) is missing. Undefined, null and a
+   * negative number wait forever. Defaults to undefined
    * @returns Pairs of a descriptor and its `POLL*` flags
    * @throws {RangeError} if `timeoutMs` is NaN
-   * @throws {TypeError} if `timeoutMs` is not a number
+   * @throws {TypeError} if `timeoutMs` is neither a number nor null
    */
   poll(timeoutMs?: number | null): [fd: number, events: number][] {
     timeoutMs ??= Infinity;
@@ -132,9 +132,9 @@ export class Poll {
 }
 
 /**
- * Returns an event mask if it fits into a C `short`.
+ * Checks that an event mask fits into a C `short`, and returns it.
  *
- * @throws {RangeError} if the mask is a number, but not an integer of 16 bits
+ * @throws {RangeError} if the mask is a number, but not an integer from 0 to 65535
  * @throws {TypeError} if the mask is not a number
  */
 export function checkedMask(eventmask: number): number {

@@ -11,21 +11,22 @@ import { SelectSet } from "../os/select.ts";
 import { retryUntil, type Timeout, timeoutToMs } from "../os/timeout.ts";
 
 /**
- * Waits until some of the given descriptors are ready, as Python's `select.select` does.
+ * Waits until at least one of the given descriptors is ready, as Python's `select.select` does.
  *
- * The wait is synchronous: it stops Deno's event loop. A signal of the system does not end the wait, which continues
- * for the remaining time.
+ * The wait is synchronous: it stops Deno's event loop. If a signal interrupts the wait, the wait continues for the
+ * remaining time.
  *
- * @typeParam R File objects of the first list
- * @typeParam W File objects of the second list
- * @typeParam X File objects of the third list
- * @param rlist Descriptors or file objects to wait for until they are readable
- * @param wlist Descriptors or file objects to wait for until they are writable
- * @param xlist Descriptors or file objects to wait for until they have urgent data, or on Windows until connect() fails
- * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does. 0 does not wait
- * @returns Three new arrays with the ready objects of each list
+ * @typeParam R Type of the file objects in the first list
+ * @typeParam W Type of the file objects in the second list
+ * @typeParam X Type of the file objects in the third list
+ * @param rlist Descriptors or file objects to check for readability
+ * @param wlist Descriptors or file objects to check for writability
+ * @param xlist Descriptors or file objects to check for urgent data, and on Windows also for a failed connect()
+ * @param timeout Seconds or a duration; undefined and null wait forever, and 0 does not wait. Defaults to undefined
+ * @returns Three new arrays: the ready objects of the first, second and third list
  * @throws {RangeError} if `timeout` is negative or NaN, or a descriptor is negative or above `2^31-1`
- * @throws {TypeError} if a list is not an iterable of file objects, or `timeout` is neither a number nor a duration
+ * @throws {TypeError} if a list is not an iterable of file objects, or `timeout` is neither a number, null nor a
+ * duration
  * @throws {OSError} EBADF if a descriptor is closed
  *
  * @see {@link https://docs.python.org/3/library/select.html#select.select | Python's select.select}
@@ -56,15 +57,15 @@ export function select<R extends FileObject, W extends FileObject, X extends Fil
   if (timeoutMs < 0) {
     throw new RangeError(`Cannot wait for ${timeoutMs / 1000} seconds: use 0 or more, or null to wait forever`);
   }
-  // The lists are copied first, since a fileno() may change them, and an iterator can be read only once.
+  // Copies the lists first, because a fileno() may change them, and an iterator can be read only once.
   const lists = [copied(rlist, "rlist"), copied(wlist, "wlist"), copied(xlist, "xlist")] as const;
   const fds = lists.map((list) => list.map(filenoOf));
   const where = new Map<number, number>();
   for (const [index, list] of fds.entries()) {
     for (const fd of list) where.set(fd, (where.get(fd) ?? 0) | (1 << index));
   }
-  // The kernel ignores descriptors beyond its table and leaves their bits set, as if they were ready. If the largest one is
-  // open, all are within the table.
+  // The kernel ignores a descriptor beyond the end of its descriptor table and leaves the bit set, as if the descriptor
+  // were ready. If the largest descriptor is open, all of them are within the table.
   const largest = [...where.keys()].reduce((one, other) => Math.max(one, other), -1);
   if (largest >= 0 && !isOpen(largest)) check(-EBADF, "select", largest);
   const set = new SelectSet();

@@ -1,8 +1,8 @@
 /**
- * Sockets: the part of Python's `socket` module that programs with selectors need.
+ * Sockets: the part of Python's `socket` module that a program with a selector needs.
  *
- * A {@linkcode Socket} has a file descriptor, which a selector can wait for. The sockets of Deno and Node do not show
- * theirs.
+ * A {@linkcode Socket} has a file descriptor that a selector can wait for. The socket classes of Deno and Node.js hide
+ * their descriptors.
  *
  * ```ts
  * import { Socket } from "@selectors/selectors/socket";
@@ -19,27 +19,27 @@
  * server.close();
  * ```
  *
- * Start from one of these functions:
+ * Start with one of these:
  *
- * | function                                        | returns                                                             |
- * | ----------------------------------------------- | ------------------------------------------------------------------- |
- * | {@linkcode createServer}                        | a listening socket, for TCP or a path                               |
- * | `new Socket()` and its `connect`                | a client                                                            |
- * | `new Socket(AF_INET, SOCK_DGRAM)`               | a socket for UDP                                                    |
- * | {@linkcode socketpair}                          | two connected sockets                                               |
- * | {@linkcode Socket.fromFd}                       | a socket for an inherited descriptor                                |
- * | {@linkcode pipe}                                | the two descriptors of a pipe                                       |
- * | {@linkcode getaddrinfo}                         | the addresses of a hostname                                         |
+ * | function                          | returns                                                           |
+ * | --------------------------------- | ----------------------------------------------------------------- |
+ * | {@linkcode createServer}          | a listening socket, for TCP or a Unix path                        |
+ * | `new Socket()`, then `connect`    | a TCP client                                                      |
+ * | `new Socket(AF_INET, SOCK_DGRAM)` | a UDP socket                                                      |
+ * | {@linkcode socketpair}            | two connected sockets                                             |
+ * | {@linkcode Socket.fromFd}         | a socket for an existing descriptor, for example an inherited one |
+ * | {@linkcode pipe}                  | the descriptors of the two ends of a pipe                         |
+ * | {@linkcode getaddrinfo}           | the addresses of a hostname                                       |
  *
- * {@linkcode read}, {@linkcode write}, {@linkcode close} and {@linkcode setBlocking} work for every descriptor, of a
- * pipe for example. Every descriptor that this module opens is close-on-exec: it is closed when the process executes
+ * {@linkcode read}, {@linkcode write}, {@linkcode close} and {@linkcode setBlocking} work with any descriptor, such as
+ * one end of a pipe. Every descriptor that this module opens is close-on-exec: it is closed when the process executes
  * another program.
  *
  * ## With a selector
  *
- * A socket is blocking until `setBlocking(false)`, as in Python: a call waits until it can be completed, and stops
- * Deno's event loop meanwhile. A program that waits with a selector makes its sockets non-blocking. Then `tryRecvInto`,
- * `trySend` and `tryAccept` return null if the call would have to wait.
+ * As in Python, a socket is blocking until you call `setBlocking(false)`: each call waits until it can complete, and
+ * stops Deno's event loop meanwhile. Make a socket non-blocking if you wait for it with a selector. Then `tryRecvInto`,
+ * `trySend` and `tryAccept` return null instead of waiting.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -54,7 +54,7 @@
  * const buffer = new Uint8Array(1024);
  * for await (const [key] of selector) {
  *   const count = here.tryRecvInto(buffer);
- *   if (count === null) continue; // not ready any more
+ *   if (count === null) continue; // no longer ready
  *   console.log(key.fd, new TextDecoder().decode(buffer.subarray(0, count)));
  *   break; // a server would go on until count is 0, the end of the stream
  * }
@@ -63,12 +63,13 @@
  * there.close();
  * ```
  *
- * {@link [default] | The main module} says which wait to use, and what goes wrong.
+ * See {@link [default] | the main module} for how to choose a wait and for common mistakes.
  *
  * ## A socket with a timeout
  *
- * Python's `settimeout` is a non-blocking socket and a wait. {@linkcode [select].select | select} waits for one socket;
- * use {@linkcode [default].waitFor | waitFor}, or a selector's `selectAsync`, to wait beside Deno's event loop.
+ * In place of Python's `settimeout`, use a non-blocking socket and a wait with a timeout.
+ * {@linkcode [select].select | select} can wait for a single socket. To wait without blocking Deno's event loop, use
+ * {@linkcode [default].waitFor | waitFor}, or a selector's `selectAsync`.
  *
  * ```ts
  * import { select } from "@selectors/selectors/select";
@@ -82,7 +83,7 @@
  * } from "@selectors/selectors/socket";
  *
  * function connect(hostname: string, port: number, seconds: number): Socket {
- *   // Has no timeout.
+ *   // Resolving the hostname has no timeout.
  *   const [{ family, address }] = getaddrinfo(hostname, port);
  *   const socket = new Socket(family);
  *   try {
@@ -91,7 +92,7 @@
  *     if (code !== null && code !== "EINPROGRESS") {
  *       throw new Error(`Cannot connect: ${code}`);
  *     }
- *     // Windows reports a failure in the third list.
+ *     // Windows reports a failed connection in the third list.
  *     const [, connected, failed] = select([], [socket], [socket], seconds);
  *     if (connected.length + failed.length === 0) {
  *       throw new Error(`No connection within ${seconds} s`);
@@ -105,7 +106,7 @@
  *   }
  * }
  *
- * // Returns the number of bytes; null if none have arrived in time.
+ * // Returns the number of bytes, or null if none arrive in time.
  * function receive(
  *   socket: Socket,
  *   buffer: Uint8Array,
@@ -119,37 +120,40 @@
  *
  * using listener = createServer({ hostname: "127.0.0.1", port: 0 });
  * using client = connect("127.0.0.1", listener.getsockname().port, 5);
- * // Prints null, a tenth of a second later.
+ * // Prints null after a tenth of a second.
  * console.log(receive(client, new Uint8Array(100), 0.1));
  * ```
  *
  * ## From Python
  *
- * | `socket`                                                    | here                                                       |
- * | ----------------------------------------------------------- | ---------------------------------------------------------- |
- * | `socket(family, type, proto)`, `socket(fileno=fd)`          | `new Socket(family, type, protocol)`, `Socket.fromFd(fd)`  |
- * | `family`, `type`, `proto`                                   | `family`, `type`, `protocol`                               |
- * | `bind`, `listen`, `accept`, `connect`, `connect_ex`         | the same, `connectEx`, which returns the error code or null; addresses are Deno's: `{ hostname, port }` or `{ path }` |
- * | `recv`, `recv_into`, `recvfrom`, `recvfrom_into`            | `recv`, `recvInto`, `recvFrom`, `recvFromInto`; `tryRecvInto` returns null where `recvInto` throws `EAGAIN` |
- * | `send`, `sendall`, `sendto`                                 | `send`, `sendAll`, `sendTo`; `trySend` likewise            |
- * | `recvmsg`, `recvmsg_into`, `sendmsg`                        | `recvMsg`, `recvMsgInto`, `sendMsg`                        |
- * | `recv_fds(sock, ...)`, `send_fds(sock, ...)`                | `recvFds` and `sendFds` of the socket                      |
- * | `CMSG_LEN`, `CMSG_SPACE`                                    | the same                                                   |
- * | `shutdown`, `close`, `detach`, `fileno`                     | the same; `fileno()` is -1 after `close()`, as in Python   |
- * | `getsockname`, `getpeername`, `getsockopt`, `setsockopt`    | the same                                                   |
- * | `setblocking`, `getblocking`                                | `setBlocking`, `getBlocking`                               |
- * | `create_server`, `socketpair`, `getaddrinfo`                | `createServer`, `socketpair`, `getaddrinfo`                |
- * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SCM_*`, `SHUT_*`, `AI_*` | the common ones, with this system's values; pass any other as a number |
- * | `gaierror`, `error`, `herror`                               | {@linkcode OSError}, with a code such as `"EAI_NONAME"`    |
- * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout` | left out: see "A socket with a timeout" |
- * | `create_connection`                                         | left out: call `getaddrinfo`, then `connect` for each address |
- * | `makefile`                                                  | `toReadableStream` and `toWritableStream` of `@selectors/selectors/streams` |
- * | `sendfile`, `dup`, `fromfd`                                 | left out: use `node:fs` and `node:net`, which accept descriptors |
- * | `sendmsg_afalg`                                             | left out: use the Web Crypto API |
- * | `set_inheritable`, `get_inheritable`                        | left out: every descriptor is close-on-exec |
- * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like | left out: use `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView` |
+ * | `socket`                                                                                    | here                                                                                                        |
+ * | ------------------------------------------------------------------------------------------- | ----------------------------------------------------------------------------------------------------------- |
+ * | `socket(family, type, proto)`, `socket(fileno=fd)`                                          | `new Socket(family, type, protocol)`, `Socket.fromFd(fd)`                                                   |
+ * | `family`, `type`, `proto`                                                                   | `family`, `type`, `protocol`                                                                                |
+ * | `bind`, `listen`, `accept`, `connect`                                                       | the same; an address is `{ hostname, port }` or `{ path }`, as in Deno                                      |
+ * | `connect_ex`                                                                                | `connectEx`, which returns null or an error code such as `"EINPROGRESS"`                                    |
+ * | `recv`, `recv_into`, `recvfrom`, `recvfrom_into`                                            | `recv`, `recvInto`, `recvFrom`, `recvFromInto`; `tryRecvInto` returns null where `recvInto` throws `EAGAIN` |
+ * | `send`, `sendall`, `sendto`                                                                 | `send`, `sendAll`, `sendTo`; `trySend` returns null where `send` throws `EAGAIN`                            |
+ * | `recvmsg`, `recvmsg_into`, `sendmsg`                                                        | `recvMsg`, `recvMsgInto`, `sendMsg`                                                                         |
+ * | `recv_fds(sock, ...)`, `send_fds(sock, ...)`                                                | the methods `recvFds` and `sendFds` of a `Socket`                                                           |
+ * | `CMSG_LEN`, `CMSG_SPACE`                                                                    | the same                                                                                                    |
+ * | `shutdown`, `close`, `detach`, `fileno`                                                     | the same; `fileno()` is -1 after `close()`, as in Python                                                    |
+ * | `getsockname`, `getpeername`, `getsockopt`, `setsockopt`                                    | the same                                                                                                    |
+ * | `setblocking`, `getblocking`                                                                | `setBlocking`, `getBlocking`                                                                                |
+ * | `create_server`, `socketpair`, `getaddrinfo`                                                | `createServer`, `socketpair`, `getaddrinfo`                                                                 |
+ * | `AF_*`, `SOCK_*`, `SOL_*`, `SO_*`, `IPPROTO_*`, `TCP_*`, `MSG_*`, `SCM_*`, `SHUT_*`, `AI_*` | the common ones, with this system's values; pass any other constant as a number                             |
+ * | `gaierror`, `error`, `herror`                                                               | {@linkcode OSError}, with a code such as `"EAI_NONAME"`                                                     |
+ * | `settimeout`, `gettimeout`, `timeout`, `setdefaulttimeout`, `getdefaulttimeout`             | left out: see "A socket with a timeout"                                                                     |
+ * | `create_connection`                                                                         | left out: call `getaddrinfo`, then `connect` for each address                                               |
+ * | `makefile`                                                                                  | `toReadableStream` and `toWritableStream` from `@selectors/selectors/streams`                               |
+ * | `fromfd(fd, family, type)`                                                                  | `Socket.fromFd(fd)`, which does not duplicate the descriptor                                                |
+ * | `sendfile`                                                                                  | left out: read the file with `node:fs`, and call `sendAll`                                                  |
+ * | `dup`                                                                                       | left out: `sendFds` and `recvFds` over a socket pair duplicate a descriptor                                 |
+ * | `sendmsg_afalg`                                                                             | left out: use the Web Crypto API                                                                            |
+ * | `set_inheritable`, `get_inheritable`                                                        | left out: every descriptor is close-on-exec                                                                 |
+ * | `gethostbyname`, `gethostname`, `inet_aton`, `htons`, `if_nameindex` and the like           | left out: use `node:dns`, `Deno.hostname()`, `Deno.networkInterfaces()` and `DataView`                      |
  *
- * `pipe`, `read`, `write`, `close` and `setBlocking` (`set_blocking`) are functions of Python's `os`.
+ * The functions `pipe`, `read`, `write` and `close` come from Python's `os` module. `setBlocking` is `os.set_blocking`.
  *
  * @module
  */
@@ -274,10 +278,10 @@ export const SHUT_WR = 1;
 /** Shuts down both halves of a connection. */
 export const SHUT_RDWR = 2;
 
-/** The bits of a socket type; on every system, flags such as SOCK_NONBLOCK are above them. */
+/** Mask of a socket type; on every system, flags such as SOCK_NONBLOCK are in higher bits. */
 const TYPE_MASK = 0xf;
 
-// Shared by all sockets: C writes them, and they are read before the next call.
+// Shared by all sockets. C writes to these arrays, and each method reads them before the next call.
 const sockaddr = new Uint8Array(SOCKADDR_STORAGE_SIZE);
 const sockaddrLength = new Uint32Array(1);
 const optionInt = new Int32Array(1);
@@ -287,26 +291,27 @@ const optionLength = new Uint32Array(1);
 /** Result of the last `recvMsg`. */
 const received = { nameLength: 0, controlLength: 0, flags: 0 };
 
-/** Bytes of a descriptor in a control message. */
+/** Size of a descriptor in a control message, in bytes. */
 const FD_SIZE = 4;
 
-/** Most descriptors in one control message on any system: UIPC_MAX_CMSG_FD of macOS. */
+/** Maximum number of descriptors in one control message on any system: UIPC_MAX_CMSG_FD on macOS. */
 const MAX_FDS = 512;
 
-/** Receive buffer that `recv` and `recvFrom` share, for sizes up to its length. */
+/** Receive buffer that `recv`, `recvFrom` and `recvMsg` share, for sizes up to its length. */
 const scratch = new Uint8Array(64 * 1024);
 
 /**
- * A socket of the operating system, after Python's `socket.socket`.
+ * An operating system socket, modeled on Python's `socket.socket`.
  *
- * A socket is blocking until `setBlocking(false)`. On a non-blocking socket that is not ready, the `try` methods return
- * null and the others throw an OSError `EAGAIN`.
+ * A socket is blocking until you call `setBlocking(false)`. If a non-blocking socket is not ready, the `try` methods
+ * return null, and the other methods throw an OSError with the code `EAGAIN`.
  *
- * Close every socket with `using` or `close()`, or give its descriptor away with `detach()`. Python closes a socket
- * that is garbage-collected, and warns. Here, its descriptor stays open until the process ends, without a warning.
+ * Close every socket with `using` or `close()`, or hand over its descriptor with `detach()`. Python closes a socket
+ * that is garbage-collected, and issues a warning. Here, the descriptor stays open until the process ends, and there is
+ * no warning.
  *
- * @typeParam A Addresses that the methods return: `InetAddress` for AF_INET and AF_INET6, `UnixAddress` for AF_UNIX,
- * and either of them if the compiler does not know the family, as in `new Socket()`
+ * @typeParam A Type of the addresses that the methods return: `InetAddress` for AF_INET and AF_INET6, `UnixAddress` for
+ * AF_UNIX, or `Address` if the compiler does not know the family, as in `new Socket()`
  *
  * @see {@link https://docs.python.org/3/library/socket.html#socket-objects | Python's socket objects}
  *
@@ -324,7 +329,8 @@ const scratch = new Uint8Array(64 * 1024);
  * ```
  */
 export class Socket<A extends Address = Address> implements Disposable {
-  // No FinalizationRegistry reports a dropped socket: registering takes 0.2 µs, a tenth of new Socket() and close().
+  // There is no FinalizationRegistry to report forgotten sockets: registering a socket would take 0.2 µs, a tenth of
+  // the time of new Socket() and close().
   #fd: number;
   readonly #family: number;
   readonly #type: number;
@@ -335,9 +341,10 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param family AF_INET (IPv4), AF_INET6 or AF_UNIX; defaults to AF_INET
    * @param type SOCK_STREAM (TCP), SOCK_DGRAM (UDP), SOCK_SEQPACKET or SOCK_RAW; defaults to SOCK_STREAM
-   * @param protocol Protocol; defaults to 0, which means the protocol that belongs to family and type
-   * @throws {OSError} EMFILE if too many descriptors are open, EAFNOSUPPORT and others if the system has no such socket
-   * @throws {RangeError} if a number is not an integer of 32 bits
+   * @param protocol Protocol number; defaults to 0, the default protocol for the family and type
+   * @throws {OSError} EMFILE if too many descriptors are open, an error such as EAFNOSUPPORT if the system does not
+   * support such a socket
+   * @throws {RangeError} if an argument is a number, but not a 32-bit integer
    * @throws {TypeError} if an argument is not a number
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
    */
@@ -352,12 +359,12 @@ export class Socket<A extends Address = Address> implements Disposable {
   }
 
   /**
-   * Wraps an open descriptor that is a socket, for example an inherited one.
+   * Wraps the descriptor of an open socket, for example an inherited descriptor.
    *
-   * @param fd File descriptor; closing the socket closes it
-   * @returns The socket, with the family, type and protocol that the system returns for the descriptor
+   * @param fd File descriptor; closing the socket closes the descriptor
+   * @returns The socket; its family, type and protocol come from the system
    * @throws {OSError} EBADF if the descriptor is closed, ENOTSOCK if it is not a socket
-   * @throws {RangeError} if `fd` is not from 0 to `2^31-1`
+   * @throws {RangeError} if `fd` is negative or above `2^31-1`
    * @throws {TypeError} if `fd` is not an integer
    */
   static fromFd(fd: number): Socket {
@@ -372,12 +379,12 @@ export class Socket<A extends Address = Address> implements Disposable {
     return this.#family;
   }
 
-  /** Socket type: SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW, without the flags given to the constructor. */
+  /** Socket type: SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET or SOCK_RAW, without flags passed to the constructor. */
   get type(): number {
     return this.#type;
   }
 
-  /** Protocol; 0 means the default protocol of family and type. */
+  /** Protocol number; 0 means the default protocol for the family and type. */
   get protocol(): number {
     return this.#protocol;
   }
@@ -391,8 +398,9 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Binds the socket to an address.
    *
    * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
-   * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the hostname cannot be resolved
-   * @throws {RangeError} if the port is not from 0 to 65535, or the path is too long or not a well-formed string
+   * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL or EACCES; a code such as EAI_NONAME if the hostname cannot be resolved
+   * @throws {RangeError} if the port is not an integer from 0 to 65535, or the path is too long or contains a null
+   * character or a lone surrogate
    * @throws {TypeError} if the address does not fit the socket's family
    */
   bind(address: Address): void {
@@ -402,15 +410,15 @@ export class Socket<A extends Address = Address> implements Disposable {
   /**
    * Starts to listen for connections.
    *
-   * @param backlog Maximum number of connections that wait to be accepted; defaults to SOMAXCONN. The kernel has its
-   * own limit
+   * @param backlog Maximum number of connections that wait to be accepted; the kernel may use a lower limit. Defaults
+   * to SOMAXCONN
    */
   listen(backlog: number = SOMAXCONN): void {
     check(sys.listen(this.#fd, checkInt(backlog, "backlog")), "listen", this.#fd);
   }
 
   /**
-   * Accepts the next connection; a blocking socket waits for one.
+   * Accepts the next connection; a blocking socket waits for a connection.
    *
    * @returns A blocking socket for the connection, and the address of its peer
    * @throws {OSError} EAGAIN if there is no connection and the socket is non-blocking; EMFILE if too many descriptors
@@ -435,7 +443,7 @@ export class Socket<A extends Address = Address> implements Disposable {
         return [adopt(fd, this.#family, this.#type, this.#protocol), address];
       }
       if (fd === -EAGAIN) return null;
-      // ECONNABORTED: the peer left before it was accepted, which is no failure of the listener.
+      // ECONNABORTED: the peer closed the connection before it was accepted. The listener itself is fine.
       if (fd !== -EINTR && fd !== -ECONNABORTED) check(fd, "accept", this.#fd);
     }
   }
@@ -444,8 +452,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Connects the socket.
    *
    * @param address `{ hostname, port }` or `{ path }`; resolving a hostname blocks
-   * @throws {OSError} ECONNREFUSED, ETIMEDOUT and others; EINPROGRESS if the socket is non-blocking: wait until it is
-   * writable, then read the outcome with `getsockopt(SOL_SOCKET, SO_ERROR)`
+   * @throws {OSError} if connecting fails, for example ECONNREFUSED or ETIMEDOUT; EINPROGRESS if the socket is
+   * non-blocking: wait until it is writable, and then read the result with `getsockopt(SOL_SOCKET, SO_ERROR)`
    */
   connect(address: Address): void {
     check(this.#connect(address), "connect", showAddress(address));
@@ -466,7 +474,7 @@ export class Socket<A extends Address = Address> implements Disposable {
   #connect(address: Address): number {
     const outcome = sys.connect(this.#fd, this.#encode(address));
     if (outcome !== -EINTR) return outcome;
-    // After EINTR the kernel goes on connecting, and a second connect() would fail. See connect(2).
+    // After EINTR, the kernel continues to connect, and a second connect() would fail: see connect(2).
     if (sys.getBlocking(this.#fd) === 0) return -EINPROGRESS;
     const set = new SelectSet();
     set.set(this.#fd, setsOf(EVENT_WRITE));
@@ -478,9 +486,10 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives bytes into a new array.
    *
    * @param size Maximum number of bytes
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param flags A combination of `MSG_*` flags; defaults to 0
    * @returns The bytes; an empty array at the end of the stream
-   * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET and others
+   * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET if the peer has reset the
+   * connection
    */
   recv(size: number, flags: number = 0): Uint8Array<ArrayBuffer> {
     const buffer = bufferFor(size, flags);
@@ -491,9 +500,10 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives bytes into an array.
    *
    * @param buffer Array to fill, from its beginning
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param flags A combination of `MSG_*` flags; defaults to 0
    * @returns Number of bytes received; 0 at the end of the stream
-   * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET and others
+   * @throws {OSError} EAGAIN if there are no bytes and the socket is non-blocking, ECONNRESET if the peer has reset the
+   * connection
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
   recvInto(buffer: Uint8Array, flags: number = 0): number {
@@ -504,9 +514,9 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Receives bytes into an array, or returns null if there are no bytes and the socket is non-blocking.
    *
    * @param buffer Array to fill, from its beginning
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param flags A combination of `MSG_*` flags; defaults to 0
    * @returns Number of bytes received; 0 at the end of the stream
-   * @throws {OSError} ECONNRESET and others
+   * @throws {OSError} ECONNRESET if the peer has reset the connection
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
   tryRecvInto(buffer: Uint8Array, flags: number = 0): number | null {
@@ -520,11 +530,11 @@ export class Socket<A extends Address = Address> implements Disposable {
   }
 
   /**
-   * Receives a datagram and its sender's address; a stream has no sender, so the address is empty.
+   * Receives a datagram and its sender's address. On a stream socket, the address is empty.
    *
-   * @param size Maximum number of bytes; the rest of a longer datagram is lost
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @returns The datagram, and the address of the sender
+   * @param size Maximum number of bytes; the rest of a longer datagram is discarded
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @returns The datagram, and the sender's address
    * @throws {OSError} EAGAIN if there is no datagram and the socket is non-blocking
    */
   recvFrom(size: number, flags: number = 0): [data: Uint8Array<ArrayBuffer>, address: A] {
@@ -534,11 +544,11 @@ export class Socket<A extends Address = Address> implements Disposable {
   }
 
   /**
-   * Receives a datagram into an array, and its sender's address; a stream has no sender, so the address is empty.
+   * Receives a datagram into an array, and returns its sender's address. On a stream socket, the address is empty.
    *
-   * @param buffer Array to fill, from its beginning; the rest of a longer datagram is lost
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @returns Number of bytes received, and the address of the sender
+   * @param buffer Array to fill, from its beginning; the rest of a longer datagram is discarded
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @returns Number of bytes received, and the sender's address
    * @throws {OSError} EAGAIN if there is no datagram and the socket is non-blocking
    * @throws {TypeError} if the buffer is detached or not a Uint8Array
    */
@@ -553,10 +563,10 @@ export class Socket<A extends Address = Address> implements Disposable {
     }
   }
 
-  /** Returns the address that C has written for a received message. */
+  /** Returns the sender's address of a received message, which C has written. */
   #sender(length: number): A {
-    // For a stream the call writes no sender: Unix sets the length to 0, and Winsock leaves the address as it was.
-    // getpeername() could fail, and the data would be lost.
+    // For a stream socket, C writes no address: Unix sets the length to 0, and Winsock leaves the address unchanged.
+    // Calling getpeername() instead could fail, and the received data would be lost.
     const isNameless = (length === 0 || (sockaddr[0] === 0 && sockaddr[1] === 0)) && this.#family !== AF_UNIX;
     return (isNameless ? { hostname: "", port: 0 } : decodeAddress(sockaddr, length)) as A;
   }
@@ -564,16 +574,16 @@ export class Socket<A extends Address = Address> implements Disposable {
   /**
    * Receives a message and ancillary data.
    *
-   * Received descriptors (SCM_RIGHTS) are close-on-exec; the caller has to close them.
-   * {@linkcode Socket.prototype.recvFds | recvFds} is simpler. macOS leaves descriptors open for which `ancillarySize`
-   * has no room.
+   * Received descriptors (SCM_RIGHTS) are close-on-exec; the caller has to close them. If `ancillarySize` is too small
+   * for all descriptors, some systems, such as macOS, leave the missing descriptors open.
+   * {@linkcode Socket.prototype.recvFds | recvFds} is simpler, and closes them.
    *
    * @param size Maximum number of bytes of the message
    * @param ancillarySize Maximum number of bytes of ancillary data: see {@linkcode CMSG_SPACE}; defaults to 0, which
    * receives none
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @returns The message, the ancillary data, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
-   * sender, which is empty for a stream
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @returns The message, the ancillary data, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the sender's address,
+   * which is empty on a stream socket
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
    * @throws {RangeError} if a size is not an integer from 0 to `2^31-1`
    * @throws {Deno.errors.NotSupported} on Windows: use `recv` or `recvFrom`
@@ -590,12 +600,13 @@ export class Socket<A extends Address = Address> implements Disposable {
   }
 
   /**
-   * Receives a message into several arrays, one after the other, and ancillary data.
+   * Receives a message and ancillary data; the bytes of the message fill several arrays, one after the other.
    *
    * @param buffers Arrays to fill
-   * @param ancillarySize As for {@linkcode Socket.prototype.recvMsg | recvMsg}; defaults to 0
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @returns Number of bytes received, and the rest as {@linkcode Socket.prototype.recvMsg | recvMsg} does
+   * @param ancillarySize As in {@linkcode Socket.prototype.recvMsg | recvMsg}; defaults to 0
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @returns Number of bytes received, and then the ancillary data, the flags and the address, as in
+   * {@linkcode Socket.prototype.recvMsg | recvMsg}
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking, EMSGSIZE if there are too many
    * arrays
    * @throws {RangeError} if `ancillarySize` is not an integer from 0 to `2^31-1`
@@ -611,7 +622,7 @@ export class Socket<A extends Address = Address> implements Disposable {
     const arrays = arraysOf(buffers);
     const control = checkSize(ancillarySize) === 0 ? null : new Uint8Array(ancillarySize);
     flags = checkInt(flags, "flags");
-    arrays.forEach(checkBytes); // last: the iterable could detach a buffer
+    arrays.forEach(checkBytes); // last, because the iterable could detach a buffer
     for (;;) {
       sockaddr.fill(0, 0, 2); // clears length and family
       const count = recvmsg(this.#fd, arrays, control, flags, sockaddr, received);
@@ -626,15 +637,15 @@ export class Socket<A extends Address = Address> implements Disposable {
   /**
    * Receives a message and file descriptors over a Unix socket.
    *
-   * The descriptors are close-on-exec; the caller has to close them, for example with {@linkcode close} or with
-   * {@linkcode Socket.fromFd}. More descriptors than `maxFds` are closed at once, and the flags then contain
-   * MSG_CTRUNC.
+   * The descriptors are close-on-exec. The caller has to close each of them, with {@linkcode close} or through a Socket
+   * from {@linkcode Socket.fromFd}. If the message has more than `maxFds` descriptors, the rest are closed at once, and
+   * the returned flags contain MSG_CTRUNC.
    *
    * @param size Maximum number of bytes of the message
    * @param maxFds Maximum number of descriptors
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @returns The message, the descriptors, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the address of the
-   * sender, which is empty for a stream
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @returns The message, the descriptors, `MSG_*` flags such as MSG_TRUNC and MSG_CTRUNC, and the sender's address,
+   * which is empty on a stream socket
    * @throws {OSError} EAGAIN if there is no message and the socket is non-blocking
    * @throws {RangeError} if a number is not an integer from 0 to `2^31-1`
    * @throws {Deno.errors.NotSupported} on Windows
@@ -653,7 +664,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * const [here, there] = socketpair();
    * const [reader, writer] = pipe();
    * here.sendFds([new TextEncoder().encode("a pipe")], [reader]);
-   * close(reader); // the message has its own descriptor of the pipe
+   * close(reader); // the message contains a duplicate
    *
    * const [data, [received]] = there.recvFds(100, 1);
    * assertEquals(new TextDecoder().decode(data), "a pipe");
@@ -672,7 +683,7 @@ export class Socket<A extends Address = Address> implements Disposable {
     flags: number = 0,
   ): [data: Uint8Array<ArrayBuffer>, fds: number[], flags: number, address: A] {
     checkSize(maxFds);
-    // Some kernels leave descriptors open for which there is no room.
+    // Some kernels leave descriptors open that do not fit. For them, the buffer has room for the largest message.
     const room = system.message.closesTruncated ? maxFds : Math.max(maxFds, MAX_FDS);
     const [data, ancillary, messageFlags, address] = this.recvMsg(size, CMSG_LEN(room * FD_SIZE), flags);
     const fds = descriptorsIn(ancillary);
@@ -685,9 +696,10 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends bytes.
    *
    * @param data Bytes to send
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param flags A combination of `MSG_*` flags; defaults to 0
    * @returns Number of bytes sent, which may be less than the length of `data`
-   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EPIPE, ECONNRESET and others
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EPIPE or ECONNRESET if the peer
+   * has closed the connection
    * @throws {TypeError} if the data is detached or not a Uint8Array
    */
   send(data: Uint8Array, flags: number = 0): number {
@@ -698,9 +710,9 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends bytes, or returns null if the send buffer is full and the socket is non-blocking.
    *
    * @param data Bytes to send
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param flags A combination of `MSG_*` flags; defaults to 0
    * @returns Number of bytes sent, which may be less than the length of `data`
-   * @throws {OSError} EPIPE, ECONNRESET and others
+   * @throws {OSError} EPIPE or ECONNRESET if the peer has closed the connection
    * @throws {TypeError} if the data is detached or not a Uint8Array
    */
   trySend(data: Uint8Array, flags: number = 0): number | null {
@@ -717,8 +729,9 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends all bytes on a blocking socket.
    *
    * @param data Bytes to send
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @throws {OSError} EPIPE, ECONNRESET and others; the number of bytes sent before the error is unknown
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @throws {OSError} EPIPE or ECONNRESET if the peer has closed the connection; the number of bytes sent before the
+   * error is unknown
    * @throws {TypeError} if the data is detached or not a Uint8Array
    */
   sendAll(data: Uint8Array, flags: number = 0): void {
@@ -732,13 +745,14 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param data Bytes to send
    * @param address `{ hostname, port }` or `{ path }`
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
+   * @param flags A combination of `MSG_*` flags; defaults to 0
    * @returns Number of bytes sent
-   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE and others
+   * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE if the datagram is too
+   * long
    * @throws {TypeError} if the data is detached or not a Uint8Array, or the address does not fit the socket's family
    */
   sendTo(data: Uint8Array, address: Address, flags: number = 0): number {
-    const encoded = this.#encode(address); // first: the address's getters could detach the data
+    const encoded = this.#encode(address); // first, because the address's getters could detach the data
     checkBytes(data);
     for (;;) {
       const count = sys.sendto(this.#fd, data, checkInt(flags, "flags"), encoded);
@@ -750,12 +764,13 @@ export class Socket<A extends Address = Address> implements Disposable {
    * Sends the bytes of several arrays as one message, with ancillary data.
    *
    * @param buffers Arrays of bytes
-   * @param ancillary Items of ancillary data: level, type and data; defaults to none
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @param address `{ hostname, port }` or `{ path }`; defaults to the connected peer, as null does
-   * @returns Number of bytes sent, without the ancillary data
+   * @param ancillary Items of ancillary data, each `[level, type, data]`; defaults to none
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @param address `{ hostname, port }` or `{ path }`; undefined or null sends to the connected peer. Defaults to
+   * undefined
+   * @returns Number of bytes sent, not counting the ancillary data
    * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EMSGSIZE if the message is too
-   * long or has too many arrays, and others
+   * long or has too many arrays
    * @throws {TypeError} if an array is detached or not a Uint8Array, or the address does not fit the socket's family
    * @throws {Deno.errors.NotSupported} on Windows: use `send` or `sendTo`
    *
@@ -783,7 +798,7 @@ export class Socket<A extends Address = Address> implements Disposable {
     const messages = [...ancillary].map(checkMessage);
     const sockaddr = address === undefined || address === null ? null : this.#encode(address);
     flags = checkInt(flags, "flags");
-    // Last: the iterables and the address's getters could detach a buffer.
+    // Last, because the iterables and the address's getters could detach a buffer.
     for (const [, , data] of messages) checkBytes(data);
     arrays.forEach(checkBytes);
     const control = messages.length === 0 ? null : encodeControl(messages);
@@ -796,16 +811,17 @@ export class Socket<A extends Address = Address> implements Disposable {
   /**
    * Sends a message and file descriptors over a Unix socket.
    *
-   * The receiver gets duplicates; the caller keeps its descriptors, and may close them at once. On a stream the message
-   * has to contain at least one byte.
+   * The receiver gets duplicates. The caller keeps its own descriptors, and may close them at once. On a stream socket,
+   * the message must contain at least one byte.
    *
    * @param buffers Arrays of bytes
-   * @param fds Descriptors or file objects; Linux accepts 253 of them
-   * @param flags Any of the `MSG_*` flags, combined with `|`; defaults to 0
-   * @param address `{ path }`; defaults to the connected peer, as null does
+   * @param fds Descriptors or file objects; Linux accepts at most 253
+   * @param flags A combination of `MSG_*` flags; defaults to 0
+   * @param address `{ path }`; undefined or null sends to the connected peer. Defaults to undefined
    * @returns Number of bytes sent
    * @throws {OSError} EAGAIN if the send buffer is full and the socket is non-blocking, EBADF if a descriptor is
-   * closed, EINVAL if there are too many descriptors, ETOOMANYREFS if too many sent descriptors were not received yet
+   * closed, EINVAL if there are too many descriptors, ETOOMANYREFS if too many sent descriptors have not been received
+   * yet
    * @throws {RangeError} if a descriptor is negative or above `2^31-1`
    * @throws {TypeError} if an array is detached or not a Uint8Array, or an element of `fds` is not a file object
    * @throws {Deno.errors.NotSupported} on Windows
@@ -821,13 +837,13 @@ export class Socket<A extends Address = Address> implements Disposable {
   }
 
   /**
-   * Shuts down one or both halves of the connection; after SHUT_WR or SHUT_RDWR, the peer reads the end of the stream.
+   * Shuts down one or both halves of the connection. After SHUT_WR or SHUT_RDWR, the peer reads the end of the stream.
    *
    * @param how SHUT_RD, SHUT_WR or SHUT_RDWR
    * @throws {OSError} ENOTCONN if the socket is not connected
    */
   shutdown(how: number): void {
-    check(sys.shutdown(this.#fd, checkInt(how, "half")), "shutdown", this.#fd);
+    check(sys.shutdown(this.#fd, checkInt(how, "shutdown mode")), "shutdown", this.#fd);
   }
 
   /** Closes the socket; a second call has no effect. Unregister the socket from selectors first. */
@@ -835,11 +851,16 @@ export class Socket<A extends Address = Address> implements Disposable {
     const fd = this.detach();
     if (fd === -1) return;
     const outcome = sys.close(fd);
-    // The descriptor is closed in spite of EINTR, and of ECONNRESET, with which FreeBSD reports a reset by the peer.
+    // The descriptor is closed even after EINTR, and after ECONNRESET, which FreeBSD returns if the peer has reset the
+    // connection.
     if (outcome !== -EINTR && outcome !== -ECONNRESET) check(outcome, "close", fd);
   }
 
-  /** Returns the descriptor and forgets it, for example for `new net.Socket({ fd })`; the socket counts as closed. */
+  /**
+   * Marks the socket as closed without closing its descriptor, and returns the descriptor.
+   *
+   * The caller has to close the descriptor, or pass it on, for example to `new net.Socket({ fd })`.
+   */
   detach(): number {
     const fd = this.#fd;
     this.#fd = -1;
@@ -865,10 +886,10 @@ export class Socket<A extends Address = Address> implements Disposable {
    *
    * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
    * @param option Option, for example SO_REUSEADDR
-   * @param value A number, a boolean, or bytes for an option of another type
+   * @param value A number or a boolean, or bytes if the option is not an integer
    * @throws {OSError} ENOPROTOOPT if the option does not exist, EINVAL if the system rejects the value
-   * @throws {RangeError} if a number is not an integer of 32 bits
-   * @throws {TypeError} if the value is of another type, or its buffer is detached
+   * @throws {RangeError} if a number is not a 32-bit integer
+   * @throws {TypeError} if the value has another type, or its buffer is detached
    */
   setsockopt(level: number, option: number, value: number | boolean | Uint8Array): void {
     let bytes: Uint8Array = optionBytes;
@@ -891,11 +912,11 @@ export class Socket<A extends Address = Address> implements Disposable {
    */
   getsockopt(level: number, option: number): number;
   /**
-   * Returns the value of an option of another type, as bytes.
+   * Returns the value of an option that is not an integer, as bytes.
    *
    * @param level SOL_SOCKET, or a protocol such as IPPROTO_TCP
    * @param option Option, for example SO_LINGER
-   * @param size Maximum number of bytes; without it, the method returns the value of an integer option as a number
+   * @param size Maximum number of bytes to return
    * @returns The bytes of the value, which may be fewer than `size`
    * @throws {OSError} ENOPROTOOPT if the option does not exist
    */
@@ -945,34 +966,35 @@ export class Socket<A extends Address = Address> implements Disposable {
 }
 
 /**
- * Option that lets a server restart at once, while its old connections are in TIME_WAIT.
+ * Option that lets a restarted server bind its port while old connections are in TIME_WAIT.
  *
- * Windows allows the restart in any case. There SO_REUSEADDR would let another program take the port, and
- * SO_EXCLUSIVEADDRUSE prevents that.
+ * Windows allows that without an option. There, SO_REUSEADDR would let another program take over the port, and
+ * SO_EXCLUSIVEADDRUSE prevents this.
  */
 const SERVER_OPTION = system.sys === "winsock" ? SO_EXCLUSIVEADDRUSE : SO_REUSEADDR;
 
-/** Options of {@linkcode createServer}. */
+/** Options for {@linkcode createServer}. */
 export interface ServerOptions {
-  /** Address family; defaults to AF_UNIX for a path, AF_INET6 for a hostname with a colon, or else AF_INET. */
+  /** Address family; defaults to AF_UNIX for a path, AF_INET6 for a hostname with a colon, otherwise AF_INET. */
   family?: number;
-  /** Maximum number of connections that wait to be accepted; defaults to SOMAXCONN. The kernel has its own limit. */
+  /** Maximum number of connections that wait to be accepted, as in `listen`; defaults to SOMAXCONN. */
   backlog?: number;
 }
 
 /**
  * Creates a socket that listens on an address, as Python's `socket.create_server` does.
  *
- * A server that restarts can bind the same port at once. No other program can share the port.
+ * A restarted server can bind the same port at once. No other program can bind the port at the same time.
  *
  * The address determines the family: AF_UNIX for a path, AF_INET6 for a hostname with a colon, such as `"::1"`, and
  * AF_INET for any other hostname.
  *
  * @param address `{ hostname, port }`, where port 0 means any free port, or `{ path }`
- * @param options Address family and backlog; default to the family of the address, and SOMAXCONN
+ * @param options Address family and backlog; by default, the family of the address, and SOMAXCONN
  * @returns The listening socket, which is blocking
- * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL, EACCES; `EAI_NONAME` and others if the hostname cannot be resolved
- * @throws {RangeError} if the port is not from 0 to 65535, or the path is too long or not a well-formed string
+ * @throws {OSError} EADDRINUSE, EADDRNOTAVAIL or EACCES; a code such as EAI_NONAME if the hostname cannot be resolved
+ * @throws {RangeError} if the port is not an integer from 0 to 65535, or the path is too long or contains a null
+ * character or a lone surrogate
  * @throws {TypeError} if the address does not fit the family
  *
  * @example Usage
@@ -984,7 +1006,7 @@ export interface ServerOptions {
  * ```
  */
 export function createServer(address: InetAddress, options?: ServerOptions): Socket<InetAddress>;
-/** Creates a socket that listens on a path. */
+/** Creates a Unix socket that listens on a path. */
 export function createServer(address: UnixAddress, options?: ServerOptions): Socket<UnixAddress>;
 /** Creates a socket that listens on an address of either kind. */
 export function createServer(address: Address, options?: ServerOptions): Socket;
@@ -1002,7 +1024,7 @@ export function createServer(address: Address, options: ServerOptions = {}): Soc
   }
 }
 
-/** Returns the family that an address belongs to; only IPv6 addresses have a colon. */
+/** Returns the family of an address; of all hostnames, only IPv6 addresses contain a colon. */
 function familyFor(address: Address): AddressFamily {
   if (isUnix(address)) return AF_UNIX;
   return address.hostname.includes(":") ? AF_INET6 : AF_INET;
@@ -1011,12 +1033,12 @@ function familyFor(address: Address): AddressFamily {
 /**
  * Creates two sockets that are connected to each other.
  *
- * On Windows, they are TCP sockets on the loopback address.
+ * On Windows, they are TCP or UDP sockets on the loopback address.
  *
- * @typeParam A Addresses of the sockets
- * @param family AF_UNIX, or on Windows AF_INET; defaults to these
- * @param type SOCK_STREAM, or on Unix also SOCK_DGRAM or SOCK_SEQPACKET; defaults to SOCK_STREAM
- * @param protocol Protocol; defaults to 0, which means the protocol that belongs to family and type
+ * @typeParam A Type of the sockets' addresses
+ * @param family Address family; defaults to AF_UNIX, or on Windows to AF_INET
+ * @param type SOCK_STREAM, SOCK_DGRAM, or SOCK_SEQPACKET if the system supports it; defaults to SOCK_STREAM
+ * @param protocol Protocol number; defaults to 0, the default protocol for the family and type
  * @returns The two sockets, which are blocking
  * @throws {OSError} EMFILE if too many descriptors are open
  *
@@ -1055,7 +1077,7 @@ export function socketpair<A extends Address = Address>(
  *
  * @returns Two blocking descriptors: the end to read from, and the end to write to
  * @throws {OSError} EMFILE if too many descriptors are open
- * @throws {Deno.errors.NotSupported} on Windows, where selectors wait for sockets only: use {@linkcode socketpair}
+ * @throws {Deno.errors.NotSupported} on Windows, where a selector can wait for sockets only: use {@linkcode socketpair}
  *
  * @example Usage
  * ```ts
@@ -1077,7 +1099,7 @@ export function pipe(): [reader: number, writer: number] {
 }
 
 /**
- * Reads from any descriptor; on Windows from a socket.
+ * Reads from any descriptor. On Windows, the descriptor must be a socket.
  *
  * @param fd File descriptor
  * @param buffer Array to fill, from its beginning
@@ -1095,7 +1117,7 @@ export function read(fd: number, buffer: Uint8Array): number {
 }
 
 /**
- * Writes to any descriptor; on Windows to a socket.
+ * Writes to any descriptor. On Windows, the descriptor must be a socket.
  *
  * @param fd File descriptor
  * @param data Bytes to write
@@ -1113,21 +1135,21 @@ export function write(fd: number, data: Uint8Array): number {
 }
 
 /**
- * Closes any descriptor; on Windows a socket.
+ * Closes any descriptor. On Windows, the descriptor must be a socket.
  *
- * Close a descriptor of `node:fs` with `closeSync()` of `node:fs` instead. Otherwise Deno keeps the number in a table,
- * and closes the next file that it opens with this number.
+ * Close a descriptor from `node:fs` with `closeSync()` from `node:fs` instead. Otherwise, Deno keeps the descriptor in
+ * a table, and closes the next file that it opens with the same number.
  *
  * @param fd File descriptor
  * @throws {OSError} EBADF if it is already closed
  */
 export function close(fd: number): void {
   const outcome = sys.close(filenoOf(fd));
-  if (outcome !== -EINTR) check(outcome, "close", fd); // the descriptor is closed in spite of EINTR
+  if (outcome !== -EINTR) check(outcome, "close", fd); // the descriptor is closed even after EINTR
 }
 
 /**
- * Makes any descriptor blocking or non-blocking; on Windows a socket.
+ * Makes any descriptor blocking or non-blocking. On Windows, the descriptor must be a socket.
  *
  * @param fd File descriptor
  * @param isBlocking True for blocking
@@ -1137,7 +1159,7 @@ export function setBlocking(fd: number, isBlocking: boolean): void {
   check(sys.setBlocking(filenoOf(fd), isBlocking), "fcntl", fd);
 }
 
-/** Creates a Socket for a descriptor through the constructor's internal last parameter; callers use `fromFd`. */
+/** Creates a Socket for a descriptor with the internal last parameter of the constructor. */
 function adopt<A extends Address>(fd: number, family: number, type: number, protocol: number): Socket<A> {
   return Reflect.construct(Socket, [family, type, protocol, fd]);
 }
@@ -1148,7 +1170,7 @@ function nameOf(call: typeof sys.getsockname, syscall: string, fd: number): Addr
   return decodeAddress(sockaddr, sockaddrLength[0]!);
 }
 
-/** Reads an option of type int into `optionInt`. Returns only the outcome, since the option itself can be negative. */
+/** Reads an int option into `optionInt`. Returns 0 or `-errno`, not the value, because a value can be negative too. */
 function readOption(fd: number, level: number, option: number): number {
   optionInt[0] = 0;
   optionLength[0] = optionInt.byteLength;
@@ -1164,25 +1186,30 @@ function raiseAgain(syscall: string, fd: number): never {
   throw new OSError(syscall, EAGAIN, `fd ${fd}`);
 }
 
-/** Returns a buffer of `size` bytes; not the shared one with flags: MSG_TRUNC counts bytes that were not written. */
+/**
+ * Returns a buffer of `size` bytes.
+ *
+ * With flags, the buffer is not the shared one: with MSG_TRUNC, the count includes bytes that C did not write, and the
+ * shared buffer still contains older data there.
+ */
 function bufferFor(size: number, flags: number): Uint8Array<ArrayBuffer> {
   return checkSize(size) <= scratch.length && flags === 0 ? scratch.subarray(0, size) : new Uint8Array(size);
 }
 
 function taken(buffer: Uint8Array<ArrayBuffer>, count: number): Uint8Array<ArrayBuffer> {
-  // Copies the bytes if they are the smaller part of the buffer, so that the result does not keep all of it alive.
+  // Copies the bytes if they fill less than half of the buffer, so the result does not keep the whole buffer alive.
   return buffer.buffer === scratch.buffer || count < buffer.length / 2
     ? buffer.slice(0, count)
     : buffer.subarray(0, count);
 }
 
-/** Returns the arrays of an iterable, which is not an array of bytes itself. */
+/** Returns the arrays of an iterable. Rejects a Uint8Array, which is an iterable of numbers. */
 function arraysOf(buffers: Iterable<Uint8Array>): Uint8Array[] {
   if (!ArrayBuffer.isView(buffers) && typeof buffers?.[Symbol.iterator] === "function") return [...buffers];
   throw new TypeError(`Cannot use ${show(buffers)} as the buffers of a message: use an array of Uint8Arrays`);
 }
 
-/** Rejects a value that is no item of ancillary data; the caller checks the data. */
+/** Rejects a value that is not an item of ancillary data. The caller checks the data in the item. */
 function checkMessage(message: ControlMessage): ControlMessage {
   if (!Array.isArray(message) || message.length !== 3) {
     throw new TypeError(`Cannot use ${show(message)} as ancillary data: use [level, type, data]`);

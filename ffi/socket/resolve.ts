@@ -39,7 +39,7 @@ type AddrinfoField =
   | "ai_next";
 
 /**
- * Returns the layout of a result:
+ * Returns the layout of a result of getaddrinfo():
  *
  * struct addrinfo {              Linux   others
  *   int       ai_flags;          // +0    +0
@@ -68,7 +68,7 @@ export function addrinfoOf({ getaddrinfo }: System): Readonly<Record<AddrinfoFie
 /** Layout of a result on this system. */
 export const ADDRINFO: Readonly<Record<AddrinfoField | "size", number>> = addrinfoOf(system);
 
-/** An error of getaddrinfo(): its name, its text, and its number on each system, or 0 where it does not exist. */
+/** A getaddrinfo() error: its name, its text, and its number on each system, or 0 if a system does not have it. */
 type EaiRow = readonly [code: string, text: string, linux: number, bsd: number, windows: number];
 
 /** glibc: netdb.h. BSD, macOS, Android, Solaris: <netdb.h>. Windows: ws2tcpip.h, with the numbers of Winsock errors. */
@@ -110,7 +110,7 @@ const resolver = lazyResolver({
 
 const memory = lazyLibrary(() =>
   openLibrary("memory", {
-    // Reads memory by address: a permission for the path of the C library alone does not allow UnsafePointerView.
+    // memcpy() reads memory by address. UnsafePointerView would need more than the permission for the C library's path.
     memcpy: {
       parameters: [
         "buffer", // void *dest
@@ -129,45 +129,45 @@ const memory = lazyLibrary(() =>
   })
 );
 
-/** Options of {@linkcode getaddrinfo}. */
+/** Options for {@linkcode getaddrinfo}. */
 export interface AddressHints {
   /** AF_INET, AF_INET6, or AF_UNSPEC for both; defaults to AF_UNSPEC. */
   family?: number;
   /** SOCK_STREAM, SOCK_DGRAM, or 0 for every type; defaults to SOCK_STREAM. */
   type?: number;
-  /** Protocol, or 0 for any; defaults to 0. */
+  /** Protocol number, or 0 for every protocol; defaults to 0. */
   protocol?: number;
-  /** Any of the `AI_*` flags, combined with `|`; defaults to 0. */
+  /** A combination of `AI_*` flags; defaults to 0. */
   flags?: number;
 }
 
-/** Result of {@linkcode getaddrinfo}. */
+/** One of the addresses that {@linkcode getaddrinfo} returns. */
 export interface AddressInfo {
   /** Address family, for `new Socket`. */
   family: AddressFamily<InetAddress>;
   /** Socket type, for `new Socket`. */
   type: number;
-  /** Protocol, for `new Socket`. */
+  /** Protocol number, for `new Socket`. */
   protocol: number;
-  /** Canonical name if `flags` has AI_CANONNAME, otherwise `""`. */
+  /** Canonical name, in the first result if `flags` contains AI_CANONNAME; otherwise `""`. */
   canonname: string;
   /** Numeric address. */
   address: InetAddress;
 }
 
 /**
- * Returns the addresses of a hostname, the best first, as Python's `socket.getaddrinfo` does.
+ * Returns the addresses of a hostname, best first, as Python's `socket.getaddrinfo` does.
  *
  * The call blocks until the system's resolver has answered.
  *
- * @param hostname A name or an address; null for the loopback address, or, with AI_PASSIVE, for every address of this
+ * @param hostname A hostname or an address; null means the loopback address, or with AI_PASSIVE every address of this
  * machine
  * @param port A port from 0 to 65535, as a number or a string of digits
- * @param hints Family, type, protocol and flags of the addresses; defaults to stream sockets of any family
+ * @param hints Family, type, protocol and flags; by default, the addresses are for stream sockets of any family
  * @returns At least one address
  * @throws {OSError} with a code such as `"EAI_NONAME"` if no address is found
  * @throws {RangeError} if `port` is not an integer from 0 to 65535
- * @throws {TypeError} if `hostname` is not a string or null, or `port` neither a number nor a string
+ * @throws {TypeError} if `hostname` is neither null nor a valid string, or `port` is neither a number nor a string
  *
  * @see {@link https://man7.org/linux/man-pages/man3/getaddrinfo.3.html | getaddrinfo(3)}
  *
@@ -190,7 +190,7 @@ export function getaddrinfo(
   return [first[0], ...others.map(([info]) => info)];
 }
 
-/** A result, and the bytes of its address, which contain more (the scope of an IPv6 address). */
+/** A result, and the bytes of its address, because inet_pton() cannot encode an IPv6 address with a scope. */
 type Found = [info: AddressInfo, sockaddr: Uint8Array<ArrayBuffer>];
 
 function lookUp(hostname: string | null, port: number | string | null, hints: AddressHints): [Found, ...Found[]] {
@@ -205,7 +205,7 @@ function lookUp(hostname: string | null, port: number | string | null, hints: Ad
   const node = hostname === null ? null : cString(checkName(hostname));
   const code = getaddrinfo(node, service, wanted, found);
   const errno = errnoCell[0]!;
-  const target = hostname ?? "without a name";
+  const target = hostname ?? "without a hostname";
   if (code !== 0) {
     const [name, text] = eai.get(code) ?? [errnoCode(code), `Unknown error ${code}`];
     if (name === "EAI_SYSTEM") throw new OSError("getaddrinfo", -result(-1, errno), target);
@@ -230,7 +230,8 @@ function* walk(address: bigint): Generator<Found> {
       type: info.getInt32(ADDRINFO.ai_socktype, true),
       protocol: info.getInt32(ADDRINFO.ai_protocol, true),
       canonname: canonname === 0n ? "" : fromCString(readMemory(canonname, memory().strnlen(canonname, MAX_NAME))),
-      address: decodeAddress(sockaddr, length) as InetAddress, // a service is a port, which no Unix address has
+      // Not a UnixAddress, because the lookup had a port, or the family AF_INET or AF_INET6.
+      address: decodeAddress(sockaddr, length) as InetAddress,
     }, sockaddr];
     address = info.getBigUint64(ADDRINFO.ai_next, true);
   }
@@ -243,7 +244,7 @@ function readMemory(address: bigint, size: number): Uint8Array<ArrayBuffer> {
 }
 
 function checkName(hostname: string): string {
-  // C would read a name up to the null character only, and TextEncoder would write U+FFFD for a lone surrogate.
+  // C would read the name only up to a null character, and TextEncoder would write U+FFFD for a lone surrogate.
   if (typeof hostname === "string" && !hostname.includes("\0") && hostname.isWellFormed()) return hostname;
   throw new TypeError(
     `Cannot resolve ${show(hostname)}: a hostname must be a string without null characters or lone surrogates`,
@@ -251,7 +252,7 @@ function checkName(hostname: string): string {
 }
 
 /**
- * Returns the bytes of an address for a socket of the given family; a hostname is resolved.
+ * Returns the bytes of an address for a socket of the given family, and resolves its hostname if necessary.
  *
  * @throws {OSError} if the hostname has no address of this family
  * @throws {TypeError} if the address does not fit the family
@@ -260,16 +261,18 @@ export function resolve(family: number, address: Address): Uint8Array<ArrayBuffe
   if (isUnix(address)) {
     if (family === AF_UNIX) return encodeUnix(address.path);
     throw new TypeError(
-      `Cannot use ${showAddress(address)} with an IPv4 or IPv6 socket: it must be { hostname, port }`,
+      `Cannot use ${showAddress(address)} with a socket that is not AF_UNIX: use { hostname, port }`,
     );
   }
   if (family !== AF_INET && family !== AF_INET6) {
-    throw new TypeError(`Cannot use ${showAddress(address)} with this socket: it must be { path }`);
+    throw new TypeError(
+      `Cannot use ${showAddress(address)} with a socket that is neither AF_INET nor AF_INET6: use { path }`,
+    );
   }
   const hostname = address.hostname === "<broadcast>" && family === AF_INET ? "255.255.255.255" : address.hostname;
   const numeric = encodeNumeric(family, hostname, address.port);
   if (numeric !== null) return numeric;
-  // Without type and port: a raw socket has no port, and the type may have flags.
+  // The lookup gets no type and no port, because the type may contain flags, and a raw socket has no port.
   const [[, sockaddr]] = lookUp(hostname, null, { family, type: 0, flags: AI_PASSIVE });
   new DataView(sockaddr.buffer).setUint16(SOCKADDR.port, address.port);
   return sockaddr;

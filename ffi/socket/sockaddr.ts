@@ -1,5 +1,5 @@
 /**
- * Socket addresses: Deno's objects, and the structs of C.
+ * Socket addresses: objects as in Deno, and C structs.
  *
  * @module
  */
@@ -9,21 +9,22 @@ import { numberError, show } from "../os/arguments.ts";
 import { type System, system } from "../os/systems.ts";
 import * as constants from "../os/socket_constants.ts";
 
-/** An IPv4 or IPv6 address or a hostname, and a port; the shape of a `Deno.NetAddr`. */
+/** An IPv4 address, IPv6 address or hostname, and a port, as in `Deno.NetAddr`. */
 export interface InetAddress {
-  /** Address or hostname; `""` means every address of this machine, and `"<broadcast>"` the IPv4 broadcast address. */
+  /** Address or hostname; `""` means all addresses of this machine, and `"<broadcast>"` the IPv4 broadcast address. */
   hostname: string;
   /** Port from 0 to 65535; with 0, `bind` chooses a free port. */
   port: number;
 }
 
-/** The address of a Unix socket, the shape of a `Deno.UnixAddr`. */
+/** The address of a Unix socket, as in `Deno.UnixAddr`. */
 export interface UnixAddress {
   /**
-   * Path of a file, an abstract name without a file if it begins with `"\0"`, or `""` for a socket without a name.
+   * Path of a file; on Linux also an abstract name, which begins with `"\0"` and has no file. The path of an unnamed
+   * socket is `""`.
    *
-   * A string with a lone surrogate is rejected. The system can return a path that is not UTF-8: each byte that is not part
-   * of a UTF-8 character then becomes a lone surrogate from U+DC80 to U+DCFF, as with Python's `surrogateescape`.
+   * Methods reject a path that contains a lone surrogate. In a returned path, each byte that is not part of a UTF-8
+   * character is a lone surrogate from U+DC80 to U+DCFF, as with Python's `surrogateescape`.
    */
   path: string;
 }
@@ -32,18 +33,18 @@ export interface UnixAddress {
 export type Address = InetAddress | UnixAddress;
 
 /**
- * Number of an address family, with the type of its addresses for the compiler.
+ * Number of an address family. For the compiler, the number also carries the type of the family's addresses.
  *
- * A variable that holds different families needs the type `number`: `let family: number = AF_INET`.
+ * Declare a variable that can hold different families as a `number`: `let family: number = AF_INET`.
  *
- * @typeParam A Addresses of the family
+ * @typeParam A Type of the family's addresses
  */
 export type AddressFamily<A extends Address = Address> = number & {
-  /** Exists for the compiler only; no number has it. */
+  /** Exists for the compiler only, not at run time. */
   readonly addressType?: A;
 };
 
-/** Address family: paths on this machine. */
+/** Address family: Unix sockets, whose addresses are paths on this machine. */
 export const AF_UNIX: AddressFamily<UnixAddress> = constants.AF_UNIX;
 /** Address family: IPv4. */
 export const AF_INET: AddressFamily<InetAddress> = constants.AF_INET;
@@ -61,8 +62,8 @@ export const AF_INET6: AddressFamily<InetAddress> = constants.AF_INET6;
  * };                        // 16    uint32_t    sin6_scope_id; // +24
  *                                  };                           // 28
  *
- * Ports and addresses are in network byte order. On systems with a length (sa_len), it is the first byte, and the family the
- * second.
+ * Ports and addresses are in network byte order. On systems with a length field (sa_len), the first byte is the length,
+ * and the second byte is the family.
  */
 export function sockaddrOf({ sockaddr }: System): { family: number; port: number; sun_path: number } {
   return { family: sockaddr.hasLength ? 1 : 0, port: 2, sun_path: sockaddr.sunPath };
@@ -75,12 +76,12 @@ export const SOCKADDR_IN6 = { size: 28, sin6_flowinfo: 4, sin6_addr: 8, sin6_sco
 /** Layout of a `sockaddr_un`. */
 export const SOCKADDR_UN = { sun_path: 2 };
 
-/** Writes the family, and the length on systems that have one, into an address of zeros. */
+/** Writes the family into an address that is all zeros, and the length too on systems with a length field. */
 const setFamily: (sockaddr: Uint8Array, family: number) => void = system.sockaddr.hasLength
   ? (sockaddr, family) => sockaddr.set([sockaddr.length, family])
   : (sockaddr, family) => sockaddr.set([family]);
 
-/** Layout of a socket address on this system: offsets of family and port, and bytes of a path. */
+/** Layout of a socket address on this system: the offsets of family and port, and the size of a path. */
 export const SOCKADDR: { family: number; port: number; sun_path: number } = sockaddrOf(system);
 
 const resolver = lazyResolver({
@@ -112,7 +113,7 @@ export function cString(string: string): Uint8Array<ArrayBuffer> {
   return encoder.encode(string + "\0");
 }
 
-/** Returns the string at the start of memory that C has written, up to the null byte. */
+/** Returns the string that C has written to the start of an array, up to the null byte. */
 export function fromCString(bytes: Uint8Array): string {
   return decoder.decode(untilZero(bytes));
 }
@@ -125,8 +126,8 @@ function untilZero(bytes: Uint8Array): Uint8Array {
 /**
  * Returns the string for the bytes of a path.
  *
- * A byte that is not part of a UTF-8 character becomes a lone surrogate from U+DC80 to U+DCFF, as with Python's
- * `surrogateescape`. With U+FFFD in its place the string would be the path of another file.
+ * Each byte that is not part of a UTF-8 character becomes a lone surrogate from U+DC80 to U+DCFF, as with Python's
+ * `surrogateescape`. If U+FFFD replaced the byte, the string would be the path of another file.
  */
 function decodePath(bytes: Uint8Array): string {
   const whole = decodeStrictly(bytes);
@@ -156,7 +157,7 @@ function decodeStrictly(bytes: Uint8Array): string | null {
   }
 }
 
-/** Rejects a port that C would truncate. A string of digits, for example from a command line, counts as a number. */
+/** Rejects a port that C would truncate. A string of digits, for example from a command line, is accepted. */
 export function checkPort(port: number | string): number {
   const number = typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port;
   if (typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= 0xffff) return number;
@@ -201,7 +202,7 @@ export function showAddress(address: Address): string {
 /** Returns the bytes of a Unix address. */
 export function encodeUnix(path: string): Uint8Array<ArrayBuffer> {
   if (!path.isWellFormed()) {
-    // TextEncoder would write U+FFFD, and the path would be that of another file.
+    // TextEncoder would write U+FFFD, and the result would be the path of another file.
     throw new RangeError(`Cannot use ${JSON.stringify(path)} as a socket path: it contains a lone surrogate`);
   }
   // The length of the struct ends an abstract name; a null byte ends a path.
@@ -231,9 +232,10 @@ export function encodeNumeric(family: number, hostname: string, port: number): U
   return resolver().inet_pton(family, cString(hostname), addr) === 1 ? sockaddr : null;
 }
 
-/** Returns the address that C has written. */
+/** Returns the socket address that C has written. */
 export function decodeAddress(sockaddr: Uint8Array<ArrayBuffer>, length: number): Address {
-  // The length that C returns may exceed the buffer: for a path that fills the struct it counts the null byte. See unix(7).
+  // The length that C returns may exceed the buffer: for a path that fills the struct, it includes a null byte. See
+  // unix(7).
   const view = new DataView(sockaddr.buffer, sockaddr.byteOffset, Math.min(length, sockaddr.byteLength));
   const family = length < SOCKADDR.port ? AF_UNIX : constants.familyOf(sockaddr);
   if (family === AF_INET) {

@@ -1,12 +1,14 @@
 /**
- * File objects for selectors besides sockets and pipes: timers, the ends of processes, notifications and signals.
+ * File objects for selectors, in addition to sockets and pipes: timers, process exits, notifications and signals.
  *
- * Use them to wait for all of these in one `select()`, together with sockets. A program that only runs beside Deno's
- * event loop has `setTimeout`, `Deno.Command` and `Deno.addSignalListener`, which a synchronous wait stops.
+ * Use them to wait for any of these and for sockets in one `select()`. A program that never blocks Deno's event loop
+ * can use `setTimeout`, `Deno.Command` and `Deno.addSignalListener` instead, which do not work during a synchronous
+ * wait.
  *
  * Each object has a `fileno()`, and becomes readable when its event has happened. Register the object in any selector
- * with `EVENT_READ`, or pass it to {@linkcode [default].waitFor | waitFor}, `select()`, `Poll`, `Epoll` or `Kqueue`. Its
- * `read()` then returns the result, and the object is no longer readable, except for the end of a process.
+ * with `EVENT_READ`, or pass it to {@linkcode [default].waitFor | waitFor}, `select()`, `Poll`, `Epoll` or `Kqueue`.
+ * Then call `read()`, which returns the result. After that, the object is no longer readable, except a `ProcessExit`,
+ * which stays readable.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -21,20 +23,20 @@
  * }
  * ```
  *
- * | class                     | readable when                              | `read()` returns                 | systems                     |
- * | ------------------------- | ------------------------------------------ | -------------------------------- | --------------------------- |
- * | {@linkcode Timer}         | its time is over                           | the number of expiries           | Linux, Android, macOS, BSD  |
- * | {@linkcode ProcessExit}   | a process has ended                        | its exit code and signal         | Linux, Android, macOS, BSD  |
- * | {@linkcode Notifier}      | `notify()`, or `wake()` in any Worker, was called | true if it was called           | all                         |
- * | {@linkcode Signals}       | a signal such as Ctrl-C has arrived        | the names of the signals         | all                         |
+ * | class                   | readable when                                         | `read()` returns                 | systems                                |
+ * | ----------------------- | ----------------------------------------------------- | -------------------------------- | -------------------------------------- |
+ * | {@linkcode Timer}       | it has expired                                        | the number of expirations        | Linux, Android, macOS, FreeBSD, NetBSD |
+ * | {@linkcode ProcessExit} | the process has ended                                 | the exit code and the signal     | Linux, Android, macOS, FreeBSD, NetBSD |
+ * | {@linkcode Notifier}    | `notify()` has been called, or `wake()` in any Worker | true if there was a notification | all                                    |
+ * | {@linkcode Signals}     | a signal such as SIGINT (Ctrl-C) has arrived          | the names of the signals         | all                                    |
  *
- * `read()` never blocks: it returns 0, null, false or an empty array if nothing has happened. On other systems, a
- * constructor throws `Deno.errors.NotSupported`, and the message names an alternative. Every constructor needs
- * `--allow-ffi`, and no other permission. After `close()`, `fileno()` returns -1, and other methods throw
- * `Deno.errors.BadResource`.
+ * `read()` never blocks: it returns 0, null, false or an empty array if nothing has happened. On a system that is not
+ * in the table, the constructor throws `Deno.errors.NotSupported` with a message that names an alternative. Every
+ * constructor needs `--allow-ffi`, and no other permission. After `close()`, `fileno()` returns -1, and other methods
+ * throw `Deno.errors.BadResource`.
  *
- * The example `supervisor` waits for processes, signals and timers in one loop. {@link [default] | The main module} says
- * which wait to use, and what goes wrong.
+ * The example `supervisor` waits for processes, signals and timers in one loop. See
+ * {@link [default] | the main module} for how to choose a wait and for common mistakes.
  *
  * @module
  */

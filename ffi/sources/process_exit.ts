@@ -1,5 +1,5 @@
 /**
- * The end of a process, for which a selector can wait.
+ * A process exit that a selector can wait for.
  *
  * @module
  */
@@ -11,30 +11,30 @@ import type { ProcessDescriptor } from "../os/process.ts";
 import { signalName } from "../os/signals.ts";
 import { os, system } from "../os/systems.ts";
 
-/** The result of a process, with two fields of `Deno.CommandStatus`. */
+/** The result of a process, with two of the fields of `Deno.CommandStatus`. */
 export interface ProcessResult {
-  /** Exit code; 128 + the number of the signal that ended the process; or undefined if the code is not known. */
+  /** Exit code, or 128 + the signal number if a signal ended the process; undefined if the code is not known. */
   code: number | undefined;
   /** Signal that ended the process, or null. */
   signal: Deno.Signal | null;
 }
 
 /**
- * The end of a process: readable once the process has ended, and until the object is closed.
+ * Becomes readable when a process ends, and stays readable until the object is closed.
  *
- * The process can be a child of `Deno.Command` or any other process. The object does not reap a child (take its status
- * from the system, as {@link https://man7.org/linux/man-pages/man2/waitpid.2.html | waitpid(2)} does), so
- * `child.status` works beside it. Create the object right after `spawn()`. After an `await`, Deno may have reaped the
- * child, and its PID may belong to another process.
+ * The process can be a child that `Deno.Command` has spawned, or any other process. The object does not reap the child:
+ * unlike {@link https://man7.org/linux/man-pages/man2/waitpid.2.html | waitpid(2)}, it leaves the child's status in the
+ * system, so `child.status` still works. Create the object right after `spawn()`. After an `await`, Deno may have
+ * reaped the child, and the PID may belong to another process.
  *
- * Deno reaps a child only while its event loop runs, so not during a synchronous loop.
+ * Deno reaps children only while its event loop runs, and therefore not during a synchronous loop.
  *
- * The result has `code: undefined` if the system does not report the code:
+ * The `code` of the result is undefined if the system does not report the exit code:
  *
- * - on Linux, if the process is the child of another process that has not reaped it yet
- * - on Linux before 6.15, also for any other process that is not a child, or if Deno reaps the child before the first
- *   `read()`
- * - on macOS, if the process is not a child, or ended before the object was created
+ * - on Linux, if the process is a child of another process, which has not reaped it yet
+ * - on Linux before 6.15, also if the process is not a child of this process, or if Deno reaps the child before the
+ *   first `read()`
+ * - on macOS, if the process is not a child of this process, or ended before the object was created
  *
  * @example Usage
  * ```ts
@@ -46,7 +46,7 @@ export interface ProcessResult {
  * const child = new Deno.Command("sh", { args: ["-c", "exit 7"] }).spawn();
  * using exit = new ProcessExit(child.pid);
  * selector.register(exit, EVENT_READ);
- * selector.select(); // before that, read() returns null
+ * selector.select(); // waits until the process has ended
  * assertEquals(exit.read(), { code: 7, signal: null });
  * await child.status;
  * ```
@@ -85,7 +85,8 @@ export class ProcessExit implements Disposable {
   }
 
   /**
-   * Returns the result of the process, or null while the process runs. Does not block. A result never changes.
+   * Returns the result of the process, or null while the process runs. Does not block. Once available, the result never
+   * changes.
    *
    * @throws {Deno.errors.BadResource} if the object is closed
    */
@@ -99,7 +100,7 @@ export class ProcessExit implements Disposable {
     return { ...this.#result };
   }
 
-  /** Closes the descriptor, without an effect on the process. A second call has no effect. */
+  /** Closes the descriptor, which does not affect the process. A second call has no effect. */
   close(): void {
     this.#process?.close();
     this.#process = null;
@@ -116,7 +117,7 @@ export class ProcessExit implements Disposable {
   }
 }
 
-/** Returns the result in a wait status, which has 7 bits for a signal, one for a core dump, and 8 for an exit code. */
+/** Decodes a wait status: 7 bits for a signal, 1 bit for a core dump, and 8 bits for an exit code. */
 function resultOf(status: number | undefined): ProcessResult {
   if (status === undefined) return { code: undefined, signal: null };
   const signal = status & 0x7f;

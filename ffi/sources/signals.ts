@@ -1,5 +1,5 @@
 /**
- * Signals such as Ctrl-C, for which a selector can wait.
+ * Signals, such as SIGINT (Ctrl-C), that a selector can wait for.
  *
  * @module
  */
@@ -10,21 +10,24 @@ import { isCatchable, isSignal, signalNumber } from "../os/signals.ts";
 import { os } from "../os/systems.ts";
 
 /**
- * Signals: readable after one of them arrives, until {@linkcode Signals.prototype.read | read} is called.
+ * Becomes readable when one of its signals arrives, and stays readable until
+ * {@linkcode Signals.prototype.read | read()} is called.
  *
- * A listener of `Deno.addSignalListener` cannot run during a synchronous wait. An object of this class makes Ctrl-C end
- * any wait, synchronous or asynchronous, as data on a socket does. Once the constructor has returned, no signal is
- * missed. Several signals of a kind before a `read()` count as one.
+ * A listener that was added with `Deno.addSignalListener` cannot run during a synchronous wait. If an object of this
+ * class is registered, a signal such as SIGINT (Ctrl-C) ends any wait, synchronous or asynchronous, as data on a socket
+ * does. Once the constructor has returned, no signal is missed. Several arrivals of the same signal
+ * before a `read()` count as one.
  *
- * A Worker listens for the signals, which costs a thread and about 12 MB. The constructor waits 10 to 50 ms for the
- * Worker, and {@linkcode Signals.prototype.close | close} about a millisecond. The object keeps the program running
- * until `close()`. Afterwards the signals do what they did before: SIGINT ends the program.
+ * A Worker listens for the signals, which costs a thread and about 12 MB of memory. The constructor waits 10 to 50 ms
+ * until the Worker has started, and {@linkcode Signals.prototype.close | close()} about a millisecond until it has
+ * stopped. The object keeps the program running until `close()`. Afterwards, the signals have their previous effect
+ * again: SIGINT ends the program.
  *
- * The Worker needs no permission but `--allow-ffi`. The constructor throws if fewer than 20 descriptors are free,
- * because Deno ends a program in which a Worker cannot start. On Windows, Deno accepts the signals of a console, such
- * as SIGINT and SIGBREAK.
+ * The Worker needs no permission except `--allow-ffi`. The constructor throws if fewer than 20 descriptors are free,
+ * because Deno ends the whole program if a Worker cannot start. On Windows, Deno accepts console signals, such as
+ * SIGINT and SIGBREAK.
  *
- * @example End at Ctrl-C
+ * @example End on Ctrl-C
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
  * import { Signals, Timer } from "@selectors/selectors/sources";
@@ -46,11 +49,11 @@ export class Signals implements Disposable {
   #worker: SignalWorker | null;
 
   /**
-   * Starts to listen.
+   * Starts listening for signals.
    *
-   * @param signals Names such as `["SIGINT", "SIGTERM"]`
-   * @throws {RangeError} if `signals` is empty, or has a signal that no program can listen for, such as SIGKILL
-   * @throws {TypeError} if `signals` is not an iterable of names, or has a signal that the system does not have
+   * @param signals Signal names, such as `["SIGINT", "SIGTERM"]`
+   * @throws {RangeError} if `signals` is empty, or contains a signal that Deno cannot listen for, such as SIGKILL
+   * @throws {TypeError} if `signals` is not an iterable of names, or contains a signal that the system does not have
    * @throws {OSError} EMFILE or ENFILE if too many descriptors are open
    * @throws {Error} if the Worker cannot listen; the message gives the reason
    * @throws {Deno.errors.NotCapable} without `--allow-ffi`
@@ -71,8 +74,8 @@ export class Signals implements Disposable {
   }
 
   /**
-   * Returns the signals that have arrived since the last call, each once, in the order of the argument of the
-   * constructor. Does not block.
+   * Returns the signals that have arrived since the last call, each only once, in the order in which the constructor
+   * received their names. Does not block.
    *
    * @throws {Deno.errors.BadResource} if the object is closed
    */
@@ -82,13 +85,13 @@ export class Signals implements Disposable {
   }
 
   /**
-   * Stops listening, and ends the Worker; a second call has no effect.
+   * Stops listening and ends the Worker; a second call has no effect.
    *
-   * Unregister the object first: its socket pair is kept for the next notifier, `Signals` object or selector, and a
-   * selector in which it is still registered would report the next user of the pair.
+   * Unregister the object first. Its socket pair is kept open for the next notifier, `Signals` object or selector; if
+   * the closed object is still registered, its selector reports the events of that next object.
    *
-   * Signals that were not read are lost. A signal that arrives during the call may have the effect that it has
-   * without a listener.
+   * Signals that have not been read are lost. A signal that arrives during the call may already have its previous
+   * effect again.
    */
   close(): void {
     this.#worker?.close();
@@ -107,10 +110,10 @@ function namesOf(signals: Iterable<Deno.Signal>): Deno.Signal[] {
     throw new TypeError(`Cannot listen for ${show(signals)}: use an array of names, such as ["SIGINT"]`);
   }
   const names = [...new Set(signals)];
-  if (names.length === 0) throw new RangeError(`Cannot listen for no signal: use names, such as ["SIGINT"]`);
+  if (names.length === 0) throw new RangeError(`Cannot listen: the list is empty; use names, such as ["SIGINT"]`);
   for (const name of names) {
     if (!isSignal(name)) throw new TypeError(`Cannot listen for ${show(name)}: it is not the name of a signal`);
-    if (!isCatchable(name)) throw new RangeError(`Cannot listen for ${name}: no program can`);
+    if (!isCatchable(name)) throw new RangeError(`Cannot listen for ${name}: Deno does not support it`);
     if (signalNumber(name) === 0) throw new TypeError(`Cannot listen for ${name}: ${os} does not have this signal`);
   }
   return names;

@@ -10,17 +10,17 @@ import { type Timeout, timeoutToMs } from "../os/timeout.ts";
 import type { TimerDescriptor } from "../os/timer.ts";
 import { Timerfd } from "../os/timerfd.ts";
 
-/** Options of a {@linkcode Timer}. */
+/** Options for a {@linkcode Timer}. */
 export interface TimerOptions {
-  /** Seconds or a duration between later expiries, above 0; defaults to undefined: the timer expires once. */
+  /** Seconds or a duration between later expirations, above 0; by default, the timer expires only once. */
   every?: Timeout | undefined;
 }
 
 /**
- * A timer: readable from its expiry until {@linkcode Timer.prototype.read | read} is called.
+ * Becomes readable when it expires, and stays readable until {@linkcode Timer.prototype.read | read()} is called.
  *
- * The clock is monotonic, so a step of the wall clock changes nothing. A timer is never early. Its resolution is that
- * of the system: nanoseconds on Linux, milliseconds on macOS and the BSDs.
+ * The clock is monotonic, so changes of the wall clock do not affect the timer. A timer never expires early. Its
+ * resolution depends on the system: nanoseconds on Linux, milliseconds on macOS and the BSDs.
  *
  * @example Usage
  * ```ts
@@ -31,10 +31,10 @@ export interface TimerOptions {
  * using selector = new DefaultSelector();
  * using timer = new Timer(0.01, { every: { milliseconds: 5 } }); // seconds
  * selector.register(timer, EVENT_READ);
- * for (let expiries = 0; expiries < 3;) {
+ * for (let expirations = 0; expirations < 3;) {
  *   for (const [key] of selector.select()) {
  *     assertEquals(key.fileobj, timer);
- *     expiries += timer.read();
+ *     expirations += timer.read();
  *   }
  * }
  * ```
@@ -45,9 +45,10 @@ export class Timer implements Disposable {
   /**
    * Creates a timer.
    *
-   * @param delay Seconds or a duration until the first expiry; defaults to undefined. With 0 or less, the timer expires
-   * at once. With undefined, null or `Infinity`, the timer does not run until {@linkcode Timer.prototype.set | set}
-   * @param options Time between later expiries; defaults to none, so that the timer expires once
+   * @param delay Seconds or a duration until the first expiration. With 0 or less, the timer expires at once. With
+   * undefined, null or `Infinity`, the timer does not run until {@linkcode Timer.prototype.set | set()} starts it.
+   * Defaults to undefined
+   * @param options Time between later expirations; by default, the timer expires only once
    * @throws {RangeError} if a time is NaN, or `every` is not above 0
    * @throws {TypeError} if a time is neither a number, null nor a duration
    * @throws {OSError} EMFILE or ENFILE if too many descriptors are open
@@ -77,11 +78,11 @@ export class Timer implements Disposable {
   }
 
   /**
-   * Starts or restarts the timer. An expiry that was not read is forgotten.
+   * Starts or restarts the timer. An expiration that has not been read is discarded.
    *
-   * @param delay Seconds or a duration until the first expiry, as in the constructor; defaults to undefined, which
+   * @param delay Seconds or a duration until the first expiration, as in the constructor; defaults to undefined, which
    * stops the timer
-   * @param options Time between later expiries; defaults to none, even if an earlier call had one
+   * @param options Time between later expirations; by default, the timer expires only once, even if it was periodic
    * @throws {RangeError} if a time is NaN, or `every` is not above 0
    * @throws {TypeError} if a time is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the timer is closed
@@ -93,7 +94,8 @@ export class Timer implements Disposable {
   }
 
   /**
-   * Stops the timer, until {@linkcode Timer.prototype.set | set}. An expiry that was not read is forgotten.
+   * Stops the timer until {@linkcode Timer.prototype.set | set()} starts it again. An expiration that has not been read
+   * is discarded.
    *
    * @throws {Deno.errors.BadResource} if the timer is closed
    */
@@ -102,7 +104,7 @@ export class Timer implements Disposable {
   }
 
   /**
-   * Returns the number of expiries since the last call, missed ones included, or 0. Does not block.
+   * Returns the number of expirations since the last call, including missed ones. Does not block.
    *
    * @throws {Deno.errors.BadResource} if the timer is closed
    */
