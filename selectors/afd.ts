@@ -21,14 +21,15 @@ function createPoller(): Poller {
  * Waits with the driver behind Winsock, `\Device\Afd`, and a completion port. The cost of a `select()` grows with the
  * number of ready sockets, not of registered ones.
  *
- * **Test it before you rely on it.** It has run under Wine only, never on Windows itself, so `DefaultSelector` on Windows
- * is SelectSelector. libuv, mio and the JDK wait in the same way, but Microsoft does not document the request to the driver.
+ * **Test it before you rely on it.** It has run only under Wine, never on Windows itself, so `DefaultSelector` on
+ * Windows is SelectSelector. libuv, mio and the JDK wait in the same way, but Microsoft does not document the request
+ * to the driver.
  *
- * Register a socket with one AfdSelector only, and do not wait for it in another way meanwhile, such as `select()`: Windows
- * may confuse two polls of one socket.
+ * Register a socket with only one AfdSelector at a time, and do not wait for it in any other way, such as with a
+ * SelectSelector: Windows may confuse two polls of the same socket.
  *
- * The selector needs the whole of `--allow-ffi`, because it reads memory that the kernel writes. `close()` waits until the
- * kernel has ended every poll.
+ * The selector needs unrestricted `--allow-ffi`, because it reads memory that the kernel writes. `close()` waits until
+ * the kernel has ended every poll, but gives up if no poll ends for 5 seconds.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered
@@ -53,11 +54,12 @@ export class AfdSelector<D = unknown, F extends FileObject = FileObject> extends
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback, which changes nothing, because Windows waits for sockets only
-   * @throws {RangeError} if an option is invalid
-   * @throws {OSError} ENOBUFS if the system has no memory
+   * @param options The options of every selector; `fallback` has no effect on this class, because Windows can wait only
+   * for sockets
+   * @throws {RangeError} if an option is invalid, or the system cannot allocate memory
+   * @throws {OSError} ENOBUFS if the system cannot create a completion port
    * @throws {Deno.errors.NotSupported} if the system does not have AFD, or does not let this process use it
-   * @throws {Deno.errors.NotCapable} without the whole of `--allow-ffi`
+   * @throws {Deno.errors.NotCapable} without unrestricted `--allow-ffi`
    */
   constructor(options?: SelectorOptions) {
     super(createPoller(), options);

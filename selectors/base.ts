@@ -17,8 +17,9 @@ import { Waits } from "./waits/waits.ts";
 /**
  * The last argument of `register` and `modify`: the data of the registration.
  *
- * The argument is required if the type of the data, which the constructor of the selector takes, does not include
- * `undefined`. `key.data` then always has this type.
+ * The argument is optional if the type `D` of the data includes `undefined`, as the default type `unknown` does.
+ * Otherwise, the argument is required, so `key.data` always has the type `D`. The constructor takes `D` as a type
+ * argument, as in `new DefaultSelector<string>()`.
  *
  * @typeParam D Data of each registration
  *
@@ -43,13 +44,15 @@ export type DataArgument<D> = undefined extends D ? [data?: D] : [data: D];
 /** Options of a selector. */
 export interface SelectorOptions {
   /**
-   * Selects what happens to a descriptor that the mechanism rejects: `"none"` throws `EPERM`; `"select"` waits for it
-   * with poll(2), or on macOS with select(2).
+   * Selects how `register` handles a descriptor that the mechanism of the selector rejects: `"none"` throws `EPERM`,
+   * and `"select"` waits for the descriptor with poll(2), or with select(2) on macOS.
    *
-   * On Linux, these descriptors are regular files, directories and devices such as `/dev/null`, which are always ready;
-   * standard input may be one of them. On macOS they are also FIFOs and terminals. With such a registration, a wait
-   * makes two system calls. Another selector that waits for the `fileno()` of this selector does not see such a
-   * registration.
+   * epoll and kqueue reject regular files and directories. epoll also rejects devices that are always ready, such as
+   * `/dev/null`. On macOS, kqueue also rejects FIFOs, terminals such as `/dev/tty`, and `/dev/null`. Standard input may
+   * be any of these files.
+   *
+   * While such a descriptor is registered, every wait makes a second system call. If another selector waits for the
+   * `fileno()` of this selector, it does not see the events of such a descriptor.
    *
    * @default {"none"}
    */
@@ -58,44 +61,51 @@ export interface SelectorOptions {
 
 /** Options of an asynchronous wait. */
 export interface WaitOptions {
-  /** Aborts the wait, which then rejects with the reason of the signal. Without it, only the timeout ends the wait. */
+  /**
+   * Aborts the wait: the wait rejects with the reason of the signal. Defaults to no signal. A wait also ends when
+   * something is ready, when its timeout ends, and at `wakeup()` and `close()` of its selector.
+   */
   signal?: AbortSignal;
 }
 
 /** Options of an iteration over events. */
 export interface IterationOptions extends WaitOptions {
-  /** Seconds or a duration; the iteration ends if nothing is ready for this time. Without it, the iteration goes on. */
+  /** Seconds or a duration; ends the iteration if nothing is ready for this long. Defaults to no timeout. */
   timeout?: Timeout;
 }
 
 /**
  * Waits until file objects are ready to be read or written.
  *
- * The methods and properties of every selector. Construct a {@linkcode DefaultSelector}, or one of the subclasses, each
- * of which uses one mechanism of the operating system.
+ * This class has the methods and properties of every selector. Construct a {@linkcode DefaultSelector}, or a subclass
+ * that uses one mechanism of the operating system.
  *
  * - {@linkcode BaseSelector.prototype.register | register}, {@linkcode BaseSelector.prototype.modify | modify} and
  *   {@linkcode BaseSelector.prototype.unregister | unregister} maintain the registrations;
  *   {@linkcode BaseSelector.prototype.getKey | getKey} and {@linkcode BaseSelector.prototype.getMap | getMap} look them
  *   up.
- * - {@linkcode BaseSelector.prototype.select | select} waits, and stops Deno's event loop.
+ * - {@linkcode BaseSelector.prototype.select | select} waits, and blocks Deno's event loop.
  *   {@linkcode BaseSelector.prototype.selectAsync | selectAsync}, {@linkcode BaseSelector.prototype.events | events}
- *   and `for await` wait beside the event loop. {@link [default] | The main module} says when to use which wait.
- * - {@linkcode BaseSelector.prototype.wakeup | wakeup} and {@linkcode BaseSelector.prototype.wakeHandle | wakeHandle}
- *   end a wait, and {@linkcode BaseSelector.prototype.close | close} ends all of them.
- * - {@linkcode BaseSelector.prototype.supports | supports} tells whether this system reports an event beyond EVENT_READ
- *   and EVENT_WRITE, or has a mode.
+ *   and `for await` wait without blocking Deno's event loop. {@link [default] | The main module} explains which wait to
+ *   use.
+ * - {@linkcode BaseSelector.prototype.wakeup | wakeup} ends the current waits, and
+ *   {@linkcode BaseSelector.prototype.wakeHandle | wakeHandle} lets another Worker end them.
+ *   {@linkcode BaseSelector.prototype.close | close} closes the selector, and also ends its waits.
+ * - {@linkcode BaseSelector.prototype.supports | supports} returns true if the selector supports the events and modes
+ *   of a mask on this system.
  *
  * Selectors are level-triggered: every wait reports a file object again, as long as it is ready.
  * {@linkcode MODE_ONCE} and {@linkcode MODE_EDGE} change this.
  *
- * Unregister a descriptor before you close it. A descriptor that is closed first is no longer reported, does not affect
- * the others, and can still be unregistered. There are two exceptions: epoll keeps reporting a closed descriptor while
- * a duplicate of it is open, for example in a child process, and poll and select watch the next file that gets its
- * number.
+ * Unregister a descriptor before you close it. If you close it first, the selector no longer reports it, the other
+ * registrations are not affected, and you can still unregister it. There are two exceptions:
  *
- * Every wait uses the descriptor that `fileno()` returned during `register()`, even if `fileno()` returns another
- * number later, for example after `detach()`.
+ * - epoll keeps reporting a closed descriptor while a duplicate of it is open, for example in a child process.
+ * - poll, select and /dev/poll identify a file only by its descriptor. If the descriptor is reused before the next
+ *   wait, they watch the new file.
+ *
+ * Every wait uses the descriptor that `fileno()` returned during `register()`, even if `fileno()` later returns another
+ * number, for example after `detach()`.
  *
  * @typeParam D Data of each registration, for example the function to call
  * @typeParam F File objects that can be registered
@@ -117,7 +127,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const { fallback = "none" } = options;
     if (fallback !== "none" && fallback !== "select") {
       poller.close();
-      throw new RangeError(`Cannot make a selector with fallback ${show(fallback)}: use "none" or "select"`);
+      throw new RangeError(`Cannot create a selector with fallback ${show(fallback)}: use "none" or "select"`);
     }
     const hasFallback = fallback === "select" && poller.fd >= 0;
     this.#core = new SelectorCore(hasFallback ? new SplitPoller(poller, true) : poller);
@@ -128,21 +138,21 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /**
    * Registers a file object.
    *
-   * A selector that was created with a type of data, as in `new DefaultSelector<string>()`, requires `data`, so that
-   * `key.data` is always of this type. Otherwise `data` is optional: see {@linkcode DataArgument}.
+   * `data` is required if the selector was created with a type of data that does not include `undefined`, as in
+   * `new DefaultSelector<string>()`: see {@linkcode DataArgument}.
    *
    * @param fileobj A descriptor, or an object with a `fileno()`
-   * @param events At least one EVENT_* bit, and perhaps MODE_ONCE or MODE_EDGE, combined with `|`
+   * @param events One or more EVENT_* bits, optionally with MODE_ONCE or MODE_EDGE or both, combined with `|`
    * @param data Any value, stored in the key, for example the function to call; defaults to undefined
-   * @returns The key, as `select` will return it. Its events include EVENT_HANGUP and EVENT_ERROR if `events` has an
-   * event beyond reading and writing, and the selector supports them
+   * @returns The key of the registration, which waits return too. If `events` has an event other than EVENT_READ and
+   * EVENT_WRITE, `key.events` also has EVENT_HANGUP and EVENT_ERROR where the selector supports them
    * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above `2^31-1`
    * @throws {Deno.errors.NotSupported} if this selector does not support `events` on this system: see
    * {@linkcode BaseSelector.prototype.supports | supports}
    * @throws {TypeError} if `fileobj` is not a file object
    * @throws {KeyError} if its descriptor is already registered
    * @throws {OSError} EBADF if the descriptor is closed, EPERM if this selector cannot wait for this kind of file,
-   * ENOSPC or ENOMEM if the kernel has no room; in each case nothing is registered
+   * ENOSPC or ENOMEM if the kernel has no room for the registration; in each case, nothing is registered
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   register(fileobj: F, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
@@ -163,9 +173,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param fileobj The file object, or its descriptor
    * @returns The key of the registration
-   * @throws {KeyError} if it is not registered
+   * @throws {KeyError} if the file object is not registered
    * @throws {RangeError} if its descriptor is negative or above `2^31-1`
-   * @throws {TypeError} if it is not a file object
+   * @throws {TypeError} if `fileobj` is not a file object
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   unregister(fileobj: F | number): SelectorKey<D, F> {
@@ -177,19 +187,19 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   /**
    * Changes the events and the data of a registration.
    *
-   * The data is always replaced; if omitted, it becomes undefined, as in Python. A file object with MODE_ONCE that was
-   * reported can be reported again.
+   * Always replaces the data: if you omit `data`, `key.data` becomes undefined, as it becomes None in Python. After a
+   * file object with MODE_ONCE was reported, `modify` lets it be reported again, even if `events` stays the same.
    *
    * @param fileobj The file object, or its descriptor
    * @param events As for {@linkcode BaseSelector.prototype.register | register}
    * @param data Any value, stored in the key, as for {@linkcode BaseSelector.prototype.register | register}; defaults
    * to undefined
    * @returns The new key
-   * @throws {RangeError} if `events` is invalid; nothing changes then
-   * @throws {Deno.errors.NotSupported} if this selector does not support `events`; nothing changes then
+   * @throws {RangeError} if `events` is invalid; the registration does not change
+   * @throws {Deno.errors.NotSupported} if this selector does not support `events`; the registration does not change
    * @throws {KeyError} if the file object is not registered
-   * @throws {OSError} if the system call fails, for example with EBADF for a closed descriptor; the file object is no
-   * longer registered then
+   * @throws {OSError} if the system call fails, for example with EBADF for a closed descriptor; the registration is
+   * removed
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   modify(fileobj: F | number, events: number, ...data: DataArgument<D>): SelectorKey<D, F>;
@@ -201,19 +211,22 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Waits until registered file objects are ready, the timeout ends, or
+   * Waits until a registered file object is ready, the timeout ends, or
    * {@linkcode BaseSelector.prototype.wakeup | wakeup} is called.
    *
-   * The wait is synchronous: it stops Deno's event loop, with its timers and signal listeners.
-   * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} does not. A signal of the system, such as SIGINT, does
-   * not end the wait (Python's PEP 475); to receive signals, register a {@linkcode [sources].Signals | Signals} object.
-   * The wait lasts until its timeout even if nothing is registered.
+   * The wait is synchronous: it blocks Deno's event loop, with its timers and signal listeners.
+   * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} does not. If nothing is registered, the wait lasts
+   * until its timeout.
    *
-   * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does. 0 or less does not
-   * wait. The timeout is rounded up to the resolution of the kernel, never ends early, and does not depend on the wall
-   * clock
+   * A signal of the system does not end the wait (Python's PEP 475). A signal listener runs only after the wait, and a
+   * signal without a listener has its default action: SIGINT ends the process. To receive signals during a wait,
+   * register a {@linkcode [sources].Signals | Signals} object.
+   *
+   * @param timeout Seconds or a duration. Undefined, the default, and null wait forever; 0 or less does not wait. The
+   * timeout is rounded up to the resolution of the system call and never ends early. Changes of the system clock do not
+   * affect it
    * @returns Pairs of a key and its ready events; an empty array if the wait ended before anything was ready
-   * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {RangeError} if `timeout` is NaN, or a duration in weeks, months or years
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
@@ -246,32 +259,31 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Waits as {@linkcode BaseSelector.prototype.select | select} does, but beside Deno's event loop.
+   * Waits as {@linkcode BaseSelector.prototype.select | select} does, without blocking Deno's event loop.
    *
-   * Entries that are ready now are returned at once. Otherwise the wait keeps the process alive, as a listening server
-   * does, and uses one thread of Deno's pool, which all waits of a program, or of a Worker, share. Changes to the
-   * registrations take effect during the wait. A selector can have any number of waits; after `close()`, they return an
-   * empty array.
+   * If entries are ready now, the promise resolves without a wait. Otherwise, the wait keeps the process alive, as a
+   * listening server does, and uses one thread of Deno's pool. All asynchronous waits of a program, or of a Worker,
+   * share this thread. Changes to the registrations take effect during the wait. A selector can have any number of
+   * waits at once; `close()` ends them with an empty array.
    *
-   * A loop that always finds something ready lets Deno's event loop run about once per millisecond.
+   * If every call finds something ready, Deno's event loop still runs about once per millisecond.
    *
-   * The first wait of a program, or of a Worker, opens two descriptors. They are closed with the last selector that has
-   * waited.
+   * The first asynchronous wait of a program, or of a Worker, opens two descriptors. They stay open until every
+   * selector that has waited asynchronously is closed.
    *
-   * A Worker that is terminated during a wait runs no more code: its thread ends within two seconds, but its
-   * descriptors stay open until the process ends. Call {@linkcode wake} instead, and let the Worker close its
-   * selectors.
+   * If you terminate a Worker during a wait, its thread ends within two seconds, but its descriptors stay open until
+   * the process ends. Instead, end the wait with {@linkcode wake}, and let the Worker close its selectors.
    *
    * There is no `unref()`, because Deno waits for every call that runs on its pool. If a wait should not keep the
    * program alive, end it with an `AbortSignal`.
    *
    * @param timeout Seconds or a duration, as for {@linkcode BaseSelector.prototype.select | select}; defaults to
    * undefined, which waits forever
-   * @param options An `AbortSignal` that rejects the wait; defaults to none
-   * @returns As for {@linkcode BaseSelector.prototype.select | select}
-   * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @param options `signal` aborts the wait; defaults to no signal
+   * @returns Pairs of a key and its ready events; an empty array if the wait ended before anything was ready
+   * @throws {RangeError} if `timeout` is NaN, or a duration in weeks, months or years
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
-   * @throws {OSError} EMFILE if too many descriptors are open for the first wait
+   * @throws {OSError} EMFILE if the first wait cannot open its two descriptors because too many are open
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
    * @example Usage
@@ -302,19 +314,23 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Iterates over ready entries, one by one, until the selector is closed, nothing is ready for `timeout`, or you leave
-   * the loop.
+   * Iterates over ready entries, one by one. The iteration ends if the selector is closed, nothing is ready for
+   * `timeout`, or you leave the loop.
    *
    * An entry is skipped if the handler of an earlier entry has unregistered or closed its file object, registered it
-   * again, or removed these events with {@linkcode BaseSelector.prototype.modify | modify}. After any other `modify`,
-   * the entry has the new key. If you leave the loop, entries with MODE_ONCE or MODE_EDGE that the loop has not
-   * returned are reported again. Otherwise the iteration equals
+   * again, or removed its events with {@linkcode BaseSelector.prototype.modify | modify}. If `modify` set a mask with
+   * MODE_ONCE or MODE_EDGE, the entry is also skipped, and is reported again later. After any other `modify`, the entry
+   * has the new key, and those of its events that are still registered.
+   *
+   * If you leave the loop, the entries that it has not returned are reported again by the next wait, even with
+   * MODE_ONCE or MODE_EDGE. In all other respects, the iteration is
    * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} in a loop, so
    * {@linkcode BaseSelector.prototype.wakeup | wakeup} does not end it.
    *
-   * @param options A timeout that ends the iteration, and an `AbortSignal` that makes it throw; defaults to neither
+   * @param options `timeout` ends the iteration if nothing is ready for this long, and `signal` aborts it: the loop
+   * throws the reason of the signal; defaults to neither
    * @returns An iterator over pairs of a key and its ready events
-   * @throws {RangeError} if `timeout` is NaN, or a duration whose length depends on a date
+   * @throws {RangeError} if `timeout` is NaN, or a duration in weeks, months or years
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
@@ -352,9 +368,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Ends the current waits at once, with the entries that are ready; without a current wait, ends the next wait.
+   * Ends all current waits at once, with the entries that are ready. If there is no current wait, ends the next wait.
    *
-   * Several calls before a wait ends count as one, and a call adds no entry to the result. Other Workers use
+   * Several calls before a wait ends count as one. A call does not add an entry to the result. From another Worker, use
    * {@linkcode BaseSelector.prototype.wakeHandle | wakeHandle}.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -365,10 +381,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Opaque number that lets any Worker do what {@linkcode BaseSelector.prototype.wakeup | wakeup} does: `wake(handle)`.
+   * Opaque number with which any Worker can wake this selector: `wake(handle)` does what
+   * {@linkcode BaseSelector.prototype.wakeup | wakeup} does.
    *
-   * The first read opens a socket pair. When the selector is closed, the pair is kept for the next selector, so a late
-   * `wake()` with this handle writes to no other file.
+   * The first read opens a socket pair. After the selector is closed, the pair stays open for the next selector, so a
+   * late `wake()` with this handle never writes to another file.
    *
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.BadResource} if the selector is closed
@@ -378,7 +395,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return this.#core.wakeHandle;
   }
 
-  /** Closes the selector, but not the file objects. A second call has no effect. */
+  /**
+   * Closes the selector, but not the file objects. Current waits end with an empty array. A second call has no effect.
+   */
   close(): void {
     if (this.#core.isClosed) return;
     this.#core.close();
@@ -390,9 +409,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * @param fileobj The file object, or its descriptor
    * @returns The key that `register` or the last `modify` returned
-   * @throws {KeyError} if it is not registered
+   * @throws {KeyError} if the file object is not registered
    * @throws {RangeError} if its descriptor is negative or above `2^31-1`
-   * @throws {TypeError} if it is not a file object
+   * @throws {TypeError} if `fileobj` is not a file object
    * @throws {Deno.errors.BadResource} if the selector is closed
    */
   getKey(fileobj: F | number): SelectorKey<D, F> {
@@ -405,14 +424,14 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Returns true if {@linkcode BaseSelector.prototype.register | register} accepts a mask on this system; has no other
-   * effect.
+   * Returns true if {@linkcode BaseSelector.prototype.register | register} accepts an event mask on this system. Does
+   * not register anything.
    *
-   * EVENT_READ, EVENT_WRITE and MODE_ONCE are always supported. {@link [default] | The main module} has a table of the
-   * others.
+   * EVENT_READ and EVENT_WRITE are always supported, with or without MODE_ONCE. {@link [default] | The main module} has
+   * a table of the other events and modes.
    *
    * @param events EVENT_* and MODE_* bits, combined with `|`
-   * @returns True if `register` accepts the mask; false for an invalid mask too
+   * @returns True if `register` accepts the mask; false for an invalid mask too, such as a mode without an event
    * @throws {Deno.errors.BadResource} if the selector is closed
    *
    * @example Usage
@@ -430,7 +449,7 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     return isMask(events) && (events & ~this.#core.poller.supports) === 0;
   }
 
-  /** True once the selector has been closed. */
+  /** True if the selector is closed. */
   get closed(): boolean {
     return this.#core.isClosed;
   }

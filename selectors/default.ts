@@ -12,7 +12,7 @@ import { EpollSelector } from "./epoll.ts";
 import { KqueueSelector } from "./kqueue.ts";
 import { SelectSelector } from "./select.ts";
 
-/** Constructor of a selector: the type of {@linkcode DefaultSelector} and of each class of selectors. */
+/** Constructor of a selector: the type of {@linkcode DefaultSelector} and of every selector class. */
 export type SelectorConstructor = new <D = unknown, F extends FileObject = FileObject>(
   options?: SelectorOptions,
 ) => BaseSelector<D, F>;
@@ -33,9 +33,11 @@ export function selectorFor({ best }: System): SelectorConstructor {
  * The best selector for this system, chosen when the module loads.
  *
  * It is {@linkcode EpollSelector} on Linux and Android, {@linkcode KqueueSelector} on macOS and the BSDs,
- * {@linkcode DevpollSelector} on Solaris and illumos, and {@linkcode SelectSelector} on Windows. AfdSelector will take its
- * place there when its tests have run on Windows itself. {@linkcode BaseSelector} describes its methods. The constructor
- * takes {@linkcode SelectorOptions}, and the types of the data and of the file objects, both optional.
+ * {@linkcode DevpollSelector} on Solaris and illumos, and {@linkcode SelectSelector} on Windows. On Windows, it will
+ * become AfdSelector when the tests of AfdSelector have run on Windows itself.
+ *
+ * {@linkcode BaseSelector} describes the methods. The constructor takes {@linkcode SelectorOptions}, and two optional
+ * type arguments: the type of the data, and the type of the file objects.
  *
  * @example Usage
  * ```ts

@@ -43,7 +43,8 @@ export class DevpollSelector<D = unknown, F extends FileObject = FileObject> ext
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback for descriptors that the mechanism rejects; defaults to none, so that `register` throws
+   * @param options The fallback for descriptors that the mechanism rejects; defaults to "none", with which `register`
+   * throws EPERM
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have /dev/poll

@@ -11,13 +11,13 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
 /**
  * Waits with epoll. The cost of a `select()` grows with the number of ready descriptors, not of registered ones.
  *
- * Timeouts are exact to the nanosecond from Linux 5.11 on, and rounded up to milliseconds before.
+ * Timeouts are passed to the kernel in nanoseconds from Linux 5.11 on, and rounded up to milliseconds before.
  *
- * The kernel does not register the descriptor itself, but the open file description: the open file to which a
- * descriptor and its duplicates refer (see {@link https://man7.org/linux/man-pages/man2/open.2.html | open(2)}). If a
- * duplicate, for example in a child process, keeps the file open after its descriptor is closed, the kernel keeps
- * reporting its events, even after `unregister()`. The selector recognizes these events, and builds a new kernel set
- * without the stale registration.
+ * epoll does not register the descriptor itself, but its open file description, which all duplicates of the descriptor
+ * share (see {@link https://man7.org/linux/man-pages/man2/open.2.html | open(2)}). If you close a registered descriptor
+ * while a duplicate is open, for example in a child process, the kernel keeps reporting its events, even after
+ * `unregister()`. The selector ignores the events of such a stale registration, and replaces the kernel set with a new
+ * one that does not contain it.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered
@@ -49,7 +49,8 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
   /**
    * Creates a selector without registrations.
    *
-   * @param options The fallback for descriptors that the mechanism rejects; defaults to none, so that `register` throws
+   * @param options The fallback for descriptors that the mechanism rejects; defaults to "none", with which `register`
+   * throws EPERM
    * @throws {RangeError} if an option is invalid
    * @throws {OSError} EMFILE if too many descriptors are open
    * @throws {Deno.errors.NotSupported} if the system does not have epoll
@@ -64,11 +65,11 @@ export class EpollSelector<D = unknown, F extends FileObject = FileObject> exten
   /**
    * Returns the epoll descriptor. Another selector can wait for it.
    *
-   * The number never changes, but its kernel set does if the selector removes a stale registration (see above). The
-   * other selector then has to register it again.
+   * The descriptor is the same until `close()`. But if the selector removes a stale registration (see above), the
+   * descriptor refers to a new kernel set, and the other selector has to register it again.
    *
-   * The descriptor does not stand for files that epoll rejects, or for files other than sockets with
-   * EVENT_PRIORITY: the selector waits for these by a second system call.
+   * Two kinds of registrations do not make the descriptor readable: files that epoll rejects, and files other than
+   * sockets that are registered with EVENT_PRIORITY. The selector waits for them with a second system call.
    *
    * @throws {Deno.errors.BadResource} if the selector is closed
    */

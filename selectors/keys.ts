@@ -10,7 +10,7 @@ import type { FileObject } from "../ffi/os/arguments.ts";
 // deno-lint-ignore no-explicit-any -- a key of any data and file object
 export let serialOf: (key: SelectorKey<any, any>) => number;
 
-/** The selector of a key. */
+/** The selector to which a key belongs. */
 export interface KeyOwner<D, F extends FileObject> {
   /** Unregisters a key if it is still registered. */
   dispose(key: SelectorKey<D, F>): void;
@@ -137,16 +137,16 @@ export const RegisteredKey = SelectorKey as unknown as new <D, F extends FileObj
 
 /** All keys of a selector, accessible by descriptor and in the order of registration. */
 export class KeyTable<D, F extends FileObject> {
-  // An array costs less than a Map, because descriptors are small numbers and the lowest free number is used first. A
-  // Map also keeps deleted entries in its chains until it is full, which slows down a number that is reused often.
+  // An array costs less than a Map, because descriptors are small: the kernel assigns the lowest free number. A Map
+  // also keeps deleted entries in its chains until it is full, which slows down a descriptor that is reused often.
   readonly #byFd: (SelectorKey<D, F> | undefined)[] = [];
-  // Serial number of the registration of each descriptor, beside the keys, where select() reads it fastest.
+  // Serial numbers of the registrations, by descriptor. select() reads them faster from an array than from the keys.
   #serials = new Int32Array(64);
   #lastSerial = 0;
   #size = 0;
-  // Created by the first iteration over all keys, and then kept, so that an iteration sees changes made during it.
+  // Created by the first iteration over all keys, and kept, so that an iteration sees changes made during it.
   #inOrder: Map<number, SelectorKey<D, F>> | null = null;
-  // The key of the selector's own waker; only get() and all() return it.
+  // The key of the selector's own waker: get(), all() and hidden return it, but find() and inOrder do not.
   #hidden: SelectorKey<D, F> | undefined;
 
   get size(): number {
@@ -177,7 +177,7 @@ export class KeyTable<D, F extends FileObject> {
     return this.#byFd.filter((key) => key !== undefined);
   }
 
-  /** Returns the key of a descriptor, including that of the waker. */
+  /** Returns the key of a descriptor, which may be the key of the waker. */
   get(fd: number): SelectorKey<D, F> | undefined {
     return this.#byFd[fd];
   }
@@ -238,8 +238,8 @@ export class KeyTable<D, F extends FileObject> {
 /**
  * A live, read-only map from descriptors to keys, in the order of registration.
  *
- * {@linkcode BaseSelector.prototype.getMap | getMap} returns it. As with Python's mapping, you can look up a key by file
- * object or by descriptor. The map shows later registrations too, and is empty after the selector is closed.
+ * {@linkcode BaseSelector.prototype.getMap | getMap} returns it. As with Python's mapping, you can look up a key by
+ * file object or by descriptor. The map shows later registrations too, and is empty after the selector is closed.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered

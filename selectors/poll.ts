@@ -11,7 +11,7 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
 /**
  * Waits with poll(2). The cost of a `select()` grows with the number of registrations.
  *
- * Timeouts are exact to the nanosecond where the system has `ppoll`, and rounded up to milliseconds elsewhere.
+ * Timeouts are passed to the kernel in nanoseconds where it has `ppoll`, and are rounded up to milliseconds elsewhere.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered

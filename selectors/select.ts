@@ -12,8 +12,8 @@ import { BaseSelector, type SelectorOptions } from "./base.ts";
  * Waits with select(2). The cost of a `select()` grows with the greatest registered descriptor; on Windows, with the
  * number of registrations.
  *
- * FD_SETSIZE (1,024; on Windows 64) is no limit, because the sets grow with the registrations. AfdSelector is faster on
- * Windows with many sockets, but has not run on Windows itself.
+ * FD_SETSIZE (1,024; on Windows 64) is not a limit, because the sets grow with the registrations. On Windows,
+ * AfdSelector should be faster with many sockets, but has been tested only under Wine.
  *
  * @typeParam D Data of each registration
  * @typeParam F File objects that can be registered

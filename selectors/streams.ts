@@ -2,8 +2,8 @@
  * Web Streams over file descriptors: pipes, FIFOs, terminals, serial lines and sockets.
  *
  * {@linkcode toReadableStream} and {@linkcode toWritableStream} have the names and options of `@std/io`, and take a
- * file object: a descriptor, or an object with a `fileno()`. You need no selector: the streams wait until the
- * descriptor is ready, beside Deno's event loop. All streams of a program, or of a Worker, share one thread.
+ * file object: a descriptor, or an object with a `fileno()`. You do not need a selector: a stream waits until the
+ * descriptor is ready, without blocking Deno's event loop. All streams of a program, or of a Worker, share one thread.
  *
  * ```ts
  * import {
@@ -30,30 +30,30 @@
  *
  * ## Blocking and non-blocking descriptors
  *
- * A stream accepts both kinds, and does not make a blocking descriptor non-blocking. Another program may use the same
- * terminal or pipe, for example the shell that started this program, and would fail with `EAGAIN`. So a stream avoids
- * blocking in other ways:
+ * A stream accepts both kinds, and does not change the flag `O_NONBLOCK` of a descriptor, except during some writes.
+ * Another program may share the terminal or pipe, for example the shell that started this program, and would fail with
+ * `EAGAIN` if the flag were set. So a stream avoids blocking in other ways:
  *
- * - Every call on a socket has the flag `MSG_DONTWAIT`. Windows lacks this flag: there, a blocking socket is non-blocking
- *   during a write, and a read follows a `select` that has reported the socket readable.
- * - Any other file is read only after `poll` has reported the file readable.
- * - A blocking pipe is written only after `poll` has reported the pipe writable, with at most `PIPE_BUF` bytes (4,096 on
- *   Linux, 512 on macOS), for which there is room then. For a pipe that is not shared, `setBlocking(fd, false)` of
- *   `@selectors/selectors/socket` allows more.
- * - A blocking terminal is non-blocking for the microseconds of a write, because no system call tells how many bytes the
- *   terminal can take. If another program waits for room in the same terminal at that moment, its write fails with
+ * - Every call on a socket has the flag `MSG_DONTWAIT`. Windows does not have this flag: there, a blocking socket is
+ *   read or written only after `select` has reported it ready, and is non-blocking during the write.
+ * - Any other file is read only after poll(2), or select(2) on macOS, has reported it readable.
+ * - A blocking pipe is written only after poll(2), or select(2) on macOS, has reported it writable. A writable pipe has
+ *   room for `PIPE_BUF` bytes (4,096 on Linux, 512 on macOS), so a write has at most this size. For a pipe that is not
+ *   shared, `setBlocking(fd, false)` of `@selectors/selectors/socket` allows larger writes.
+ * - A blocking terminal is non-blocking for the microseconds of a write, because no system call tells how many bytes
+ *   the terminal can take. If another program waits for room in the same terminal at that moment, its write fails with
  *   `EAGAIN`. So write to the terminal of the shell with `Deno.stdout`, and use a stream for a terminal of your own.
  *
- * Another process that uses the same pipe or terminal can act between the `poll` and the call that follows. The call then
- * blocks until there are bytes or room again. A call on a non-blocking descriptor never blocks.
+ * Another process that shares the pipe or terminal can read or write between this check and the call of the stream. In
+ * this case, the call blocks until there are bytes or room again. A call on a non-blocking descriptor never blocks.
  *
  * ## Closing
  *
  * A stream owns its file object: do not use or close the object yourself, unless `autoClose` is false. To end a stream
- * early, call `cancel()` or `abort()`, which end a wait at once.
+ * early, call `cancel()` or `abort()`, which also ends a wait at once.
  *
- * A descriptor from `node:fs` must be closed by `node:fs`. Otherwise its number stays in a table of Deno, and Deno closes
- * the next file that it opens with this number. Pass an object whose `close()` calls `closeSync()`, or `autoClose: false`:
+ * A descriptor from `node:fs` must be closed by `node:fs`. Otherwise, Deno keeps the number in a table, and closes the
+ * next file that it opens with this number. Pass an object whose `close()` calls `closeSync()`, or `autoClose: false`:
  *
  * ```ts
  * import { closeSync, openSync } from "node:fs";
@@ -100,8 +100,8 @@ export interface ToReadableStreamOptions {
    */
   autoClose?: boolean;
   /**
-   * Largest chunk in bytes, and largest number of bytes that one system call reads. A read into a buffer of the caller
-   * (BYOB) is limited by that buffer instead.
+   * Maximum size of a chunk in bytes, from 1 to `2^31-1`; one system call does not read more. A read into a buffer of
+   * the caller (BYOB) is limited by the size of that buffer instead.
    *
    * @default {65536}
    */
@@ -126,28 +126,29 @@ export interface ToWritableStreamOptions {
   autoClose?: boolean;
 }
 
-/** Measured with `deno task streams`: a smaller chunk costs throughput, and a larger one gains nothing. */
+/** Measured with `deno task streams`: smaller chunks reduce the throughput, and larger chunks do not increase it. */
 const DEFAULT_CHUNK_SIZE = 64 * 1024;
 
-/** Largest value of a C `int`; no system call reads more at once. */
+/** Maximum value of a C `int`: the most that one system call reads. */
 const MAX_CHUNK_SIZE = 0x7fff_ffff;
 
 /**
  * Returns a stream of the bytes that are read from a file object.
  *
- * The stream is a byte stream, so it also supports BYOB readers. By default, it reads only when a reader asks. It ends
- * at the end of the file, or for the master of a pseudoterminal, when the last slave is closed. If the peer resets the
- * connection, the stream fails.
+ * The stream is a byte stream, so it also supports BYOB readers. By default, it reads from the file only when a reader
+ * asks for bytes. It ends at the end of the file. The stream of a pseudoterminal's master ends when the last slave is
+ * closed. If the peer resets the connection, the stream fails.
  *
- * A wait for bytes keeps the program alive until `cancel()`. A loop that always finds bytes lets the event loop run
- * about once per millisecond.
+ * While the stream waits for bytes, it keeps the program alive; `cancel()` ends the wait. If every read finds bytes,
+ * Deno's event loop still runs about once per millisecond.
  *
- * A socket should be a stream (`SOCK_STREAM`): an empty datagram would end the stream, and a long one would be cut.
+ * A socket should be of type `SOCK_STREAM`: an empty datagram would end the stream, and a long datagram would be
+ * truncated.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
- * @param options Closing of the file object (defaults to true), size of the chunks (defaults to 65,536 bytes), and
- * queuing strategy (defaults to no reading ahead)
- * @returns A byte stream, which fails with the OSError of a read
+ * @param options `autoClose` (defaults to true), `chunkSize` (defaults to 65,536 bytes), and `strategy` (defaults to
+ * not reading ahead)
+ * @returns A byte stream, which fails with an OSError if a read fails
  * @throws {TypeError} if `fileobj` is not a file object
  * @throws {RangeError} if the descriptor is negative or above `2^31-1`, `chunkSize` is not from 1 to `2^31-1`, or
  * `strategy` has a `size` and is not a `ByteLengthQueuingStrategy`
@@ -203,15 +204,15 @@ export function toReadableStream(
  * Returns a stream whose chunks are written to a file object.
  *
  * A write ends when the whole chunk is written, so `ready` and `desiredSize` show how fast the peer reads. `close()`
- * waits for all chunks. `abort()` stops a write that waits, and drops the rest.
+ * waits until all chunks are written. `abort()` ends a write that waits, and discards the other chunks.
  *
- * A chunk must not change before its write ends. If its buffer is detached or shrunk meanwhile, the write fails with a
- * TypeError.
+ * A chunk must not change before its write ends. If its buffer is detached or shrunk during the write, the write fails
+ * with a TypeError.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`; on Windows a socket
- * @param options Closing of the file object (defaults to true)
- * @returns A stream that fails with the OSError of a write, such as `EPIPE` or `ECONNRESET` if the peer is gone, or
- * with a TypeError if a chunk is not a Uint8Array
+ * @param options `autoClose` (defaults to true)
+ * @returns A stream that fails with an OSError if a write fails, for example with `EPIPE` or `ECONNRESET` after the
+ * peer has closed the connection, and with a TypeError if a chunk is not a Uint8Array
  * @throws {TypeError} if `fileobj` is not a file object
  * @throws {RangeError} if the descriptor is negative or above `2^31-1`
  * @throws {OSError} EBADF if the descriptor is closed
@@ -242,7 +243,7 @@ export function toWritableStream(
   return new WritableStream(new Sink(fileobj, autoClose));
 }
 
-/** A buffer for reads. A chunk of less than half its size is a copy, so that the chunk does not keep it alive. */
+/** A buffer for reads. A chunk smaller than half of the buffer is copied, so that it does not keep the buffer alive. */
 class ReadBuffer {
   readonly #size: number;
   #bytes: Uint8Array<ArrayBuffer> | undefined;
@@ -256,17 +257,18 @@ class ReadBuffer {
     return this.#bytes ??= new Uint8Array(this.#size);
   }
 
-  /** Returns the first bytes as an array that no later read uses. */
+  /** Returns the first `count` bytes as an array that later reads do not overwrite. */
   take(count: number): Uint8Array<ArrayBuffer> {
     const { bytes } = this;
     if (count < this.#size / 2) return bytes.slice(0, count);
     this.#bytes = undefined;
-    // The chunk shows no bytes of earlier reads, perhaps of other streams: they used only the first half of the buffer.
+    // The buffer of this chunk does not expose bytes of earlier reads, perhaps of other streams: these were shorter
+    // than half of the buffer, and this read has overwritten them.
     return bytes.subarray(0, count);
   }
 }
 
-/** The buffer of all streams with the default size, so that a waiting stream needs no memory for one. */
+/** Shared by all streams with the default chunk size, so that a waiting stream does not need a buffer of its own. */
 const sharedBuffer = new ReadBuffer(DEFAULT_CHUNK_SIZE);
 
 /** Reads a file into a byte stream. */
@@ -301,10 +303,10 @@ class Source implements UnderlyingByteSource {
     }
   }
 
-  /** Reads once; returns false if there are no bytes yet. */
+  /** Reads once, and passes the bytes on; returns false if there are no bytes yet. */
   #take(controller: ReadableByteStreamController): boolean {
-    this.#file.checkOpen("read"); // first, because a fileno() of the caller may use other streams
-    const request = controller.byobRequest; // after each wait, because it may change meanwhile
+    this.#file.checkOpen("read"); // first, because the caller's fileno() may read other streams
+    const request = controller.byobRequest; // after each wait, because it may change during a wait
     const count = this.#file.read(request === null ? this.#buffer.bytes : request.view as Uint8Array);
     if (count === -EAGAIN) return false;
     if (count === 0) {
@@ -346,9 +348,9 @@ class Sink implements UnderlyingSink<Uint8Array> {
     for (let written = 0; written < size;) {
       if (isTurnOver()) await nextTurn();
       signal.throwIfAborted();
-      this.#file.checkOpen("write"); // first, because a fileno() of the caller may detach the chunk
+      this.#file.checkOpen("write"); // first, because the caller's fileno() may detach the chunk
       if (byteLengthOf(chunk) < size) {
-        throw new TypeError("Cannot write the rest of the Uint8Array: its buffer was detached or shrunk meanwhile");
+        throw new TypeError("Cannot write the rest of the Uint8Array: its buffer is detached or was shrunk");
       }
       const count = this.#file.write(chunk, written);
       if (count === -EAGAIN) await this.#file.wait(signal);
@@ -369,7 +371,7 @@ class Sink implements UnderlyingSink<Uint8Array> {
 const ownersOfObjects = new WeakMap<object, number>();
 const ownersOfNumbers = new Map<number, number>();
 
-/** Adds `change` to the number of streams that will close a file object, and returns the sum. */
+/** Adds `change` to the number of streams that will close a file object; returns the new number. */
 function countOwners(fileobj: ClosableFileObject, change: 1 | -1): number {
   const owners = (typeof fileobj === "number" ? ownersOfNumbers : ownersOfObjects) as Map<ClosableFileObject, number>;
   const count = (owners.get(fileobj) ?? 0) + change;
@@ -396,13 +398,13 @@ class StreamedFile {
     if (isOwner) countOwners(fileobj, 1);
   }
 
-  /** Throws EBADF for an object that was closed or detached: its descriptor may belong to another file by now. */
+  /** Throws EBADF if the object was closed or detached, because its descriptor may belong to another file now. */
   checkOpen(syscall: string): void {
     if (typeof this.#fileobj === "number" || this.#fileobj.fileno() === this.#fd) return;
     throw new OSError(syscall, EBADF, `fd ${this.#fd}`);
   }
 
-  /** Reads bytes; returns their number, 0 at the end, or `-EAGAIN`. */
+  /** Reads bytes; returns their number, 0 at the end of the file, or `-EAGAIN`. */
   read(bytes: Uint8Array): number {
     let count;
     do count = this.#channel.read(bytes); while (count === -EINTR);
@@ -440,7 +442,7 @@ class StreamedFile {
     try {
       this.release();
     } catch {
-      // Nothing is left to do: close() frees a descriptor even if it fails.
+      // Safe to ignore: close() frees a descriptor even if it fails.
     }
   }
 }

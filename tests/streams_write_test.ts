@@ -148,7 +148,7 @@ describe("toWritableStream()", () => {
       assertEquals(await isPending(written), true);
       change(chunk);
       const received = bytesFrom(there);
-      await assertRejects(() => written, TypeError, "meanwhile");
+      await assertRejects(() => written, TypeError, "its buffer is detached or was shrunk");
       await closed;
       assertNotEquals((await received).length, MUCH);
     }

@@ -15,7 +15,7 @@ import type { PendingWait, Waits } from "./waits.ts";
 /**
  * Returns ready entries one by one, and skips an entry that the handler of an earlier entry has made invalid.
  *
- * It is not an async generator, because speed matters here: an entry of the current batch costs only one promise.
+ * It is not an async generator, for speed: an entry of the current batch costs only one promise.
  */
 export class Iteration<D, F extends FileObject>
   implements AsyncIterableIterator<Ready<D, F>, undefined, undefined>, AsyncDisposable {
@@ -25,11 +25,11 @@ export class Iteration<D, F extends FileObject>
   readonly #signal: AbortSignal | undefined;
   #batch: Ready<D, F>[] = [];
   #place = 0;
-  // Serials by descriptor of the registrations that were skipped once because fileno() returned another number.
+  // Serial numbers, by descriptor, of registrations that were skipped once: their fileno() returned another number.
   readonly #disowned = new Map<number, number>();
   #hasEnded = false;
   #parked: PendingWait<D, F> | null = null;
-  // True while a call of next() waits. Later calls wait for its end: each would overwrite the batch of another.
+  // True while a call of next() waits. Later calls queue in #later, because each wait overwrites the batch.
   #isWaiting = false;
   readonly #later: (() => void)[] = [];
 
@@ -90,12 +90,12 @@ export class Iteration<D, F extends FileObject>
       return this.#fail(error);
     } finally {
       const next = this.#later.shift();
-      this.#isWaiting = next !== undefined; // a call from now on comes after it
+      this.#isWaiting = next !== undefined; // a new call of next() queues behind it
       next?.();
     }
   }
 
-  /** Ends the iteration, and gives back the entries that were not returned. */
+  /** Ends the iteration, and gives back the entries that it has not returned. */
   #end(): IteratorReturnResult<undefined> {
     this.#hasEnded = true;
     const rest = this.#batch.slice(this.#place);
@@ -126,9 +126,9 @@ export class Iteration<D, F extends FileObject>
   }
 
   #takeFromNextBatch(): Ready<D, F> | undefined {
-    if (this.#core.isClosed) return undefined; // fileno() may do anything
+    if (this.#core.isClosed) return undefined; // fileno() may have closed the selector
     this.#refill(this.#waits.look());
-    this.#core.takeWakeup(); // a wakeup adds no entry
+    this.#core.takeWakeup(); // a wakeup does not end the iteration
     return this.#takeFromBatch();
   }
 
@@ -152,13 +152,13 @@ export class Iteration<D, F extends FileObject>
     const before = keys.get(key.fd);
     if (before === undefined) return undefined;
     if (this.#isDisowned(before)) return this.#skip(entry);
-    const now = keys.get(key.fd); // again: fileno() may do anything
+    const now = keys.get(key.fd); // again, because fileno() may have closed the selector
     if (now === undefined) return undefined;
     if (now === key) return entry;
-    // The kernel reports a key with a mode again after it was modified.
+    // modify() has armed a key with a mode again, so the kernel reports the entry again.
     if ((now.events & MODES) !== 0) return undefined;
-    // With the same serial, the key was modified, and the events in both masks are reported. Otherwise a handler that
-    // modifies another key in every batch would suppress the events of this key forever.
+    // The same serial means that the key was modified: the events in both masks are returned. If the entry were
+    // skipped, a handler that modifies another key in every batch would suppress the events of that key forever.
     const wanted = serialOf(now) === serialOf(key) ? events & now.events : 0;
     return wanted === 0 ? undefined : [now, wanted];
   }
@@ -168,10 +168,11 @@ export class Iteration<D, F extends FileObject>
   }
 
   /**
-   * Returns true once for a key whose file object no longer returns its descriptor.
+   * Returns true if the `fileno()` of a key's file object no longer returns the registered descriptor, but only once
+   * for each registration.
    *
-   * Usually an earlier handler has closed the object. If the descriptor is still open, as after `detach()`, the next
-   * look finds it again, and the iteration returns the entry as `select()` does.
+   * Usually, an earlier handler has closed the object. If the descriptor is still open, for example after `detach()`,
+   * the next batch has the entry again, and the iteration returns it, as `select()` does.
    */
   #isDisowned(key: SelectorKey<D, F>): boolean {
     if (typeof key.fileobj === "number" || filenoOrNone(key.fileobj) === key.fd) return false;

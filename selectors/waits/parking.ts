@@ -2,8 +2,10 @@
  * Parks the asynchronous waits of an isolate in one blocking call, until one of them has to check its descriptors.
  *
  * Deno runs blocking calls on a few dozen threads, and reads files on them too. All waits of an isolate therefore share
- * one thread: its call waits for the descriptors of every wait. The result of the call only selects the watchers that
- * check, because its errno belongs to another thread, and readiness may have ended.
+ * one thread, which makes one blocking call for the descriptors of all waits.
+ *
+ * The result of the blocking call only tells which watchers have to check their descriptors, because readiness may have
+ * ended since. If the call fails, its errno is lost with the other thread, so `watched.look()` finds out the reason.
  *
  * @module
  */
@@ -20,38 +22,40 @@ export interface ParkedWait {
   /** Time at which the wait ends, by `monotonicMs()`; `Infinity` for never. */
   readonly deadlineMs: number;
 
-  /** Checks for readiness; settles the wait and returns true if it is over; never throws. */
+  /** Checks whether the wait is over; if it is, settles the wait and returns true; never throws. */
   check(): boolean;
 
-  /** Takes account of a change that the call cannot see; settles the wait if it is over; never throws. */
+  /** Handles a change that the blocking call cannot see; settles the wait if it is over; never throws. */
   update(): void;
 
   /** Rejects the wait. */
   fail(error: unknown): void;
 }
 
-/** A watcher without a parked wait. Its descriptors stay in the set for its next wait, until the next blocking call. */
+/** A watcher without a parked wait, whose descriptors stay in the set until the next blocking call: see `keep()`. */
 export interface IdleWatcher {
   /** Stops watching. */
   unwatch(): void;
 }
 
 /**
- * The longest time that one call blocks. A terminated Worker cannot end its call, and would otherwise keep the thread
- * forever.
+ * Maximum duration of one blocking call in milliseconds. A terminated Worker cannot end its blocking call, and without
+ * this limit would keep the thread forever.
  */
 const MAX_BLOCK_MS = 2_000;
 
-/** Number of failed calls in a row, after which the next call is delayed. */
+/** Number of failed blocking calls in a row after which the next call is delayed. */
 const MAX_FAILURES = 3;
 
-/** Milliseconds until an interruption that failed for lack of memory is repeated. */
+/** Milliseconds until an interruption is retried, which fails if the system has no memory. */
 const RESEND_MS = 1;
 
-/** Microtasks that a program has to begin another wait after one has ended, so that the next call includes both. */
+/**
+ * Number of microtasks before the next blocking call, in which a program can begin another wait after one has ended.
+ */
 const TICKS = 4;
 
-/** The parked waits of an isolate, and their common call. It watches its own waker. */
+/** The parked waits of an isolate, and their blocking call. Watches the waker that interrupts this call. */
 class Parking implements Watcher {
   readonly #waits = new Set<ParkedWait>();
   #idle: IdleWatcher | null = null;
@@ -64,15 +68,16 @@ class Parking implements Watcher {
   #isBlocked = false;
   // True if every wait has to be updated.
   #isChanged = false;
-  // True if the blocked call was interrupted.
+  // True if the blocking call was interrupted.
   #isInterrupted = false;
-  // Number of failed calls in a row.
+  // Number of failed blocking calls in a row.
   #failures = 0;
 
   /**
    * Prepares for the waits of one more selector.
    *
-   * Two descriptors stay open from now on, so that a server can wait even if its clients have taken all others.
+   * Opens the two descriptors of the waker, which stay open until the last {@linkcode release}, so that a server can
+   * wait even if its clients have taken all other descriptors.
    *
    * @throws {OSError} EMFILE if too many descriptors are open
    */
@@ -81,7 +86,7 @@ class Parking implements Watcher {
     this.#users++;
   }
 
-  /** Ends the waits of a closed selector. */
+  /** Ends the waits of a closed selector; closes the waker if no selector or wait needs it. */
   release(): void {
     this.#users--;
     this.interrupt();
@@ -89,9 +94,9 @@ class Parking implements Watcher {
   }
 
   /**
-   * Adds a wait, and starts or interrupts the call. The wait, or its selector, watches its descriptors in `watched`.
+   * Adds a wait, and starts or interrupts the blocking call. The caller adds the descriptors of the wait to `watched`.
    *
-   * @throws {OSError} EMFILE if too many descriptors are open; nothing is parked then
+   * @throws {OSError} EMFILE if too many descriptors are open; the wait is not parked
    */
   park(wait: ParkedWait): void {
     this.#openWaker();
@@ -101,29 +106,32 @@ class Parking implements Watcher {
     else this.#run();
   }
 
-  /** Removes a wait that is over. The blocked call ends, because it would keep a closed descriptor open. */
+  /** Removes a wait that is over. Interrupts the blocking call, which would otherwise keep a closed file open. */
   leave(wait: ParkedWait): void {
     if (this.#waits.delete(wait)) this.#send();
   }
 
-  /** Keeps the descriptors of an idle watcher in the set, but only of the latest: most programs have one loop. */
+  /**
+   * Keeps the descriptors of an idle watcher in the set, in case it parks a wait again before the next blocking call.
+   * Only the latest watcher is kept, because most programs have one loop.
+   */
   keep(watcher: IdleWatcher): void {
     if (this.#idle !== watcher) this.#idle?.unwatch();
     this.#idle = watcher;
   }
 
-  /** Undoes {@linkcode keep}: the watcher has a wait again, or watches nothing. */
+  /** Undoes {@linkcode keep}, because the watcher has a parked wait again or was closed. */
   unkeep(watcher: IdleWatcher): void {
     if (this.#idle === watcher) this.#idle = null;
   }
 
-  /** Updates every wait, because of a change that the blocked call cannot see. */
+  /** Updates every wait, because of a change that the blocking call cannot see. */
   interrupt(): void {
     this.#isChanged = true;
     this.#send();
   }
 
-  /** Ends the blocked call; tries again later if the system has no memory. */
+  /** Interrupts the blocking call; retries later if the system has no memory. */
   #send(): void {
     if (!this.#isBlocked || this.#isInterrupted) return;
     this.#isInterrupted = this.#waker!.call() === 0;
@@ -149,7 +157,7 @@ class Parking implements Watcher {
     }
   }
 
-  /** Waits on another thread; then lets the watchers of the reported descriptors check. */
+  /** Makes the blocking call on another thread, and calls `check()` of the watchers of reported descriptors. */
   async #block(): Promise<void> {
     if (this.#failures >= MAX_FAILURES) return await this.#rest();
     this.#idle?.unwatch();
@@ -169,12 +177,12 @@ class Parking implements Watcher {
     }
   }
 
-  /** Lets watchers and overdue waits check after a call, whose result is a count or `-errno`. */
+  /** Calls `check()` of watchers and overdue waits after a blocking call; `outcome` is its count or `-errno`. */
   #check(outcome: number): void {
-    // A closed descriptor makes select() fail, and is not reported.
+    // select() fails if a descriptor is closed, and does not report which descriptor it is.
     if (outcome === -EBADF) watched.checkAll();
     else if (outcome >= 0) watched.check(watched.reported(outcome));
-    else if (!isInterruption(outcome)) check(outcome, watched.call); // a lasting failure: throws
+    else if (!isInterruption(outcome)) check(outcome, watched.call); // throws, because a retry would fail too
     if (leftUntil(this.#earliestMs) === 0) this.#checkDeadlines(); // no clock is read if no wait has a deadline
   }
 
@@ -191,7 +199,7 @@ class Parking implements Watcher {
     for (const wait of this.#waits) wait.update();
   }
 
-  /** Pauses if the call fails again and again without a lasting reason. */
+  /** Pauses if the blocking call fails again and again although `watched.look()` finds no lasting reason. */
   async #rest(): Promise<void> {
     await new Promise<void>((resolve) => callAfter(REST_MS, resolve));
     this.#failures = MAX_FAILURES - 1;
@@ -204,14 +212,16 @@ class Parking implements Watcher {
   }
 
   /**
-   * Empties or replaces the waker, which the call has reported; returns true if the waker interrupted the call.
+   * Empties or replaces the waker, which the blocking call has reported; returns true if the waker interrupted the
+   * call.
    *
    * @throws {OSError} EMFILE if the waker has to be replaced and too many descriptors are open
    */
   check(): boolean {
     const waker = this.#waker!;
     if (this.#isInterrupted) return true;
-    // Open: an earlier drain() has failed. Closed: the program closed it, and its numbers may belong to other files.
+    // If the waker is open, an earlier drain() has failed. If it is not, the program has closed it, and its numbers may
+    // belong to other files.
     if (waker.isOpen()) {
       waker.drain();
       return false;
@@ -224,7 +234,7 @@ class Parking implements Watcher {
 
   take(): void {} // the waker has no urgent data
 
-  /** Closes the waker if neither a selector nor a call uses it. */
+  /** Closes the waker if neither a selector nor the blocking call uses it. */
   #closeWaker(): void {
     if (this.#users > 0 || this.#isRunning || this.#waker === null) return;
     watched.unwatch(this.#waker.fd, this);

@@ -1,34 +1,39 @@
 /**
  * Decides when a loop of waits has to let Deno's event loop run, and lets it run.
  *
+ * If every wait finds something ready, the program only runs promise callbacks, and Deno's event loop does not run. So
+ * every wait calls {@linkcode isTurnOver}, and {@linkcode nextTurn} if the result is true. A turn is the time from one
+ * run of the event loop to the next.
+ *
  * @module
  */
 
 import { lazy } from "../../ffi/os/library.ts";
 import { monotonicMs } from "../../ffi/os/timeout.ts";
 
-/** Milliseconds after which a turn ends at the next clock read; timers, I/O and signal listeners wait until then. */
+/** Milliseconds after which the next clock read ends a turn; timers, I/O and signal listeners wait for its end. */
 const TURN_MS = 1;
 
-/** Fewest calls between two clock reads; a read costs as much as one ready entry of a batch. */
+/** Minimum number of calls between two clock reads; a read costs as much as one ready entry of a batch. */
 const MIN_UNTIMED = 8;
 
-/** Most calls between two clock reads; limits the turn if the handlers become slow in the middle of it. */
+/** Maximum number of calls between two clock reads; limits a turn whose handlers become slow in the middle of it. */
 const MAX_UNTIMED = 32;
 
-/** Start of a turn, in milliseconds: each clock read in it doubles the number of calls before the next read. */
+/** Milliseconds at the start of a turn during which each clock read doubles the number of calls until the next. */
 const QUICK_MS = TURN_MS / 8;
 
 /**
- * Iterations of the event loop between two turns. Each advances other work by one step, and a fetch() needs dozens of
- * steps. This number costs a busy loop 2 % of its time.
+ * Number of iterations of the event loop between two turns. Each iteration advances other work by one step, and a
+ * fetch() needs dozens of steps. 16 iterations cost a busy loop 2 % of its time.
  */
-const TURNS = 16;
+const ITERATIONS = 16;
 
 /**
  * Returns a global function as it is when this module is loaded, so that fake timers in user tests do not affect it.
  *
- * Deno loads these functions when they are first read, which takes ten milliseconds. So only the getter is read here.
+ * Deno loads these functions when their getters are first called, which takes ten milliseconds. So this function only
+ * captures the getter.
  */
 function original<Name extends "setImmediate" | "setTimeout">(name: Name): () => typeof globalThis[Name] {
   const { get, value } = Object.getOwnPropertyDescriptor(globalThis, name)!;
@@ -45,15 +50,15 @@ export function callAfter(milliseconds: number, callback: () => void): void {
 
 // Time of the first clock read in this turn, or -1 before it.
 let startMs = -1;
-// Calls left until the next clock read, and calls between the last read and the next.
+// Calls of isTurnOver() left until the next clock read, and calls from the last read to the next.
 let untimed = 0;
 let interval = MIN_UNTIMED;
 let giving: Promise<void> | null = null;
 
 /**
- * Returns true if this turn has lasted for about a millisecond since the first call.
+ * Returns true if this turn has lasted for about a millisecond since the first call in it.
  *
- * A call that returns false costs next to nothing, so that you can call it for every event.
+ * A call that returns false costs next to nothing, so the function can be called for every event.
  */
 export function isTurnOver(): boolean {
   if (--untimed > 0) return false;
@@ -69,17 +74,17 @@ export function isTurnOver(): boolean {
   return false;
 }
 
-/** Lets the event loop run for a few iterations. */
+/** Ends this turn: lets the event loop run for a few iterations, and resolves when the next turn begins. */
 export function nextTurn(): Promise<void> {
   return giving ??= new Promise((resolve) => {
-    let left = TURNS;
-    function turn(): void {
-      if (--left > 0) return void immediate()(turn);
+    let left = ITERATIONS;
+    function iterate(): void {
+      if (--left > 0) return void immediate()(iterate);
       giving = null;
       begin();
       resolve();
     }
-    immediate()(turn);
+    immediate()(iterate);
   });
 }
 

@@ -15,34 +15,35 @@ import { isTurnOver, nextTurn } from "./turns.ts";
 import { watched, type Watcher } from "./watched.ts";
 
 /**
- * Waits until a file object is ready, beside Deno's event loop and without a selector.
+ * Waits until a file object is ready, without a selector and without blocking Deno's event loop.
  *
  * Use it to wait for one descriptor at a time, for example between the reads of one connection. To wait for many
- * descriptors again and again, a selector is cheaper, because it keeps their registrations between the waits.
+ * descriptors again and again, use a selector: it is cheaper, because it keeps the registrations between waits.
  *
- * Any number of waits can run at once, even for the same descriptor, and beside selectors. A wait keeps the process
- * alive, opens no descriptor of its own, and shares one thread with all other asynchronous waits of a program, or of a
- * Worker. A loop that always finds the file object ready lets Deno's event loop run about once per millisecond.
+ * Any number of waits can run at once, even for the same descriptor, and together with waits of selectors. A wait keeps
+ * the process alive. All asynchronous waits of a program, or of a Worker, share one thread and one socket pair, which
+ * the first wait opens. If every call finds something ready, Deno's event loop still runs about once per millisecond.
  *
- * Readiness is that of `poll(2)`, or of `select(2)` on Windows and macOS, so a regular file is always ready.
+ * Readiness is what `poll(2)` reports, or `select(2)` on Windows and macOS: for example, a regular file is always
+ * ready.
  *
- * The wait uses the descriptor that `fileno()` returns at its start. End the wait before you close the descriptor, with
- * an `AbortSignal`. If the descriptor is closed first, the wait rejects with `EBADF` within about two seconds; if its
- * number is reused by then, the wait continues with the next file.
+ * The wait uses the descriptor that `fileno()` returns at the start of the wait. Before you close the descriptor, end
+ * the wait with an `AbortSignal`. If the descriptor is closed first, the wait rejects with `EBADF` within about two
+ * seconds. If the descriptor is reused before that, the wait continues with the new file.
  *
  * @param fileobj A descriptor, or an object with a `fileno()`
- * @param events At least one EVENT_* bit, combined with `|`, and no mode. As with `register`, a hang-up and an error
- * are reported too if the mask has an event beyond reading and writing
- * @param timeout Seconds or a duration; defaults to undefined, which waits forever, as null does. 0 or less does not
- * wait. The wait never ends early
- * @param options An `AbortSignal` that rejects the wait; defaults to none
+ * @param events One or more EVENT_* bits, combined with `|`, without a mode. If the mask has an event other than
+ * EVENT_READ and EVENT_WRITE, hang-ups and errors are reported too, as with `register`
+ * @param timeout Seconds or a duration. Undefined, the default, and null wait forever; 0 or less does not wait. The
+ * wait never ends early
+ * @param options `signal` aborts the wait; defaults to no signal
  * @returns The events that are ready, or 0 if the timeout ended first
  * @throws {RangeError} if `events` is invalid, the descriptor is negative or above `2^31-1`, or `timeout` is NaN or a
- * duration whose length depends on a date
- * @throws {Deno.errors.NotSupported} if the system cannot report `events`
+ * duration in weeks, months or years
+ * @throws {Deno.errors.NotSupported} if the system cannot report `events`, or `events` has a mode
  * @throws {TypeError} if `fileobj` is not a file object, or `timeout` is neither a number, null nor a duration
- * @throws {OSError} EBADF if the descriptor is closed, EMFILE if too many descriptors are open for the socket pair of
- * the first wait
+ * @throws {OSError} EBADF if the descriptor is closed, EMFILE if the socket pair cannot be opened because too many
+ * descriptors are open
  *
  * @example Usage
  * ```ts
@@ -78,21 +79,21 @@ export function waitFor(
   }
 }
 
-/** Lets the event loop run, and then waits. */
+/** Lets the event loop run before the wait. */
 async function waitLater(fd: number, events: number, deadlineMs: number, signal?: AbortSignal): Promise<number> {
   await nextTurn();
   signal?.throwIfAborted();
   return await wait(fd, events, deadlineMs, signal);
 }
 
-/** Looks, and parks if the descriptor is not ready. */
+/** Checks the descriptor without blocking, and parks the wait if the descriptor is not ready. */
 function wait(fd: number, events: number, deadlineMs: number, signal?: AbortSignal): Promise<number> {
   const ready = check(look(fd, events), lookCall, fd);
   if (ready !== 0 || deadlineMs === -Infinity) return Promise.resolve(ready);
   return new DescriptorWait(fd, events, deadlineMs, signal).promise;
 }
 
-/** Returns the events to ask the system for. */
+/** Checks an event mask, and returns the mask for the system call. */
 function askedEvents(fileobj: FileObject, events: number): number {
   if (isBasic(events)) return events;
   const object = typeof fileobj === "number" ? `fd ${fileobj}` : show(fileobj);
@@ -106,7 +107,7 @@ class DescriptorWait implements ParkedWait, Watcher {
   readonly #fd: number;
   readonly #events: number;
   readonly #signal: AbortSignal | undefined;
-  // Events that the call reported, and that a look may not find again.
+  // Events that the blocking call has reported; look() may not find them again.
   #taken = 0;
   readonly #resolve: (events: number) => void;
   readonly #reject: (error: unknown) => void;
@@ -139,7 +140,7 @@ class DescriptorWait implements ParkedWait, Watcher {
     this.#taken = events;
   }
 
-  update(): void {} // no change of a selector concerns it
+  update(): void {} // changes of selectors do not affect this wait
 
   fail(error: unknown): void {
     this.#end();

@@ -1,5 +1,5 @@
 /**
- * Implements the asynchronous waits of one selector: each looks first, and parks if nothing is ready.
+ * Implements the asynchronous waits of one selector: each first checks without blocking, and parks if nothing is ready.
  *
  * @module
  */
@@ -12,12 +12,12 @@ import { type IdleWatcher, type ParkedWait, parking } from "./parking.ts";
 import { isTurnOver, nextTurn } from "./turns.ts";
 import { watched, type Watcher } from "./watched.ts";
 
-/** A parked wait, for its caller. An interface, because the class would make a selector invariant in its data. */
+/** A parked wait, as its caller sees it. An interface, because the class would make a selector invariant in `D`. */
 export interface PendingWait<D, F extends FileObject> {
   /** The entries that end the wait. */
   readonly promise: Promise<Ready<D, F>[]>;
 
-  /** Ends the wait without an entry, if it is not over. */
+  /** Ends the wait without an entry; has no effect if the wait is over. */
   leave(): void;
 }
 
@@ -25,19 +25,19 @@ export interface PendingWait<D, F extends FileObject> {
 export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   readonly #core: SelectorCore<D, F>;
   readonly #parked: ParkedWait[] = [];
-  // Events of the watched descriptors.
+  // Events of the watched descriptors, by descriptor.
   readonly #watched: (number | undefined)[] = [];
-  // Numbers of changes and of silences when #watched was updated; -1 if nothing is watched.
+  // Values of core.changes and poller.silences when #watched was updated; #changes is -1 if nothing is watched.
   #changes = -1;
   #silences = 0;
   #usesParking = false;
 
-  /** Prepares waits for a selector; the first wait opens the descriptors. */
+  /** Prepares the waits of a selector; the first wait opens two descriptors. */
   constructor(core: SelectorCore<D, F>) {
     this.#core = core;
   }
 
-  /** Waits as `select()` does, beside the event loop; `timeoutMs` is at least 0, or `Infinity`. */
+  /** Waits as `select()` does, without blocking Deno's event loop; `timeoutMs` is from 0 to `Infinity`. */
   select(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
     if (isTurnOver()) return this.#selectLater(timeoutMs, signal);
     const ready = this.look();
@@ -45,7 +45,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     return this.park(deadlineAfter(timeoutMs), signal).promise;
   }
 
-  /** Lets the event loop run before it looks. */
+  /** Lets the event loop run before the wait. */
   async #selectLater(timeoutMs: number, signal: AbortSignal | undefined): Promise<Ready<D, F>[]> {
     const { wakeups } = this.#core;
     const deadlineMs = deadlineAfter(timeoutMs);
@@ -59,10 +59,10 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   }
 
   /**
-   * Returns the entries that are ready now.
+   * Returns the entries that are ready now, without blocking.
    *
-   * The first call opens the descriptors for parking, because none may be free later. It opens them after the look, so
-   * that the poller notices closed descriptors before their numbers are reused.
+   * The first call opens the two descriptors for parking, because all descriptors may be in use later. It opens them
+   * after the check, so that the poller notices closed descriptors before their numbers are reused.
    */
   look(): Ready<D, F>[] {
     const ready = this.#core.look();
@@ -76,11 +76,11 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
       this.#usesParking = true;
     } catch (error) {
       if (ready.length === 0) throw error;
-      // Returns the entries, because an entry with a mode would not be reported again. The next look tries again.
+      // Ignored, so that the entries are returned: those with a mode are not reported again. The next look() retries.
     }
   }
 
-  /** Waits after a look that found nothing. */
+  /** Parks a wait; called after {@linkcode look} has found nothing. */
   park(deadlineMs: number, signal?: AbortSignal): PendingWait<D, F> {
     const wait = new Wait(this, this.#core, deadlineMs, signal);
     this.#parked.push(wait);
@@ -97,7 +97,8 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   }
 
   /**
-   * Watches the descriptor of the poller and those that it does not cover; does nothing if no registration has changed.
+   * Watches the descriptor of the poller, and the registered descriptors that do not make it readable. Does nothing if
+   * no registration has changed.
    */
   watch(): void {
     const { poller, changes } = this.#core;
@@ -133,11 +134,11 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     this.#changes = -1;
   }
 
-  /** Lets every parked wait check. */
+  /** Calls `check()` of every parked wait; returns true if a wait has ended. */
   check(): boolean {
     let isAnyOver = false;
     for (const wait of [...this.#parked]) if (wait.check()) isAnyOver = true;
-    if (this.#parked.length > 0) this.watch(); // because a check may have found closed descriptors
+    if (this.#parked.length > 0) this.watch(); // because check() may have found closed descriptors
     return isAnyOver;
   }
 
@@ -145,7 +146,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     if (this.#parked.length > 0) this.#core.take(fd, events);
   }
 
-  /** Releases parking; parked waits end by themselves. */
+  /** Stops watching, and releases parking, which ends the parked waits. */
   close(): void {
     if (!this.#usesParking) return;
     this.unwatch();

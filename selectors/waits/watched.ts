@@ -1,15 +1,16 @@
 /**
- * Keeps the descriptors for which the waits of an isolate share one blocking call.
+ * Maintains the set of descriptors for the blocking call that the waits of an isolate share.
  *
- * The set of the call is kept from call to call: {@linkcode Descriptors.watch} and {@linkcode Descriptors.unwatch}
- * record which descriptors have changed, and the next call begins by changing these in the set, because the set must
- * not change during a call.
+ * The set is kept from one blocking call to the next, and must not change during a call. So
+ * {@linkcode Descriptors.watch} and {@linkcode Descriptors.unwatch} only record changes, which
+ * {@linkcode Descriptors.wait} applies before the next blocking call.
  *
  * ## Fruitless reports
  *
- * The call may report a descriptor for which no wait ends: a stale epoll registration that cannot be removed because no
- * descriptor is free, a hang-up that poll(2) always reports and select(2) does not, or a closed descriptor. Every call
- * would then return at once. After a few fruitless reports, the descriptor is left out for 10 ms.
+ * The blocking call may report a descriptor although no wait ends. Reasons are a closed descriptor, a hang-up, which
+ * poll(2) always reports and select(2) does not, and a stale epoll registration that cannot be removed because no
+ * descriptor is free for a new kernel set. Every blocking call would return at once. So after three such reports in a
+ * row, the descriptor rests: the set does not contain it for 10 ms.
  *
  * @module
  */
@@ -21,25 +22,28 @@ import { monotonicMs } from "../../ffi/os/timeout.ts";
 
 /** Waits for descriptors, each for some events. */
 export interface Watcher {
-  /** Checks for readiness, because the call has reported a descriptor; returns true if a wait is over. */
+  /** Checks whether a wait is over, because the blocking call has reported a descriptor; returns true if one is. */
   check(): boolean;
 
-  /** Takes over the events of a descriptor before {@linkcode check}, if it watches for EVENT_PRIORITY. */
+  /**
+   * Receives the reported events of a descriptor before {@linkcode check}, if any of its watchers asks for
+   * EVENT_PRIORITY.
+   */
   take(fd: number, events: number): void;
 }
 
-/** Number of fruitless reports in a row, after which a descriptor rests. */
+/** Number of fruitless reports in a row after which a descriptor rests. */
 const MAX_FRUITLESS = 3;
 
-/** Milliseconds for which a resting descriptor is left out of the call. */
+/** Milliseconds for which the set does not contain a resting descriptor. */
 export const REST_MS = 10;
 
 /** A descriptor, with its watchers. */
 class Descriptor {
-  // In two arrays, which cost less garbage than a Map if a program waits for the same descriptor again and again.
+  // Two arrays create less garbage than a Map if a program waits for the same descriptor again and again.
   readonly watchers: Watcher[] = [];
   readonly #events: number[] = [];
-  /** True if the set does not have its current events. */
+  /** True if the set does not have the current events of the descriptor yet. */
   isChanged = false;
   /** Number of fruitless reports in a row. */
   fruitless = 0;
@@ -71,13 +75,13 @@ class Descriptor {
   }
 }
 
-/** The watched descriptors of an isolate, and the set of its call. */
+/** The watched descriptors of an isolate, and the set for its blocking call. */
 class Descriptors {
   readonly #set = lazy(() => createParkingSet());
-  // A descriptor without watchers stays until the next call.
+  // A descriptor without watchers stays until the next blocking call.
   readonly #byFd = new Map<number, Descriptor>();
   readonly #changed: Descriptor[] = [];
-  // Descriptors that rest, the earliest first, with the end of their rest.
+  // Resting descriptors with the times at which their rests end, the earliest first.
   readonly #resting = new Map<Descriptor, number>();
 
   /** System call that waits, for error messages. */
@@ -85,13 +89,13 @@ class Descriptors {
     return this.#set().call;
   }
 
-  /** Time at which a descriptor has rested enough, by `monotonicMs()`; `Infinity` if none rests. */
+  /** Time at which the next rest ends, by `monotonicMs()`; `Infinity` if no descriptor rests. */
   get restEndMs(): number {
     for (const endMs of this.#resting.values()) return endMs;
     return Infinity;
   }
 
-  /** Adds a watcher of a descriptor, or changes its events, from the next call on. */
+  /** Adds a watcher of a descriptor, or changes its events, from the next blocking call on. */
   watch(fd: number, events: number, watcher: Watcher): void {
     let descriptor = this.#byFd.get(fd);
     if (descriptor === undefined) this.#byFd.set(fd, descriptor = new Descriptor(fd));
@@ -99,7 +103,7 @@ class Descriptors {
     this.#change(descriptor);
   }
 
-  /** Removes a watcher of a descriptor, from the next call on. */
+  /** Removes a watcher of a descriptor, from the next blocking call on. */
   unwatch(fd: number, watcher: Watcher): void {
     const descriptor = this.#byFd.get(fd);
     if (descriptor === undefined) return;
@@ -132,17 +136,17 @@ class Descriptors {
     return set.wait(timeoutMs);
   }
 
-  /** Makes the same call on this thread with the shortest timeout; returns a count or `-errno`. */
+  /** Finds out why the blocking call failed, on this thread and without blocking; returns a count or `-errno`. */
   look(): number {
     return this.#set().look();
   }
 
-  /** Returns the descriptors that the last call reported; `count` is its result. */
+  /** Returns the descriptors that the last blocking call, or {@linkcode look}, reported; `count` is its result. */
   reported(count: number): number[] {
     return count > 0 ? this.#set().named(count) : [];
   }
 
-  /** Lets the watchers of reported descriptors check, each once. */
+  /** Calls `check()` of every watcher of the reported descriptors, once each. */
   check(fds: number[]): void {
     for (const fd of fds) this.#handOver(fd);
     const checked = new Map<Watcher, boolean>();
@@ -160,7 +164,9 @@ class Descriptors {
     }
   }
 
-  /** Hands the events of a descriptor over, because some files report an urgent event to one call only. */
+  /**
+   * Passes reported events to the watchers of a descriptor, because some files report EVENT_PRIORITY to one call only.
+   */
   #handOver(fd: number): void {
     const descriptor = this.#byFd.get(fd);
     if (descriptor === undefined || (descriptor.events & EVENT_PRIORITY) === 0) return;
@@ -168,13 +174,15 @@ class Descriptors {
     for (const watcher of descriptor.watchers) watcher.take(fd, events);
   }
 
-  /** Lets every watcher check. */
+  /** Calls `check()` of every watcher. */
   checkAll(): void {
     const watchers = [...this.#byFd.values()].flatMap((descriptor) => descriptor.watchers);
     for (const watcher of new Set(watchers)) watcher.check();
   }
 
-  /** Leaves a descriptor out of the call for a while; if its next report is fruitless too, it rests again. */
+  /**
+   * Leaves a descriptor out of the set for {@linkcode REST_MS}; if its next report is fruitless too, it rests again.
+   */
   #rest(descriptor: Descriptor): void {
     descriptor.fruitless = MAX_FRUITLESS - 1;
     this.#resting.set(descriptor, monotonicMs() + REST_MS);
