@@ -1,8 +1,8 @@
 /**
  * Runs a chat for a thousand guests in one thread; a slow guest does not delay the others.
  *
- * Each line is encoded once, queued for every other guest, and sent as fast as each guest reads. A guest with more than
- * a mebibyte in its queue is disconnected.
+ * The server encodes each line once, queues it for every other guest, and sends as fast as each guest reads. It
+ * disconnects a guest with more than a mebibyte in the queue.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/chat-server 8001
@@ -21,7 +21,7 @@ const LONGEST_LINE = 4096;
 const MOST_UNSENT = 1 << 20;
 const buffer = new Uint8Array(16 * 1024);
 const guests = new Set<Guest>();
-const farewells: string[] = []; // sent after each event, because sending one can make another guest leave
+const farewells: string[] = []; // sent after each event; sending one can make another guest leave
 const selector = new DefaultSelector<Guest | null, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(Deno.args[0] ?? 8001) });
 listener.setBlocking(false);
@@ -31,11 +31,12 @@ console.log(`Chatting on port ${port}; try, in more than one terminal: nc 127.0.
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: guest }, events] of selector) {
   attempt(guest, () => guest === null ? accept() : serve(guest, events));
-  for (let words; (words = farewells.shift()) !== undefined;) tell(words, guests);
+  for (const words of farewells) tell(words, guests); // includes farewells that tell() adds
+  farewells.length = 0;
 }
-console.log("Server shutting down"); // the end of the program closes all sockets
+console.log("Server shutting down"); // the exit closes all sockets
 
-/** Calls a function for a guest. A failure ends only that guest's visit; the listener, null, pauses instead. */
+/** Calls a function for a guest; `null` stands for the listener. If it fails, disconnects the guest, or pauses. */
 function attempt(guest: Guest | null, action: () => void): void {
   try {
     action();
@@ -65,7 +66,7 @@ function accept(): void {
 
 function serve(guest: Guest, events: number): void {
   if (events & EVENT_WRITE) send(guest);
-  if (events & EVENT_READ) receive(guest); // also after send(): the other guests may never stop
+  if (events & EVENT_READ) receive(guest); // not `else`: EVENT_WRITE may come every time while the others talk
 }
 
 function receive(guest: Guest): void {
@@ -73,20 +74,25 @@ function receive(guest: Guest): void {
   if (count === 0) return leave(guest, "left");
   const lines = (guest.line + guest.decoder.decode(buffer.subarray(0, count ?? 0), { stream: true })).split("\n");
   guest.line = lines.pop()!;
-  let said = ""; // in one piece, because tell() makes a system call for each guest
+  let said = ""; // told at once, because tell() makes a system call for each guest
   for (const line of lines) {
-    const words = line.replaceAll(/\p{Cc}/gu, "").trim(); // no escape sequences for other terminals
+    const words = line.replaceAll(/\p{Cc}/gu, "").trim(); // control characters could confuse other terminals
     if (words === "") continue;
-    if (guest.name !== "") said += `${guest.name}: ${words}\n`;
-    else tell(`* ${guest.name = words.slice(0, 20)} is here, as one of ${guests.size}\n`, guests);
+    if (guest.name === "") {
+      guest.name = words.slice(0, 20);
+      tell(`* ${guest.name} joined; guests here: ${guests.size}\n`, guests);
+    } else {
+      said += `${guest.name}: ${words}\n`;
+    }
   }
   if (said !== "") tell(said, guests, guest);
   if (guest.line.length > LONGEST_LINE) leave(guest, "was disconnected: line too long");
 }
 
-function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void {
+/** Sends words to all of an audience except the speaker. */
+function tell(words: string, audience: Iterable<Guest>, speaker?: Guest): void {
   const data = new TextEncoder().encode(words);
-  for (const guest of listeners) {
+  for (const guest of audience) {
     if (guest === speaker) continue;
     guest.size += data.length;
     if (guest.unsent.push(data) === 1) attempt(guest, () => send(guest));
@@ -96,7 +102,8 @@ function tell(words: string, listeners: Iterable<Guest>, speaker?: Guest): void 
 
 function send(guest: Guest): void {
   const { socket, unsent } = guest;
-  for (let data; (data = unsent.shift()) !== undefined;) {
+  while (unsent.length > 0) {
+    const data = unsent.shift()!;
     const sent = socket.trySend(data) ?? 0;
     guest.size -= sent;
     if (sent === data.length) continue;
@@ -108,13 +115,19 @@ function send(guest: Guest): void {
 
 function leave(guest: Guest, how: string): void {
   if (!guests.delete(guest)) return;
-  if (selector.getMap()!.has(guest.socket)) selector.unregister(guest.socket); // a failed modify() has done so
+  // A failed modify() has already unregistered the socket. getMap() is null only after selector.close().
+  if (selector.getMap()!.has(guest.socket)) selector.unregister(guest.socket);
   guest.socket.close();
   if (guest.name !== "") farewells.push(`* ${guest.name} ${how}\n`);
 }
 
-/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
+/**
+ * Stops accepting for a second, because accept() has failed, usually with EMFILE: too many files are open. Waiting
+ * connections stay in the listener's queue.
+ */
 function pause(): void {
-  if (selector.getMap()!.has(listener)) selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(null, listen), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener); // not registered if listen() has failed
+  Deno.unrefTimer(setTimeout(() => {
+    if (!selector.closed) attempt(null, listen);
+  }, 1000));
 }

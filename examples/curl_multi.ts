@@ -1,15 +1,17 @@
 /**
- * Downloads many URLs at once with libcurl, whose multi interface tells which descriptors to wait for, and how long.
+ * Downloads many URLs at once with libcurl. Its multi interface says which descriptors to wait for, and for how long.
  *
- * Shows a C library that calls back: libcurl calls one function when a descriptor needs other events, and one when it
- * needs another timeout. The program waits, and tells libcurl which descriptors are ready. libcurl knows many protocols
- * that `fetch` does not, such as FTP, SMB and MQTT.
+ * Shows how to use a C library that has callbacks: libcurl calls one function when it needs other events of a
+ * descriptor, and another when it needs a new timeout. The program waits, and tells libcurl which descriptors are
+ * ready. libcurl supports many protocols that `fetch` does not, such as FTP, SMB and MQTT.
  *
- * Install libcurl on 64-bit Linux (Debian: `libcurl4`). The example does not work on Apple silicon, where C passes the
- * variable arguments of `curl_easy_setopt` differently. The first argument is the timeout of each download in seconds.
+ * Install libcurl on 64-bit Linux (Debian package `libcurl4`). The example does not work on Apple silicon, where a
+ * variadic C function such as `curl_easy_setopt` gets its arguments differently. The first argument is the timeout of
+ * each download in seconds.
  *
  * ```sh
- * deno run --allow-ffi jsr:@selectors/selectors/examples/curl-multi 10 https://deno.com https://example.com ftp://ftp.gnu.org
+ * deno run --allow-ffi jsr:@selectors/selectors/examples/curl-multi \
+ *   10 https://deno.com https://example.com ftp://ftp.gnu.org
  * ```
  *
  * @module
@@ -64,19 +66,19 @@ const { symbols: libcurl } = Deno.dlopen("libcurl.so.4", {
   curl_multi_info_read: { parameters: ["pointer", "buffer"], result: "pointer" },
 });
 
-/** A download, by the address of its easy handle. */
+/** Downloads by the addresses of their easy handles. */
 const downloads = new Map<bigint, { url: string; length: number }>();
 const [seconds = "30", ...urls] = Deno.args;
 const started = performance.now();
-const scratch = new Int32Array(2); // for results by pointer
+const scratch = new Int32Array(2); // for results that C functions write through a pointer
 let deadline = Infinity;
-using selector = new DefaultSelector<undefined, number>();
+using selector = new DefaultSelector<undefined, number>(); // getMap() is null only after close()
 
 // int socket_callback(CURL *easy, curl_socket_t s, int what, void *clientp, void *socketp)
 const onSocket = new Deno.UnsafeCallback(
   { parameters: ["pointer", "i32", "i32", "pointer", "pointer"], result: "i32" },
   (_easy, fd, what) => {
-    // Always anew: the number may belong to another socket since the last call.
+    // Not modify(): the number may now belong to another socket, which the kernel does not watch yet.
     if (selector.getMap()!.has(fd)) selector.unregister(fd);
     if (what !== CURL_POLL_REMOVE) selector.register(fd, what);
     return 0;
@@ -107,7 +109,7 @@ while (downloads.size > 0) {
     if (selector.getMap()!.has(fd)) libcurl.curl_multi_socket_action(multi, fd, events, scratch);
   }
   if (performance.now() >= deadline) {
-    deadline = Infinity; // before the call, which may set another one
+    deadline = Infinity; // before the call, because the call may set a new deadline
     libcurl.curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, scratch);
   }
   for (let message; (message = libcurl.curl_multi_info_read(multi, scratch)) !== null;) {
@@ -125,7 +127,7 @@ function download(url: string): void {
   const easy = libcurl.curl_easy_init();
   downloads.set(Deno.UnsafePointer.value(easy), { url, length: 0 });
   libcurl.set_string(easy, CURLOPT_URL, new TextEncoder().encode(`${url}\0`)); // libcurl copies it
-  libcurl.set_number(easy, CURLOPT_NOSIGNAL, 1n); // signal handlers are Deno's
+  libcurl.set_number(easy, CURLOPT_NOSIGNAL, 1n); // keeps libcurl from installing signal handlers
   libcurl.set_number(easy, CURLOPT_TIMEOUT_MS, BigInt(1000 * Number(seconds)));
   libcurl.set_pointer(easy, CURLOPT_WRITEFUNCTION, onData.pointer);
   libcurl.set_pointer(easy, CURLOPT_WRITEDATA, easy);

@@ -1,14 +1,14 @@
 /**
- * Prints the signals on a D-Bus: libdbus beside Deno's event loop.
+ * Prints the signals on a D-Bus message bus with libdbus, without blocking Deno's event loop.
  *
- * Shows a C library with buffers of its own. A message may already be in libdbus when its descriptor is not ready, so
- * the program takes all messages before each wait. Ctrl-C ends the program.
+ * Shows how to use a C library that has its own buffers. A message may already be in a buffer of libdbus when the
+ * descriptor is not ready, so the program takes all messages before each wait. Ctrl-C ends the program.
  *
- * Install libdbus (Debian: `libdbus-1-3`). The argument is a match rule, `type='signal'` by default. The program
- * listens on the session bus, which `DBUS_SESSION_BUS_ADDRESS` names.
+ * Install libdbus (Debian package `libdbus-1-3`). The argument is a match rule, `type='signal'` by default. The program
+ * listens on the session bus, whose address is in `DBUS_SESSION_BUS_ADDRESS`.
  *
  * ```sh
- * dbus-run-session bash # if there is no session bus
+ * dbus-run-session bash # only if there is no session bus
  * deno run --allow-ffi jsr:@selectors/selectors/examples/dbus-listen "type='signal',interface='org.example.Weather'" &
  * dbus-send --type=signal /today org.example.Weather.Changed string:sunny int32:25
  * ```
@@ -21,7 +21,7 @@ import { EVENT_READ, EVENT_WRITE, waitFor } from "@selectors/selectors";
 const DBUS_BUS_SESSION = 0;
 const DBUS_MESSAGE_TYPE_SIGNAL = 4;
 
-/** Readers of some basic types, by their codes; a text is a pointer. */
+/** Functions that read a value of a basic type, by type code; a string is a pointer to its text. */
 const BASIC = new Map<string, (value: DataView<ArrayBuffer>) => unknown>([
   ["b", (value) => value.getUint32(0, true) !== 0],
   ["i", (value) => value.getInt32(0, true)],
@@ -78,7 +78,8 @@ libdbus.dbus_error_init(error);
 const connection = libdbus.dbus_bus_get(DBUS_BUS_SESSION, error);
 if (connection === null) fail(messageOf());
 libdbus.dbus_connection_set_exit_on_disconnect(connection, 0);
-libdbus.dbus_bus_add_match(connection, toC(Deno.args[0] ?? "type='signal'"), error); // asks the bus, and blocks for its answer
+// Blocks until the bus answers. No later call blocks.
+libdbus.dbus_bus_add_match(connection, toC(Deno.args[0] ?? "type='signal'"), error);
 if (error[0] !== 0n) fail(messageOf());
 const fd = new Int32Array(1);
 libdbus.dbus_connection_get_unix_fd(connection, fd);
@@ -102,7 +103,7 @@ function report(signal: Deno.PointerValue): void {
     fromC(libdbus.dbus_message_get_path(signal)),
     `${fromC(libdbus.dbus_message_get_interface(signal))}.${fromC(libdbus.dbus_message_get_member(signal))}`,
   ];
-  const iterator = new BigUint64Array(16); // DBusMessageIter is opaque, and has 72 bytes
+  const iterator = new BigUint64Array(16); // 128 bytes; an opaque DBusMessageIter has 72
   const value = new DataView(new ArrayBuffer(8));
   for (
     let more = libdbus.dbus_message_iter_init(signal, iterator);

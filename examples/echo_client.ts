@@ -33,7 +33,7 @@ function run(): void {
   using socket = new Socket(family);
   const { hostname, port: number } = address;
   console.log(`Connecting to ${hostname} port ${number}`);
-  socket.connect(address); // blocks; no later call does
+  socket.connect(address); // blocks until the connection is established
   socket.setBlocking(false);
   using selector = new DefaultSelector<undefined, Socket>();
   selector.register(socket, EVENT_READ | EVENT_WRITE);
@@ -43,26 +43,29 @@ function run(): void {
   let received = 0;
   while (received < expected) {
     for (const [, events] of selector.select()) {
-      if (events & EVENT_READ) {
-        const count = socket.tryRecvInto(buffer);
-        if (count === 0) throw new Error(`The server closed the connection after ${received} of ${expected} bytes`);
-        if (count !== null) {
-          console.log(`Received ${JSON.stringify(decoder.decode(buffer.subarray(0, count), { stream: true }))}`);
-          received += count;
-        }
-      }
-      if (events & EVENT_WRITE) {
-        const message = outgoing.shift();
-        if (message === undefined) {
-          console.log("All sent; waiting for the rest");
-          selector.modify(socket, EVENT_READ);
-        } else {
-          const sent = socket.trySend(message) ?? 0;
-          console.log(`Sent ${sent} bytes`);
-          if (sent < message.length) outgoing.unshift(message.subarray(sent));
-        }
-      }
+      if (events & EVENT_READ) receive();
+      if (events & EVENT_WRITE) send();
     }
   }
   console.log(`All ${expected} bytes came back`);
+
+  function receive(): void {
+    const count = socket.tryRecvInto(buffer);
+    if (count === null) return;
+    if (count === 0) throw new Error(`The server closed the connection after ${received} of ${expected} bytes`);
+    console.log(`Received ${JSON.stringify(decoder.decode(buffer.subarray(0, count), { stream: true }))}`);
+    received += count;
+  }
+
+  function send(): void {
+    const message = outgoing.shift();
+    if (message === undefined) {
+      console.log("All sent; waiting for the rest");
+      selector.modify(socket, EVENT_READ); // without EVENT_WRITE, for which the socket is almost always ready
+      return;
+    }
+    const sent = socket.trySend(message) ?? 0;
+    console.log(`Sent ${sent} bytes`);
+    if (sent < message.length) outgoing.unshift(message.subarray(sent));
+  }
 }

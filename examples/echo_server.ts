@@ -1,5 +1,5 @@
 /**
- * Echoes the data of any number of clients in one thread, as the server in Python's documentation of `selectors` does.
+ * Echoes the data of any number of clients in one thread, like the server in the documentation of Python's `selectors`.
  *
  * The `data` of each registration is the function to call: `accept` for the listener, `echo` for a connection. Ctrl-C
  * shuts the server down.
@@ -19,15 +19,18 @@ type Handler = (socket: Socket, events: number) => void;
 
 const NOTHING = new Uint8Array();
 const buffer = new Uint8Array(64 * 1024);
-/** Each connection's unsent bytes. There is never more than one buffer of them: see {@linkcode send}. */
+/** Unsent bytes of each connection, never more than one buffer: see {@linkcode send}. */
 const connections = new Map<Socket, Uint8Array>();
 const { selector, listener, log } = start();
+listen();
+const { hostname, port } = listener.getsockname();
+console.log(`Listening on ${hostname} port ${port}; try: nc ${hostname} ${port}`);
 
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, handle, events);
-console.log("Server shutting down"); // the end of the program closes all sockets
+console.log("Server shutting down"); // the exit closes all sockets
 
-/** Calls a function for a socket. A failure, such as a reset, ends that connection; the listener pauses instead. */
+/** Calls a function for a socket. If it fails, closes the connection, or pauses if the socket is the listener. */
 function attempt(socket: Socket, handle: Handler, events = 0): void {
   try {
     handle(socket, events);
@@ -64,7 +67,7 @@ function echo(connection: Socket, events: number): void {
   send(connection, buffer.subarray(0, count));
 }
 
-/** Sends as much as there is room for. The server reads no more from a peer until it has taken its echo. */
+/** Sends as much as the kernel takes. The server reads more from a client only after it has sent the whole echo. */
 function send(connection: Socket, data: Uint8Array): void {
   const sent = connection.trySend(data) ?? 0;
   const isWhole = sent === data.length;
@@ -75,16 +78,23 @@ function send(connection: Socket, data: Uint8Array): void {
 function close(connection: Socket): void {
   log(`fd ${connection.fileno()}: closed`);
   connections.delete(connection);
-  if (selector.getMap()!.has(connection)) selector.unregister(connection); // a failed modify() has done so
+  // A failed modify() has already unregistered the socket. getMap() is null only after selector.close().
+  if (selector.getMap()!.has(connection)) selector.unregister(connection);
   connection.close();
 }
 
-/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
+/**
+ * Stops accepting for a second, because accept() has failed, usually with EMFILE: too many files are open. Waiting
+ * connections stay in the listener's queue.
+ */
 function pause(): void {
-  if (selector.getMap()!.has(listener)) selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(listener, listen), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener); // not registered if listen() has failed
+  Deno.unrefTimer(setTimeout(() => {
+    if (!selector.closed) attempt(listener, listen);
+  }, 1000));
 }
 
+/** Creates the selector and the listener; if that fails, prints an error and exits. */
 function start() {
   try {
     const { host, port, quiet } = parseArgs({
@@ -98,9 +108,6 @@ function start() {
     const selector = new DefaultSelector<Handler, Socket>();
     const listener = createServer(address, { family });
     listener.setBlocking(false);
-    selector.register(listener, EVENT_READ, accept);
-    const bound = listener.getsockname();
-    console.log(`Listening on ${bound.hostname} port ${bound.port}; try: nc ${bound.hostname} ${bound.port}`);
     return { selector, listener, log: quiet ? () => {} : console.log };
   } catch (error) {
     console.error(`echo_server: ${(error as Error).message.split("\n")[0]}`);

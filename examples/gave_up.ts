@@ -1,12 +1,12 @@
 /**
  * Stops slow work as soon as the client gives up, without reading from the connection.
  *
- * While an answer is in the making, the server waits for `EVENT_READ_CLOSED` alone: bytes that arrive meanwhile stay in
- * the kernel. When the client closes the connection, an `AbortSignal` stops the work.
+ * While the server works on an answer, it waits only for `EVENT_READ_CLOSED`: bytes that arrive meanwhile stay in the
+ * kernel. When the client closes the connection, an `AbortSignal` stops the work.
  *
  * TCP cannot tell `close()` from `shutdown(SHUT_WR)`. This server therefore also gives up on a client that only shuts
- * down writing and still reads, such as `echo hello | nc -N`. Use the event for protocols in which a client keeps its
- * writing half open until it has the answer.
+ * down writing and still reads, such as `echo hello | nc -N`. Use the event for protocols in which a client does not
+ * shut down writing before it has the answer.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/gave-up 8007
@@ -40,18 +40,17 @@ console.log(`Listening on port ${bound.port}; try: nc 127.0.0.1 ${bound.port}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }] of selector) attempt(socket, () => handle(socket));
 console.log("Server shutting down");
-Deno.exit(); // work in progress would keep the program alive
+Deno.exit(); // unfinished work would keep the program alive
 
-/** Calls a function for a socket. A failure ends that connection; the listener pauses for a second instead. */
+/** Calls a function for a socket. If it fails, closes the connection, or pauses if the socket is the listener. */
 function attempt(socket: Socket, action: () => void): void {
   try {
     action();
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
-    if (socket !== listener) return close(socket);
-    if (selector.getMap()?.has(listener)) selector.unregister(listener);
-    setTimeout(() => selector.closed || attempt(listener, listen), 1000); // the system has no room for a connection
+    if (socket === listener) pause();
+    else close(socket);
   }
 }
 
@@ -82,7 +81,7 @@ function question(connection: Socket): void {
   void answer(connection, text, controller.signal);
 }
 
-/** Works on an answer until it is sent or the signal is aborted. A real server would pass the signal on. */
+/** Works on an answer, and sends it; stops if the signal is aborted. A real server would pass the signal to fetch(). */
 async function answer(connection: Socket, text: string, signal: AbortSignal): Promise<void> {
   const name = `fd ${connection.fileno()}`;
   let step = 0;
@@ -96,13 +95,25 @@ async function answer(connection: Socket, text: string, signal: AbortSignal): Pr
   if (selector.closed) return;
   attempt(connection, () => {
     const reply = new TextEncoder().encode(`The answer to ${JSON.stringify(text)} is 42\n`);
-    if (connection.trySend(reply) !== reply.length) return close(connection); // the client does not read its answers
+    if (connection.trySend(reply) !== reply.length) return close(connection); // the client does not read answers
     console.log(`${name}: answered`);
     selector.modify(connection, EVENT_READ, question);
   });
 }
 
 function close(connection: Socket): void {
-  if (selector.getMap()?.has(connection)) selector.unregister(connection);
+  // A failed modify() has already unregistered the socket. getMap() is null only after selector.close().
+  if (selector.getMap()!.has(connection)) selector.unregister(connection);
   connection.close();
+}
+
+/**
+ * Stops accepting for a second, because accept() has failed, usually with EMFILE: too many files are open. Waiting
+ * connections stay in the listener's queue.
+ */
+function pause(): void {
+  if (selector.getMap()!.has(listener)) selector.unregister(listener); // not registered if listen() has failed
+  setTimeout(() => {
+    if (!selector.closed) attempt(listener, listen);
+  }, 1000);
 }

@@ -1,8 +1,8 @@
 /**
- * Accepts connections with a selector, and hands their descriptors to a server of `node:http`.
+ * Accepts connections with a selector, and hands their descriptors to a `node:http` server.
  *
- * A program can thus choose a server for each connection before it reads a byte. The wait is asynchronous, because the
- * HTTP server needs Deno's event loop. Ctrl-C ends the program after all requests are answered.
+ * This lets a program choose a server for each connection before it reads a byte. The wait is asynchronous, because the
+ * HTTP server needs Deno's event loop. On Ctrl-C, the program answers the pending requests, and ends.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/handover 8005
@@ -17,7 +17,7 @@ import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
 import { createServer, type Socket } from "@selectors/selectors/socket";
 
 const server = createHttpServer((request, response) => {
-  // Deno 2.9 closes a connection from a descriptor after the first answer, but announces keep-alive.
+  // Deno 2.9 closes a connection that comes from a descriptor after one response, but the response says keep-alive.
   response.setHeader("Connection", "close");
   response.end(`${request.method} ${request.url}, served by node:http\n`);
 });
@@ -39,10 +39,11 @@ for await (const [{ fileobj }] of selector) {
     const accepted = fileobj.tryAccept();
     if (accepted === null) continue;
     const [connection, address] = accepted;
-    server.emit("connection", new NodeSocket({ fd: connection.detach() }));
+    server.emit("connection", new NodeSocket({ fd: connection.detach() })); // node:net now owns the descriptor
     console.log("Handed over:", address);
   } catch (error) {
-    // The system has no room for another connection. If it was node:net that threw, Deno has closed the descriptor.
+    // Either accept() failed, usually with EMFILE: too many files are open. Or node:net could not use the descriptor,
+    // and Deno has closed it.
     console.log((error as Error).message);
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }

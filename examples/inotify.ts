@@ -1,14 +1,15 @@
 /**
- * Prints the names of files that change in directories, by inotify(7) of Linux.
+ * Prints the names of files that change in directories, with Linux inotify(7).
  *
- * Shows a descriptor that comes from a C function, and how to read its structs. Unlike `Deno.watchFs`, it reports both
- * names of a renamed file, and the end of each write. No permission to read the directories is needed, because the C
- * library opens them. Ctrl-C ends the program.
+ * Shows how to use a C function that returns a descriptor, and how to read structs from the descriptor. Unlike
+ * `Deno.watchFs`, the program needs no permission to read the directories, because the C library opens them. Ctrl-C
+ * ends the program.
  *
  * Run it on Linux with the GNU C library, and then change a file:
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/inotify /tmp
+ * # in another terminal:
  * date > /tmp/one; mv /tmp/one /tmp/two; rm /tmp/two
  * ```
  *
@@ -21,7 +22,7 @@ import { close, read } from "@selectors/selectors/socket";
 const IN_CLOEXEC = 0o2000000;
 const IN_NONBLOCK = 0o4000;
 const IN_Q_OVERFLOW = 0x4000;
-const IN_IGNORED = 0x8000;
+const IN_IGNORED = 0x8000; // the kernel has removed the watch: its directory is deleted or unmounted
 const IN_ISDIR = 0x4000_0000;
 
 /** Events to watch for, with the words to print. */
@@ -50,7 +51,7 @@ const mask = [...WATCHED.keys()].reduce((sum, bit) => sum | bit);
 for (const path of Deno.args.length > 0 ? Deno.args : ["."]) {
   const wd = libc.inotify_add_watch(inotify, new TextEncoder().encode(`${path}\0`), mask);
   if (wd < 0) {
-    fail(`cannot watch ${path}: it is missing or unreadable, or sysctl fs.inotify.max_user_watches is reached`);
+    fail(`cannot watch ${path}: it does not exist or is not readable, or fs.inotify.max_user_watches is reached`);
   }
   paths.set(wd, path);
 }
@@ -60,10 +61,10 @@ selector.register(inotify, EVENT_READ);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 console.log(`Watching; try: date > ${[...paths.values()][0]}/one`);
 
-const buffer = new Uint8Array(64 * 1024); // the kernel writes whole events only
+const buffer = new Uint8Array(64 * 1024); // a read returns whole events only
 for await (const [{ fd }] of selector) {
   report(buffer.subarray(0, read(fd, buffer)));
-  if (paths.size === 0) break; // every directory is deleted or unmounted
+  if (paths.size === 0) break; // no directory is left to watch
 }
 close(inotify);
 
@@ -75,8 +76,8 @@ function report(events: Uint8Array): void {
     const bits = view.getUint32(at + inotify_event.mask, true);
     const name = at + inotify_event.name;
     const end = name + view.getUint32(at + inotify_event.len, true);
-    if (bits & IN_Q_OVERFLOW) console.log("Some changes are lost: the queue of the kernel was full");
-    else if (bits & IN_IGNORED) unwatched(wd);
+    if (bits & IN_Q_OVERFLOW) console.log("Some changes were lost: the kernel's queue was full");
+    else if (bits & IN_IGNORED) forget(wd);
     else {
       const word = WATCHED.get(bits & mask);
       const file = new TextDecoder().decode(events.subarray(name, events.indexOf(0, name))); // padded with zeros
@@ -86,8 +87,8 @@ function report(events: Uint8Array): void {
   }
 }
 
-function unwatched(wd: number): void {
-  console.log(`${paths.get(wd)} is watched no longer`);
+function forget(wd: number): void {
+  console.log(`${paths.get(wd)} is no longer watched`);
   paths.delete(wd);
 }
 

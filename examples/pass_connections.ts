@@ -1,12 +1,14 @@
 /**
  * Accepts connections in one process, and serves them in others.
  *
- * The parent sends the descriptor of each connection over a Unix socket pair to a child, each child in turn. A child runs
- * the same program, and gets its end of the pair as standard input. It tells each client who serves it, and then echoes.
- * A server that restarts its workers one by one, or gives them fewer permissions, works in this way. Ctrl-C ends all.
+ * The parent sends the descriptor of each connection to the next of its children, over a Unix socket pair. The children
+ * run this program too; the standard input of each is one end of its socket pair. A child sends its process ID to each
+ * client, and then echoes. Real servers use this technique to restart their workers one by one, or to give them fewer
+ * permissions. Ctrl-C ends all processes.
  *
  * ```sh
  * deno run --allow-ffi --allow-run --allow-env jsr:@selectors/selectors/examples/pass-connections 8009 2
+ * # in another terminal:
  * nc 127.0.0.1 8009
  * ```
  *
@@ -21,7 +23,7 @@ const [first = "8009", count = "2"] = Deno.args;
 if (first === "child") await serve(Socket.fromFd(0));
 else await accept(Number(first), Number(count));
 
-/** The parent: accepts connections and gives them away. */
+/** The parent: accepts connections, and sends them to its children. */
 async function accept(wanted: number, count: number): Promise<void> {
   using listener = createServer({ hostname: "127.0.0.1", port: wanted });
   const children = Array.from({ length: count }, startChild);
@@ -32,34 +34,37 @@ async function accept(wanted: number, count: number): Promise<void> {
   console.log(`${count} processes serve port ${port}; try, more than once: nc 127.0.0.1 ${port}`);
   Deno.addSignalListener("SIGINT", () => {
     console.log("Server shutting down");
-    for (const child of children) child.close(); // each child reads the end of the stream
+    for (const child of children) child.close(); // each child then reads the end of the stream
     selector.close();
   });
 
-  for await (const [{ fileobj }] of selector) {
+  for await (const _ of selector) {
     try {
-      using connection = fileobj.tryAccept()?.[0]; // the message has its own descriptor of the connection
-      if (connection === undefined) continue;
-      const child = children.shift()!;
-      try {
-        child.sendFds([Uint8Array.of(1)], [connection]); // a stream carries descriptors beside a byte at least
-      } catch (error) {
-        // EAGAIN: the child does not keep up. Its client is disconnected, and the others do not wait.
-        if (!(error instanceof OSError)) throw error;
-        console.log(error.message);
-        if (error.code === "EPIPE") {
-          child.close(); // the child has ended, and gets no more
-          if (children.length > 0) continue;
-          console.log("All children have ended");
-          Deno.exit(1);
-        }
-      }
-      children.push(child);
-    } catch (error) {
+      using connection = listener.tryAccept()?.[0]; // closed after pass(): a child has a duplicate
+      if (connection !== undefined) pass(connection);
+    } catch (error) { // accept() failed, usually with EMFILE: too many files are open
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
-      await new Promise((resolve) => setTimeout(resolve, 1000)); // no room for another connection
+      await new Promise((resolve) => setTimeout(resolve, 1000));
     }
+  }
+
+  /** Sends a connection to the first child in the queue, which then becomes the last. */
+  function pass(connection: Socket): void {
+    const child = children.shift()!;
+    try {
+      child.sendFds([Uint8Array.of(1)], [connection]); // on a stream, descriptors have to accompany at least one byte
+    } catch (error) { // EAGAIN: the child does not keep up, and this client is disconnected
+      if (!(error instanceof OSError)) throw error;
+      console.log(error.message);
+      if (error.code === "EPIPE") { // the child has ended
+        child.close();
+        if (children.length > 0) return;
+        console.log("All children have ended");
+        Deno.exit(1);
+      }
+    }
+    children.push(child);
   }
 }
 
@@ -75,33 +80,36 @@ function startChild(): Socket {
 
 /** A child: serves the connections that the parent sends. */
 async function serve(parent: Socket): Promise<void> {
+  const buffer = new Uint8Array(64 * 1024);
   const selector = new DefaultSelector<() => void, Socket>();
   parent.setBlocking(false);
   selector.register(parent, EVENT_READ, receive);
-  Deno.addSignalListener("SIGINT", () => {}); // of a terminal; the parent says when to end
+  Deno.addSignalListener("SIGINT", () => {}); // on Ctrl-C, the terminal signals all processes; the parent ends them
   for await (const [{ data: handle }] of selector) handle();
   Deno.exit();
 
   function receive(): void {
     const [data, [fd]] = parent.recvFds(1, 1);
     if (data.length === 0) return selector.close(); // the parent has ended
-    if (fd !== undefined) serveConnection(Socket.fromFd(fd)); // undefined: this process has too many descriptors
+    if (fd !== undefined) serveConnection(Socket.fromFd(fd)); // undefined: this process has too many open files
   }
 
-  /** Sends what is unsent, and then waits for more to echo. */
+  /** Greets a client, and then echoes what it sends. */
   function serveConnection(connection: Socket): void {
     let unsent = new TextEncoder().encode(`You are served by process ${Deno.pid}\n`);
     const step = () => {
       try {
         if (unsent.length === 0) {
-          unsent = connection.recv(64 * 1024);
-          if (unsent.length === 0) return end(connection);
+          const count = connection.tryRecvInto(buffer);
+          if (count === null) return;
+          if (count === 0) return end(connection);
+          unsent = buffer.slice(0, count);
         }
         unsent = unsent.subarray(connection.trySend(unsent) ?? 0);
         selector.modify(connection, unsent.length > 0 ? EVENT_WRITE : EVENT_READ, step);
       } catch (error) {
         if (!(error instanceof OSError)) throw error;
-        if (error.code !== "EAGAIN") end(connection); // EAGAIN: the data was lost or read elsewhere
+        end(connection);
       }
     };
     try {
@@ -114,7 +122,8 @@ async function serve(parent: Socket): Promise<void> {
   }
 
   function end(connection: Socket): void {
-    if (selector.getMap()!.has(connection)) selector.unregister(connection); // a failed modify() has done so
+    // A failed modify() has already unregistered the socket. getMap() is null only after selector.close().
+    if (selector.getMap()!.has(connection)) selector.unregister(connection);
     connection.close();
   }
 }

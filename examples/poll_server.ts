@@ -1,7 +1,8 @@
 /**
  * Echoes with `Poll`, which uses descriptors, event bits such as POLLIN and POLLOUT, and milliseconds.
  *
- * The wait is synchronous, so no signal listener can run. The `Signals` object becomes readable at Ctrl-C instead.
+ * The wait is synchronous, so Deno cannot call signal listeners. Instead, the `Signals` object becomes readable on
+ * Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/poll-server 10001
@@ -26,7 +27,7 @@ poll.register(listener, POLLIN);
 poll.register(signals, POLLIN);
 const connections = new Map<number, { socket: Socket; unsent: Uint8Array }>();
 const buffer = new Uint8Array(64 * 1024);
-let pauseEndMs = 0; // the server accepts nothing until then
+let pauseEndMs = 0; // time until which the server does not accept
 while (signals.read().length === 0) {
   const pauseMs = pauseEndMs - performance.now();
   if (pauseMs <= 0) poll.modify(listener, POLLIN);
@@ -35,7 +36,7 @@ while (signals.read().length === 0) {
     console.log(`No event for ${TIMEOUT_MS} ms, with ${connections.size} connections`);
   }
   for (const [fd, events] of ready) {
-    if (fd === signals.fileno()) continue; // read in the condition of the loop
+    if (fd === signals.fileno()) continue; // the loop condition reads the signals
     try {
       if (fd === listener.fileno()) accept();
       else if (events & POLLOUT) send(fd);
@@ -45,7 +46,7 @@ while (signals.read().length === 0) {
       console.log(error.message);
       if (fd !== listener.fileno()) {
         close(fd);
-      } else { // the system has no room for another connection
+      } else { // accept() failed, usually with EMFILE: too many files are open
         pauseEndMs = performance.now() + 1000;
         poll.modify(listener, 0);
       }
@@ -73,7 +74,7 @@ function receive(fd: number): void {
   send(fd);
 }
 
-/** Sends as much as there is room for; the server reads from the connection again once all is sent. */
+/** Sends as much as the kernel takes. The server reads more from the connection only after it has sent everything. */
 function send(fd: number): void {
   const connection = connections.get(fd)!;
   connection.unsent = connection.unsent.subarray(connection.socket.trySend(connection.unsent) ?? 0);

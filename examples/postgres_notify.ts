@@ -1,16 +1,19 @@
 /**
- * Serves notifications of PostgreSQL as server-sent events: libpq beside `Deno.serve`, in one thread.
+ * Serves PostgreSQL notifications as server-sent events: libpq together with `Deno.serve`, in one thread.
  *
- * Shows how to use a C library that never blocks: it names its descriptor and the events that it needs, the program
- * waits, and the library reads and writes. `GET /` streams the notifications of the channel `news`. `POST /` sends its
- * body to the channel. Ctrl-C ends the program, and so does the end of the connection to the database.
+ * Shows how to use a C library with non-blocking functions: the library says which events of its descriptor it needs,
+ * the program waits for them, and the library reads and writes. `GET /` streams the notifications of the channel
+ * `news`. `POST /` sends the body of the request to the channel. The program ends on Ctrl-C, or when the connection to
+ * the database ends.
  *
- * Install libpq (Debian: `libpq5`). The first argument is a connection string. It should name the server by a socket
- * directory or by `hostaddr`, because libpq blocks while it resolves a hostname.
+ * Install libpq (Debian package `libpq5`). The first argument is a connection string. It should contain a socket
+ * directory or `hostaddr` instead of a hostname, because libpq blocks while it resolves a hostname.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 jsr:@selectors/selectors/examples/postgres-notify host=/run/postgresql
+ * # in another terminal:
  * curl -N http://127.0.0.1:8009/
+ * # in a third terminal:
  * curl -d hello http://127.0.0.1:8009/
  * psql -h /run/postgresql -c "NOTIFY news, 'hello from psql'"
  * ```
@@ -81,7 +84,7 @@ try {
   const onListen = ({ port }: { port: number }) => console.log(`Listening; try: curl -N http://${hostname}:${port}/`);
   Deno.serve({ hostname, port, onListen }, respond);
   for (;;) {
-    receive(); // before each wait, because libpq may have read more than it has returned
+    receive(); // before each wait, because libpq may already have notifications in its buffer
     await waitFor(libpq.PQsocket(connection), EVENT_READ);
   }
 } catch (error) {
@@ -89,7 +92,7 @@ try {
   Deno.exit(1);
 }
 
-/** Connects. The descriptor can change with each step, because libpq may try several addresses. */
+/** Connects. The descriptor can change after each step, because libpq may try several addresses. */
 async function connect(): Promise<void> {
   for (let status = PGRES_POLLING_WRITING; status !== PGRES_POLLING_OK;) {
     if (status === PGRES_POLLING_FAILED || libpq.PQsocket(connection) < 0) throw lastError();
@@ -100,12 +103,13 @@ async function connect(): Promise<void> {
   libpq.PQsetnonblocking(connection, 1);
 }
 
-/** Runs a query after the earlier ones, because a connection runs one at a time. */
+/** Runs a query after all earlier queries, because a connection can run only one query at a time. */
 function query(sql: string): Promise<void> {
   const ended = lastQuery.then(async () => {
     if (libpq.PQsendQuery(connection, toC(sql)) === 0) throw lastError();
-    const { promise } = running = Promise.withResolvers();
-    while (libpq.PQflush(connection) === 1) { // a part of the query is not sent yet
+    running = Promise.withResolvers();
+    const { promise } = running; // receive() sets `running` to null
+    while (libpq.PQflush(connection) === 1) { // 1: libpq has not sent the whole query yet
       if (await waitFor(libpq.PQsocket(connection), EVENT_READ | EVENT_WRITE) & EVENT_READ) receive();
     }
     await promise;
@@ -124,7 +128,7 @@ function receive(): void {
   }
   while (running !== null && libpq.PQisBusy(connection) === 0) {
     const result = libpq.PQgetResult(connection);
-    if (result === null) { // the end of the results
+    if (result === null) { // the query has no more results
       if (running.error === undefined) running.resolve();
       else running.reject(running.error);
       running = null;

@@ -1,8 +1,8 @@
 /**
- * Prints each pressed key with its bytes, until `q` or Ctrl-C. A timer shows the seconds at the same time.
+ * Prints each pressed key with its bytes, until `q` or Ctrl-C. At the same time, a timer shows the seconds.
  *
- * The terminal is in raw mode: it passes on every key at once without showing the key, and Ctrl-C is an ordinary key.
- * The stream reads only when the terminal is readable, so no pending read swallows keys that are meant for the shell.
+ * In raw mode, the terminal sends every key at once without showing it, and Ctrl-C is an ordinary key. The stream reads
+ * only when the terminal is readable, so no pending read swallows keys that are meant for the shell.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/raw-terminal
@@ -29,7 +29,7 @@ const NAMES: Readonly<Record<string, string>> = {
   "\x1b[D": "Left",
 };
 
-/** An escape sequence, or one character. */
+/** Matches an escape sequence, or one character. */
 // deno-lint-ignore no-control-regex -- an escape sequence begins with a control character
 const KEY = /\x1b(?:\[[\d;]*.|O.)?|[^]/gu;
 
@@ -43,7 +43,7 @@ const clock = setInterval(() => {
 }, 1000);
 Deno.stdin.setRaw(true);
 try {
-  console.log("Press keys; q or Ctrl-C ends");
+  console.log("Press keys; q or Ctrl-C ends the program");
   await showKeys();
 } finally {
   Deno.stdin.setRaw(false);
@@ -53,7 +53,7 @@ console.log("Done");
 
 /** Shows keys until one of them ends the program. */
 async function showKeys(): Promise<void> {
-  // Not closed at the end, because standard input belongs to Deno.
+  // The stream must not close standard input, which belongs to Deno.
   const keys = toReadableStream(STDIN, { autoClose: false }).pipeThrough(new TextDecoderStream());
   for await (const text of keys) {
     // Pasted text comes as one chunk.

@@ -1,9 +1,9 @@
 /**
- * Serves on all processors: several Workers run a selector loop each and listen on the same port with SO_REUSEPORT.
+ * Uses all processors: each of several Workers runs its own selector loop and listens on the same port (SO_REUSEPORT).
  *
- * The kernel distributes the connections (Linux, FreeBSD). The server sends each client the name of its Worker, and
- * then echoes its bytes. Ctrl-C ends the Workers. A local copy of this file also needs `--allow-read`, because the
- * Workers load it again.
+ * The kernel distributes the connections among the Workers (Linux, FreeBSD). Each Worker sends its name to its clients,
+ * and then echoes. Ctrl-C ends the Workers. A local copy of this file also needs `--allow-read`, because each Worker
+ * loads the file again.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/reuse-port 8006 4
@@ -18,16 +18,16 @@ import { AF_INET, SO_REUSEPORT, Socket, SOL_SOCKET } from "@selectors/selectors/
 if ("WorkerGlobalScope" in globalThis) {
   addEventListener("message", (event) => serve((event as MessageEvent).data), { once: true });
 } else {
-  const [port = "8006", count = String(navigator.hardwareConcurrency)] = Deno.args;
-  let number = Number(port);
+  const [wanted = "8006", count = String(navigator.hardwareConcurrency)] = Deno.args;
+  let port = Number(wanted); // 0 stands for the port that the first listener gets
   const workers: Worker[] = [];
   for (let index = 1; index <= Number(count); index++) {
     const listener = new Socket(AF_INET);
     listener.setsockopt(SOL_SOCKET, SO_REUSEPORT, true);
-    listener.bind({ hostname: "127.0.0.1", port: number });
+    listener.bind({ hostname: "127.0.0.1", port });
     listener.listen();
-    number = listener.getsockname().port;
-    // All threads of a process share its descriptors, so that a Worker needs only the number.
+    port = listener.getsockname().port;
+    // All threads of a process share its descriptors, so the Worker needs only the number of the descriptor.
     const worker = new Worker(import.meta.url, { type: "module" });
     worker.postMessage({ fd: listener.detach(), name: `worker ${index}` });
     workers.push(worker);
@@ -36,13 +36,13 @@ if ("WorkerGlobalScope" in globalThis) {
     console.log("Server shutting down");
     for (const worker of workers) worker.postMessage("end");
   });
-  console.log(`${count} workers listen on port ${number}; try, more than once: nc 127.0.0.1 ${number}`);
+  console.log(`${count} workers listen on port ${port}; try, more than once: nc 127.0.0.1 ${port}`);
 }
 
 async function serve({ fd, name }: { fd: number; name: string }): Promise<void> {
   using listener = Socket.fromFd(fd);
   listener.setBlocking(false);
-  const selector = new DefaultSelector<Uint8Array, Socket>(); // the data is a connection's unsent bytes
+  const selector = new DefaultSelector<Uint8Array, Socket>(); // the data is the unsent bytes of a connection
   listen();
   addEventListener("message", () => {
     for (const { fileobj: socket } of selector.getMap()!.values()) socket.close();
@@ -60,7 +60,7 @@ async function serve({ fd, name }: { fd: number; name: string }): Promise<void> 
     });
   }
 
-  /** Calls a function for a socket. A failure ends only that connection; the listener pauses instead. */
+  /** Calls a function for a socket. If it fails, closes the connection, or pauses if the socket is the listener. */
   function attempt(socket: Socket, action: () => void): void {
     try {
       action();
@@ -91,20 +91,26 @@ async function serve({ fd, name }: { fd: number; name: string }): Promise<void> 
     else if (count !== null) send(connection, buffer.slice(0, count));
   }
 
-  /** Sends as much as there is room for; the server reads from the connection again once all is sent. */
+  /** Sends as much as the kernel takes. The Worker reads from the client again only after it has sent everything. */
   function send(connection: Socket, data: Uint8Array): void {
     const unsent = data.subarray(connection.trySend(data) ?? 0);
     selector.modify(connection, unsent.length > 0 ? EVENT_WRITE : EVENT_READ, unsent);
   }
 
   function close(connection: Socket): void {
-    if (selector.getMap()!.has(connection)) selector.unregister(connection); // a failed modify() has done so
+    // A failed modify() has already unregistered the socket. getMap() is null only after selector.close().
+    if (selector.getMap()!.has(connection)) selector.unregister(connection);
     connection.close();
   }
 
-  /** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
+  /**
+   * Stops accepting for a second, because accept() has failed, usually with EMFILE: too many files are open. Waiting
+   * connections stay in the listener's queue.
+   */
   function pause(): void {
-    if (selector.getMap()!.has(listener)) selector.unregister(listener);
-    Deno.unrefTimer(setTimeout(() => selector.closed || attempt(listener, listen), 1000));
+    if (selector.getMap()!.has(listener)) selector.unregister(listener); // not registered if listen() has failed
+    Deno.unrefTimer(setTimeout(() => {
+      if (!selector.closed) attempt(listener, listen);
+    }, 1000));
   }
 }

@@ -1,10 +1,11 @@
 /**
  * Echoes with plain `select()`, which takes lists of sockets to watch and returns lists of ready sockets.
  *
- * A connection is in one list at a time: the list for writing while it has unsent bytes, otherwise the list for
+ * A connection is in one list at a time: in the list for writing while it has unsent bytes, otherwise in the list for
  * reading.
  *
- * The wait is synchronous, so no signal listener can run. The `Signals` object becomes readable at Ctrl-C instead.
+ * The wait is synchronous, so Deno cannot call signal listeners. Instead, the `Signals` object becomes readable on
+ * Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/select-server 10000
@@ -24,20 +25,22 @@ const { port } = listener.getsockname();
 console.log(`Listening on port ${port}; try: nc 127.0.0.1 ${port}`);
 
 const inputs = new Set<Socket | Signals>([listener, signals]);
-const outputs = new Map<Socket, Uint8Array>(); // with the unsent bytes of each
+const outputs = new Map<Socket, Uint8Array>(); // with their unsent bytes
 const buffer = new Uint8Array(64 * 1024);
-let pauseEndMs = 0; // the server accepts nothing until then
+let pauseEndMs = 0; // time until which the server does not accept
 while (signals.read().length === 0) {
   const pauseMs = pauseEndMs - performance.now();
   if (pauseMs <= 0) inputs.add(listener);
   const [readable, writable] = select(inputs, outputs.keys(), [], pauseMs > 0 ? pauseMs / 1000 : null);
   for (const socket of readable) {
+    // The loop condition reads the signals.
     if (socket !== signals) attempt(socket as Socket, socket === listener ? accept : receive);
   }
   for (const socket of writable) attempt(socket, send);
 }
 console.log("Server shutting down");
 
+/** Calls a function for a socket. If it fails, closes the connection, or pauses if the socket is the listener. */
 function attempt(socket: Socket, action: (socket: Socket) => void): void {
   try {
     action(socket);
@@ -45,7 +48,7 @@ function attempt(socket: Socket, action: (socket: Socket) => void): void {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
     if (socket !== listener) return close(socket);
-    inputs.delete(listener); // the system has no room for another connection
+    inputs.delete(listener); // accept() failed, usually with EMFILE: too many files are open
     pauseEndMs = performance.now() + 1000;
   }
 }

@@ -16,12 +16,13 @@ import { EVENT_READ, EVENT_WRITE, OSError, SelectSelector } from "@selectors/sel
 import { read, write } from "@selectors/selectors/socket";
 
 const STDIN = 0;
+const EIO = 5;
 const [path] = Deno.args;
 if (path === undefined) {
-  console.error("serial: name a tty; to try it without a device: socat pty,raw,link=/tmp/one pty,raw,link=/tmp/two");
+  console.error("serial: pass the path of a tty; to create a pair: socat pty,raw,link=/tmp/one pty,raw,link=/tmp/two");
   Deno.exit(1);
 }
-// O_NOCTTY, so that a hang-up of the line does not kill this program.
+// O_NOCTTY: the line does not become the controlling terminal, whose hang-up would kill this program.
 const tty = openSync(path, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
 const buffer = new Uint8Array(4096);
 let unsent = new Uint8Array();
@@ -45,7 +46,7 @@ try {
   Deno.exit(1);
 }
 
-/** Reads typed input, then no more until it is sent; returns false at the end of the input. */
+/** Reads typed input, and stops reading until the input is sent. Returns false at the end of the input. */
 function takeInput(): boolean {
   unsent = buffer.slice(0, read(STDIN, buffer));
   selector.unregister(STDIN);
@@ -62,6 +63,6 @@ function send(): void {
 
 function receive(): void {
   const count = read(tty, buffer);
-  if (count === 0) throw new OSError("read", 5, path); // hung up
+  if (count === 0) throw new OSError("read", EIO, path); // the line is hung up
   Deno.stdout.writeSync(buffer.subarray(0, count));
 }

@@ -1,8 +1,8 @@
 /**
- * Runs a selector, a timer, an HTTP server with its `fetch`, and standard input side by side in one program.
+ * Runs a selector, a timer, an HTTP server, `fetch` and standard input side by side in one program.
  *
- * The selector waits for connections with `for await`, beside Deno's event loop. The program answers each line of
- * standard input, and ends at the end of the input or on Ctrl-C.
+ * `for await` waits for connections without blocking Deno's event loop. The program answers each line of standard
+ * input, and ends at the end of the input or on Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi --allow-net=127.0.0.1 jsr:@selectors/selectors/examples/side-by-side
@@ -41,7 +41,7 @@ await server.shutdown();
 console.log("Everything has stopped");
 Deno.exit(); // the pending read of standard input would keep the program alive
 
-/** Accepts a visitor, and sends its number. */
+/** Accepts a connection, and sends the number of the visitor. */
 async function greet(): Promise<void> {
   try {
     using connection = listener.tryAccept()?.[0];
@@ -49,7 +49,8 @@ async function greet(): Promise<void> {
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     if (error.syscall !== "accept") return; // the visitor has gone
-    await new Promise((resolve) => setTimeout(resolve, 1000)); // the system has no room for another connection
+    // accept() failed, usually with EMFILE: too many files are open. Waiting connections stay in the listener's queue.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }
 

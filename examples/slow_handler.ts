@@ -1,10 +1,10 @@
 /**
- * Shows why a handler that awaits something needs `MODE_ONCE`: without it, `for await` reports the socket again and again
- * until the handler has read.
+ * Shows why a handler that awaits something needs `MODE_ONCE`: without it, `for await` reports the socket again and
+ * again until the handler has read from it.
  *
- * The program counts the reports of three requests, with and without the mode, while a handler takes 25 ms to read each.
- * Then it serves connections with the pattern that follows from the counts: each request is handled beside the loop, and
- * the handler arms the socket again with `modify`. Ctrl-C shuts the server down.
+ * First, the program counts how often `for await` reports three requests, without and with the mode, to a handler that
+ * takes 25 ms to read each. Then it serves connections with the mode: the loop starts a handler for each request and
+ * does not await it, and the handler arms the socket again with `modify`. Ctrl-C shuts the server down.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/slow-handler 8008
@@ -25,8 +25,8 @@ const REQUESTS = 3;
 const [port = "8008", seconds = "1"] = Deno.args;
 const buffer = new Uint8Array(4096);
 
-console.log(`Level-triggered, ${REQUESTS} requests are reported ${await reports(EVENT_READ)} times`);
-console.log(`With MODE_ONCE, ${REQUESTS} requests are reported ${await reports(EVENT_READ | MODE_ONCE)} times`);
+console.log(`Without MODE_ONCE, ${REQUESTS} requests are reported ${await countReports(EVENT_READ)} times`);
+console.log(`With MODE_ONCE, ${REQUESTS} requests are reported ${await countReports(EVENT_READ | MODE_ONCE)} times`);
 
 const selector = new DefaultSelector<Handler, Socket>();
 const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
@@ -38,10 +38,10 @@ console.log(`Listening on port ${bound.port}; try: nc 127.0.0.1 ${bound.port}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [key] of selector) void attempt(key.fileobj, () => key.data(key));
 console.log("Server shutting down");
-Deno.exit(); // handlers at work would keep the program alive
+Deno.exit(); // unfinished handlers would keep the program alive
 
-/** Returns how often a loop with a slow handler reports a few requests. */
-async function reports(events: number): Promise<number> {
+/** Counts how often a loop with a slow handler reports a socket with {@linkcode REQUESTS} requests. */
+async function countReports(events: number): Promise<number> {
   const [here, there] = socketpair();
   const selector = new DefaultSelector();
   let [count, handled, isBusy] = [0, 0, false];
@@ -61,21 +61,20 @@ async function reports(events: number): Promise<number> {
     here.recv(1);
     isBusy = false;
     if (++handled === REQUESTS) return selector.close();
-    selector.modify(key.fileobj, key.events, key.data); // without effect on a level-triggered registration
+    selector.modify(key.fileobj, key.events, key.data); // changes nothing without MODE_ONCE
     there.send(buffer.subarray(0, 1));
   }
 }
 
-/** Calls a function for a socket. A failure ends that connection; the listener pauses for a second instead. */
+/** Calls a function for a socket. If it fails, closes the connection, or pauses if the socket is the listener. */
 async function attempt(socket: Socket, action: () => void | Promise<void>): Promise<void> {
   try {
     await action();
   } catch (error) {
     if (!(error instanceof OSError)) throw error;
     console.log(error.message);
-    if (socket !== listener) return close(socket);
-    if (selector.getMap()?.has(listener)) selector.unregister(listener);
-    setTimeout(() => selector.closed || attempt(listener, listen), 1000); // the system has no room for a connection
+    if (socket === listener) pause();
+    else close(socket);
   }
 }
 
@@ -92,7 +91,11 @@ function accept(): void {
   });
 }
 
-/** Answers a request after a while. The loop does not report the connection until modify(), so handlers never overlap. */
+/**
+ * Answers a request after a while.
+ *
+ * The loop does not report the connection again before modify(), so a connection never has two handlers at once.
+ */
 async function serve(key: SelectorKey<Handler, Socket>): Promise<void> {
   const connection = key.fileobj;
   const count = connection.tryRecvInto(buffer);
@@ -102,13 +105,25 @@ async function serve(key: SelectorKey<Handler, Socket>): Promise<void> {
     console.log(`fd ${key.fd}: handling ${count} bytes`);
     await sleep(Number(seconds) * 1000); // stands for a query or a fetch()
     if (selector.closed) return;
-    if (connection.trySend(reply) !== count) return close(connection); // the client does not read its answers
+    if (connection.trySend(reply) !== count) return close(connection); // the client does not read answers
     console.log(`fd ${key.fd}: answered`);
   }
   selector.modify(connection, key.events, key.data);
 }
 
 function close(connection: Socket): void {
+  // A failed modify() has already unregistered the socket. getMap() is null after selector.close().
   if (selector.getMap()?.has(connection)) selector.unregister(connection);
   connection.close();
+}
+
+/**
+ * Stops accepting for a second, because accept() has failed, usually with EMFILE: too many files are open. Waiting
+ * connections stay in the listener's queue.
+ */
+function pause(): void {
+  if (selector.getMap()?.has(listener)) selector.unregister(listener); // not registered if listen() has failed
+  setTimeout(() => {
+    if (!selector.closed) void attempt(listener, listen);
+  }, 1000);
 }

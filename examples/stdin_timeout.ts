@@ -1,8 +1,8 @@
 /**
  * Asks for a name, and gives up after five seconds. It leaves no pending read that would swallow later input.
  *
- * Standard input may be a terminal, a pipe, a file or `/dev/null`: with `fallback: "select"`, the selector waits for what
- * epoll and kqueue reject. (On Windows, it can wait for sockets only.)
+ * Standard input may be a terminal, a pipe, a file or `/dev/null`: with `fallback: "select"`, the selector also accepts
+ * files that epoll or kqueue reject. On Windows, it can wait only for sockets.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/stdin-timeout
@@ -34,7 +34,7 @@ function readLine(deadlineMs: number): string | null {
   const decoder = new TextDecoder();
   const buffer = new Uint8Array(1024);
   let text = "";
-  // A terminal returns a whole line, but a pipe may return a part of one.
+  // A read from a terminal returns a whole line; a read from a pipe may return a part of a line.
   while (!text.includes("\n")) {
     if (selector.select((deadlineMs - performance.now()) / 1000).length === 0) return null;
     const count = read(STDIN, buffer);

@@ -1,8 +1,8 @@
 /**
- * Runs several commands, restarts those that fail, and ends all of them at Ctrl-C.
+ * Runs several commands, restarts the commands that fail, and ends all commands on Ctrl-C.
  *
- * The program waits for the ends of its children, for timers and for signals in one loop. The data of each registration
- * is a function, which the loop calls. The loop waits beside Deno's event loop, so that Deno can reap the children.
+ * One loop waits for the exits of child processes, for timers and for signals. The data of each registration is the
+ * function to call. The wait is asynchronous, because Deno's event loop has to reap the children.
  *
  * ```sh
  * deno run --allow-ffi --allow-run jsr:@selectors/selectors/examples/supervisor "sleep 2; exit 1" "sleep 5"
@@ -14,13 +14,14 @@
 import { ProcessExit, type ProcessResult, Signals, Timer } from "@selectors/selectors/sources";
 import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
 
-/** Time before a command that failed starts again, and before a child that ignores SIGTERM is killed. */
+/** Time after which a failed command starts again. */
 const RESTART_SECONDS = 1;
+/** Time after which a child that ignores SIGTERM is killed. */
 const PATIENCE_SECONDS = 5;
 
 if (Deno.args.length === 0) {
-  console.log('Pass commands to run; try: supervisor "sleep 2; exit 1" "sleep 5"');
-  Deno.exit(2);
+  console.error('supervisor: pass one or more shell commands, for example "sleep 2; exit 1" "sleep 5"');
+  Deno.exit(1);
 }
 using selector = new DefaultSelector<() => void, Signals | ProcessExit | Timer>();
 using signals = new Signals(["SIGINT", "SIGTERM"]);
@@ -54,22 +55,26 @@ function ended(command: string, exit: ProcessExit, { code, signal }: ProcessResu
   selector.unregister(exit);
   children.delete(exit);
   exit.close();
-  if (code !== 0 && !isStopping) after(RESTART_SECONDS, () => start(command), restarts);
+  if (code === 0 || isStopping) return;
+  const timer = after(RESTART_SECONDS, () => {
+    restarts.delete(timer);
+    start(command);
+  });
+  restarts.add(timer);
 }
 
-/** Calls a function after some seconds; its timer is in `timers` until then. */
-function after(seconds: number, action: () => void, timers: Set<Timer>): void {
+/** Calls a function after some seconds. Returns the timer, with which the caller can cancel the call. */
+function after(seconds: number, action: () => void): Timer {
   const timer = new Timer(seconds);
-  timers.add(timer);
   selector.register(timer, EVENT_READ, () => {
-    forget(timer, timers);
+    cancel(timer);
     action();
   });
+  return timer;
 }
 
-function forget(timer: Timer, timers: Set<Timer>): void {
+function cancel(timer: Timer): void {
   selector.unregister(timer);
-  timers.delete(timer);
   timer.close();
 }
 
@@ -78,9 +83,10 @@ function stop(): void {
   if (names.length === 0 || isStopping) return;
   isStopping = true;
   console.log(`${names.join(" and ")}: ending ${children.size} commands`);
-  for (const timer of restarts) forget(timer, restarts);
+  restarts.forEach(cancel);
+  restarts.clear();
   signalAll("SIGTERM");
-  after(PATIENCE_SECONDS, () => signalAll("SIGKILL"), new Set());
+  after(PATIENCE_SECONDS, () => signalAll("SIGKILL"));
 }
 
 function signalAll(signal: Deno.Signal): void {

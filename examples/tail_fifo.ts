@@ -17,14 +17,14 @@ import { read } from "@selectors/selectors/socket";
 type Pipe = { path: string; decoder: TextDecoder; line: string };
 
 if (Deno.args.length === 0) {
-  console.error("tail_fifo: name one or more pipes; to make one: mkfifo /tmp/one");
+  console.error("tail_fifo: pass the paths of one or more named pipes; to make one: mkfifo /tmp/one");
   Deno.exit(1);
 }
 // Not DefaultSelector, because kqueue rejects named pipes on macOS.
 const selector = new SelectSelector<Pipe, number>();
 for (const path of Deno.args) {
-  // For reading and writing, so that this program is always a writer. Otherwise open() would wait for the first writer,
-  // and the pipe would end after the last writer.
+  // Opened for writing too, so that the pipe always has a writer. Otherwise openSync() would wait for the first writer,
+  // and reads would return the end of the file after the last writer has closed the pipe.
   const fd = openSync(path, "r+");
   selector.register(fd, EVENT_READ, { path, decoder: new TextDecoder(), line: "" });
 }

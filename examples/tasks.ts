@@ -1,10 +1,10 @@
 /**
  * Runs coroutines that wait for descriptors and for time, in one thread: asyncio in miniature.
  *
- * A coroutine is a generator. It yields a wait, and the loop runs other tasks until the wait is over. A wait that
- * cannot begin throws in the coroutine. Canceling a task ends it at its wait and runs its `finally` blocks; asyncio
- * throws there instead. The program is an echo server that ends a connection after ten seconds without progress, and
- * cancels all tasks on Ctrl-C.
+ * A coroutine is a generator. It yields a wait, and the loop runs other tasks until the wait is over. If the wait
+ * cannot start, the `yield` throws. If the task is canceled, the coroutine returns at the `yield`, and its `finally`
+ * blocks run; in asyncio, the coroutine throws instead. The program is an echo server that closes a connection after
+ * ten seconds without progress, and cancels all tasks on Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/tasks 8003 10
@@ -16,12 +16,13 @@
 import { DefaultSelector, EVENT_READ, EVENT_WRITE, type FileObject, OSError } from "@selectors/selectors";
 import { createServer, type Socket } from "@selectors/selectors/socket";
 
-/** A wait for time, or for a file object until then. The result of the `yield` is the ready events, 0 if none came. */
+/** A wait until a time, or for a file object until then. The `yield` returns the ready events, or 0 if none. */
 type Wait = { untilMs: number; fileobj?: FileObject; events?: number };
 type Task = Generator<Wait, void, number>;
 
-const waits = new Map<Task, Wait>(); // every task
-const ready = new Map<Task, number | null>(); // tasks whose wait is over, with its result; null cancels
+const [port = "8003", patience = "10"] = Deno.args;
+const waits = new Map<Task, Wait>(); // the current wait of each task that has not ended
+const ready = new Map<Task, number | null>(); // tasks whose wait is over, with the ready events; null cancels the task
 const selector = new DefaultSelector<Task>();
 
 const sleep = (seconds: number): Wait => ({ untilMs: performance.now() + seconds * 1000 });
@@ -40,7 +41,7 @@ async function run(): Promise<void> {
     const timeout = (soonest - performance.now()) / 1000;
     for (const [{ data: task }, events] of await selector.selectAsync(timeout)) wake(task, events);
     for (const [task, { untilMs }] of waits) if (untilMs <= performance.now() && !ready.has(task)) wake(task, 0);
-    for (const [task, outcome] of ready) { // also those that become ready meanwhile
+    for (const [task, outcome] of ready) { // also tasks that become ready during this loop
       ready.delete(task);
       step(task, outcome);
     }
@@ -81,7 +82,7 @@ function* acceptLoop(listener: Socket, serve: (socket: Socket) => Task): Task {
     } catch (error) {
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
-      yield sleep(1); // the system has no room for another connection
+      yield sleep(1); // accept() failed, usually with EMFILE: too many files are open
     }
   }
 }
@@ -104,7 +105,6 @@ function* echo(socket: Socket): Task {
   }
 }
 
-const [port = "8003", patience = "10"] = Deno.args;
 const listener = createServer({ hostname: "127.0.0.1", port: Number(port) });
 listener.setBlocking(false);
 const { port: bound } = listener.getsockname();

@@ -1,9 +1,10 @@
 /**
  * Forwards TCP connections: connects to the target for each client, and copies bytes both ways.
  *
- * At most one buffer waits in each direction: the proxy does not read from one side until the other side has taken the
- * earlier bytes. It passes on the end of one direction while the other direction stays open. It passes on a reset when
- * it next reads from or writes to that side. If the connection to the target fails, or on Ctrl-C, it resets the client,
+ * The proxy keeps at most one buffer in each direction: it does not read from one side until the other side has taken
+ * the earlier bytes. If one side shuts down writing, the proxy shuts down writing to the other side, and continues to
+ * copy in the other direction. If one side resets its connection, the next read or write of the proxy fails, and the
+ * proxy resets the other side. It also resets the client if it cannot connect to the target, and both sides on Ctrl-C,
  * because an ordinary end would make the data look complete.
  *
  * ```sh
@@ -24,10 +25,15 @@ import {
   SOL_SOCKET,
 } from "@selectors/selectors/socket";
 
-/** One end of a proxied connection, with the bytes to send to it; `hasEnded` is true if no more come from it. */
-type Side = { socket: Socket; peer: Side; unsent: Uint8Array; isConnected: boolean; hasEnded: boolean };
+/** One side of a proxied connection: the client or the target. */
+class Side {
+  peer!: Side; // the other side
+  unsent: Uint8Array = new Uint8Array(); // bytes to send to this side
+  hasEnded = false; // true if this side sends no more bytes
+  constructor(readonly socket: Socket, public isConnected: boolean) {}
+}
 
-/** SO_LINGER for "reset when closed": two integers. On Windows they are shorter, and both lie in the first. */
+/** struct linger { int l_onoff; int l_linger; }: close() resets. On Windows, both fields are in the first integer. */
 const RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 const [port = "8000", host = "127.0.0.1", targetPort = "65432"] = Deno.args;
 const [target] = getaddrinfo(host, targetPort);
@@ -41,12 +47,12 @@ const { port: bound } = listener.getsockname();
 console.log(`Forwarding port ${bound} to ${host} port ${targetPort}; try: nc 127.0.0.1 ${bound}`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ data: side }, events] of selector) {
-  attempt(side, () => side === null ? accept() : turn(side, events));
+  attempt(side, () => side === null ? accept() : serve(side, events));
 }
 console.log("Server shutting down");
 for (const side of sides) abort(side);
 
-/** Calls a function for one side. A failure ends only that connection; the listener, null, pauses instead. */
+/** Calls a function for a side; `null` stands for the listener. If it fails, resets both sides, or pauses. */
 function attempt(side: Side | null, action: () => void): void {
   try {
     action();
@@ -63,24 +69,24 @@ function listen(): void {
 }
 
 function accept(): void {
-  using stack = new DisposableStack(); // closes both sockets if the second cannot be made
-  const socket = stack.use(new Socket(target.family)); // the first, so that EMFILE leaves the client in the queue
-  const client = stack.use(listener.tryAccept()?.[0]);
-  if (client === undefined) return;
-  const side = { socket: client, unsent: buffer.subarray(0, 0), isConnected: true, hasEnded: false } as Side;
-  side.peer = { ...side, socket, peer: side, isConnected: false };
-  sides.add(side).add(side.peer);
+  using stack = new DisposableStack(); // closes the socket if there is no client for it
+  const socket = stack.use(new Socket(target.family)); // before accept(), so that EMFILE leaves the client in the queue
+  const accepted = listener.tryAccept();
+  if (accepted === null) return;
   stack.move();
-  attempt(side, () => {
-    for (const { socket } of [side, side.peer]) socket.setBlocking(false);
+  const [client, server] = [new Side(accepted[0], true), new Side(socket, false)];
+  [client.peer, server.peer] = [server, client];
+  sides.add(client).add(server);
+  attempt(client, () => {
+    for (const { socket } of [client, server]) socket.setBlocking(false);
     const code = socket.connectEx(target.address);
-    if (code === null || code === "EINPROGRESS") return watch(side.peer); // writable once connected, or refused
+    if (code === null || code === "EINPROGRESS") return watch(server); // it becomes writable when connect() ends
     console.log(`connect: ${code}`);
-    abort(side);
+    abort(client);
   });
 }
 
-function turn(side: Side, events: number): void {
+function serve(side: Side, events: number): void {
   const { socket, peer } = side;
   const errno = side.isConnected ? 0 : socket.getsockopt(SOL_SOCKET, SO_ERROR);
   if (errno !== 0) throw new OSError("connect", errno);
@@ -89,7 +95,7 @@ function turn(side: Side, events: number): void {
   if (events & EVENT_READ) {
     const count = socket.tryRecvInto(buffer);
     side.hasEnded = count === 0;
-    if (side.hasEnded) peer.socket.shutdown(SHUT_WR); // it has no unsent bytes: see watch()
+    if (side.hasEnded) peer.socket.shutdown(SHUT_WR); // the peer has no unsent bytes: see watch()
     else send(peer, buffer.subarray(0, count ?? 0));
   }
   if (side.hasEnded && peer.hasEnded) return close(side);
@@ -100,36 +106,46 @@ function send(side: Side, data: Uint8Array): void {
   side.unsent = data.length > 0 ? data.slice(side.socket.trySend(data) ?? 0) : data;
 }
 
-/** Registers a side for the events that it can use; with none, unregisters it. */
+/** Registers a side for the events that it needs now, or unregisters a side that needs none. */
 function watch(side: Side): void {
   const { socket, peer, unsent, isConnected, hasEnded } = side;
-  const events = (peer.isConnected && !hasEnded && peer.unsent.length === 0 ? EVENT_READ : 0) |
-    (!isConnected || unsent.length > 0 ? EVENT_WRITE : 0);
-  const isWatched = selector.getMap()!.has(socket);
-  if (events !== 0) selector[isWatched ? "modify" : "register"](socket, events, side);
-  else if (isWatched) selector.unregister(socket);
-}
-
-function close(side: Side): void {
-  for (const { socket, peer } of [side, side.peer]) {
-    sides.delete(peer);
-    if (selector.getMap()?.has(socket)) selector.unregister(socket);
-    socket.close();
+  const canRead = peer.isConnected && !hasEnded && peer.unsent.length === 0;
+  const mustWrite = !isConnected || unsent.length > 0;
+  const events = (canRead ? EVENT_READ : 0) | (mustWrite ? EVENT_WRITE : 0);
+  if (!selector.getMap()!.has(socket)) {
+    if (events !== 0) selector.register(socket, events, side);
+  } else if (events === 0) {
+    selector.unregister(socket);
+  } else {
+    selector.modify(socket, events, side);
   }
 }
 
-/** Closes both sides by a reset. */
+function close(side: Side): void {
+  for (const each of [side, side.peer]) {
+    sides.delete(each);
+    if (selector.getMap()?.has(each.socket)) selector.unregister(each.socket); // getMap() is null after Ctrl-C
+    each.socket.close();
+  }
+}
+
+/** Closes both sides with a reset. */
 function abort(side: Side): void {
   for (const { socket } of [side, side.peer]) {
     try {
       socket.setsockopt(SOL_SOCKET, SO_LINGER, RESET);
-    } catch { /* macOS has no option for what its peer has reset */ }
+    } catch { /* fails on macOS if the other end has already reset the connection */ }
   }
   close(side);
 }
 
-/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
+/**
+ * Stops accepting for a second, because accept() has failed, usually with EMFILE: too many files are open. Waiting
+ * connections stay in the listener's queue.
+ */
 function pause(): void {
-  if (selector.getMap()!.has(listener)) selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(null, listen), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener); // not registered if listen() has failed
+  Deno.unrefTimer(setTimeout(() => {
+    if (!selector.closed) attempt(null, listen);
+  }, 1000));
 }

@@ -1,15 +1,16 @@
 /**
- * Echoes lines over TLS: `node:tls` encrypts, and a selector drives the socket beneath.
+ * Echoes data over TLS: `node:tls` encrypts, and the program waits for the socket underneath with `waitFor`.
  *
- * Shows how to give a socket of this package to code that expects a stream of Node. A `Duplex` stream reads when the
- * descriptor is ready, writes as much as there is room for, and obeys back pressure on both sides. The same class works
- * with any descriptor that can be read and written. Ctrl-C ends the program.
+ * Shows how to give a socket of this package to code that expects a Node stream. A `Duplex` stream reads when the
+ * descriptor is ready, writes as much as the kernel takes, and obeys back pressure in both directions. A similar class
+ * can use any descriptor that can be read and written. Ctrl-C ends the program.
  *
- * Make a certificate first, and name its two files:
+ * Make a certificate first, and pass the paths of its two files:
  *
  * ```sh
  * openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 30 -keyout key.pem -out cert.pem
  * deno run --allow-ffi --allow-read=cert.pem,key.pem jsr:@selectors/selectors/examples/tls-echo cert.pem key.pem 8010
+ * # in another terminal:
  * openssl s_client -quiet -connect 127.0.0.1:8010
  * ```
  *
@@ -21,7 +22,7 @@ import { TLSSocket } from "node:tls";
 import { EVENT_READ, EVENT_WRITE, waitFor } from "@selectors/selectors";
 import { createServer, SHUT_WR, type Socket } from "@selectors/selectors/socket";
 
-/** A connected socket as a stream of Node. */
+/** A connected socket as a Node stream. */
 class SocketStream extends Duplex {
   readonly #socket: Socket;
   readonly #closing = new AbortController();
@@ -35,9 +36,13 @@ class SocketStream extends Duplex {
   override _read(size: number): void {
     this.#attempt(async () => {
       const buffer = new Uint8Array(size);
-      let count;
-      // Also the first time: in Deno 2.9, invalid data that comes before TLSSocket has started ends the program.
-      do await this.#ready(EVENT_READ); while ((count = this.#socket.tryRecvInto(buffer)) === null);
+      let count: number | null = null;
+      // Waits before the first read too: in Deno 2.9, invalid data that TLSSocket gets before it has started ends the
+      // program.
+      while (count === null) {
+        await this.#ready(EVENT_READ);
+        count = this.#socket.tryRecvInto(buffer);
+      }
       this.push(count === 0 ? null : buffer.subarray(0, count)); // null at the end
     });
   }
@@ -68,7 +73,7 @@ class SocketStream extends Duplex {
     return waitFor(this.#socket, events, null, { signal: this.#closing.signal });
   }
 
-  /** Destroys the stream if a function fails, unless that is because the stream is destroyed. */
+  /** Calls a function. If it fails, destroys the stream with the error, unless the stream is already destroyed. */
   async #attempt(action: () => void | Promise<void>): Promise<void> {
     try {
       await action();
@@ -80,7 +85,7 @@ class SocketStream extends Duplex {
 
 const [certFile, keyFile, port = "8010"] = Deno.args;
 if (certFile === undefined || keyFile === undefined) {
-  console.error("tls_echo: name the files of a certificate and of its key");
+  console.error("tls_echo: pass the paths of a certificate and its key");
   Deno.exit(1);
 }
 const [cert, key] = [certFile, keyFile].map((path) => Deno.readTextFileSync(path));
@@ -97,7 +102,7 @@ for (;;) {
   try {
     const accepted = listener.tryAccept();
     if (accepted !== null) serve(accepted[0]);
-  } catch (error) { // the system has no room for another connection
+  } catch (error) { // accept() failed, usually with EMFILE: too many files are open
     console.log((error as Error).message);
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }

@@ -1,12 +1,15 @@
 /**
  * Pings a UDP echo server and prints the time of each answer, or runs such a server.
  *
- * A datagram can be lost, arrive late, or find no server. So each wait has a timeout, and each datagram a number.
+ * A datagram can be lost or arrive late, and there may be no server. So each wait has a timeout, and each datagram
+ * contains a number.
  *
- * The wait is synchronous, so no signal listener can run. The `Signals` object becomes readable at Ctrl-C instead.
+ * The wait is synchronous, so Deno cannot call signal listeners. Instead, the `Signals` object becomes readable on
+ * Ctrl-C.
  *
  * ```sh
  * deno run --allow-ffi jsr:@selectors/selectors/examples/udp-ping serve 9007
+ * # in another terminal:
  * deno run --allow-ffi jsr:@selectors/selectors/examples/udp-ping 127.0.0.1 9007 4
  * ```
  *
@@ -53,7 +56,8 @@ function ping(host: string): void {
   socket.setBlocking(false);
   selector.register(socket, EVENT_READ);
   let received = 0;
-  pings: for (let number = 1; number <= Number(count); number++) {
+  let isInterrupted = false;
+  for (let number = 1; number <= Number(count) && !isInterrupted; number++) {
     const start = performance.now();
     try {
       socket.send(new TextEncoder().encode(`ping ${number}`));
@@ -61,9 +65,11 @@ function ping(host: string): void {
       report(error);
     }
     // Wait for the whole second, even after an answer.
-    for (let left; (left = start + SECONDS * 1000 - performance.now()) > 0;) {
-      for (const [key] of selector.select(left / 1000)) if (key.fileobj === socket) receive(start, number);
-      if (signals.read().length > 0) break pings;
+    const endMs = start + SECONDS * 1000;
+    while (performance.now() < endMs && !isInterrupted) {
+      const ready = selector.select((endMs - performance.now()) / 1000);
+      for (const [key] of ready) if (key.fileobj === socket) receive(start, number);
+      isInterrupted = signals.read().length > 0;
     }
   }
   console.log(`${received} of ${count} came back`);
@@ -83,5 +89,5 @@ function ping(host: string): void {
 
 function report(error: unknown): void {
   if (!(error instanceof OSError)) throw error;
-  if (error.code !== "EAGAIN") console.log(error.message); // ECONNREFUSED: no server yet
+  if (error.code !== "EAGAIN") console.log(error.message); // for example ECONNREFUSED: there is no server yet
 }

@@ -1,11 +1,14 @@
 /**
  * Prints each file system that is mounted or unmounted (Linux).
  *
- * `/proc/self/mounts` is always readable, so `EVENT_READ` says nothing about it. The kernel reports a change of the table
- * as `EVENT_PRIORITY`, together with `EVENT_ERROR`. The same technique waits for an edge of a GPIO line
- * (`/sys/class/gpio/gpio17/value`, after `echo both > edge`), for other sysfs attributes that call sysfs_notify(), and
- * for a lack of memory, processor time or I/O (write a trigger such as `some 150000 2000000` to `/proc/pressure/memory`).
- * Read a sysfs attribute again from its beginning after each event.
+ * `/proc/self/mounts` is always readable, so `EVENT_READ` does not report changes. The kernel reports a change of the
+ * table as `EVENT_PRIORITY`, together with `EVENT_ERROR`. You can wait for other files of the kernel in the same way:
+ *
+ * - Files in sysfs, if their driver calls sysfs_notify(), such as the state of a GPIO line: after `echo both > edge`,
+ *   wait for `/sys/class/gpio/gpio17/value`. Read such a file from its beginning, through the registered descriptor,
+ *   before the first wait and after each event. Otherwise the file stays ready.
+ * - A lack of memory, processor time or I/O: write a trigger such as `some 150000 2000000` to `/proc/pressure/memory`,
+ *   and wait for the descriptor to which you wrote it.
  *
  * Deno requires `--allow-all` to open these files.
  *
@@ -30,7 +33,7 @@ try {
   console.error(`watch_mounts: ${(error as Error).message}`);
   Deno.exit(1);
 }
-let table = mounts(); // after openSync(): the kernel reports every change since then
+let table = mounts(); // after openSync(), so that the kernel reports every later change
 console.log(`${table.length} file systems are mounted; try: sudo mount -t tmpfs none /mnt`);
 
 for await (const _ of selector) {
@@ -40,12 +43,12 @@ for await (const _ of selector) {
   table = next;
 }
 
-/** Returns the lines of the table. Another descriptor is simpler than rewinding the registered one. */
+/** Returns the lines of the table. Opens the file again, because rewinding the registered descriptor is more work. */
 function mounts(): string[] {
   return Deno.readTextFileSync(PATH).trimEnd().split("\n");
 }
 
-/** Returns the lines that are not among others. A file system can be mounted twice at one place, with equal lines. */
+/** Returns the lines that `others` lacks. Two lines can be equal: a file system can be mounted twice at one place. */
 function without(lines: string[], others: string[]): string[] {
   const rest = [...others];
   return lines.filter((line) => {
@@ -55,7 +58,7 @@ function without(lines: string[], others: string[]): string[] {
   });
 }
 
-/** Returns a line of the table in words; the kernel writes blanks and backslashes in octal. */
+/** Describes a line of the table. The kernel writes blanks and backslashes as octal escapes. */
 function describe(line: string): string {
   const [device, path, type, options] = line.split(" ")
     .map((field) => field.replace(/\\(\d{3})/g, (_, digits) => String.fromCharCode(parseInt(digits, 8))));

@@ -1,10 +1,11 @@
 /**
  * Echoes WebSocket messages on bare sockets, in one thread, and serves a page to try it in a browser.
  *
- * `websocket-driver`, a package of npm, converts between bytes and messages, and answers pings; this program moves the bytes. So this example is not published with the package. It stops
- * reading from a client that does not read its messages, so that they do not pile up. There are no timeouts, and the
- * driver limits the size of a message but not the number of its frames: on the open network, run the server behind a
- * proxy that has timeouts and limits frames.
+ * The npm package `websocket-driver` converts between bytes and messages, and answers pings; this program moves the
+ * bytes. This example is not published with the others, because it needs that package. The server stops reading from a
+ * client that does not read its messages, so that they do not pile up. There are no timeouts, and the driver limits the
+ * size of a message but not the number of its frames: on the open network, run the server behind a proxy that has
+ * timeouts and limits frames.
  *
  * ```sh
  * deno run --allow-ffi examples/websocket_server.ts 8002
@@ -35,13 +36,13 @@ const { port } = listener.getsockname();
 console.log(`Listening on port ${port}; try: http://127.0.0.1:${port}/ in a browser`);
 Deno.addSignalListener("SIGINT", () => selector.close()); // ends the loop
 for await (const [{ fileobj: socket, data: handle }, events] of selector) attempt(socket, () => handle(events));
-console.log("Server shutting down"); // the end of the program closes all sockets
+console.log("Server shutting down"); // the exit closes all sockets
 
-/** Calls a function for a socket. A failure, also of the driver, ends that connection; the listener pauses instead. */
+/** Calls a function for a socket. If it fails, closes the connection, or pauses if the socket is the listener. */
 function attempt(socket: Socket, action: () => void): void {
   try {
     action();
-  } catch (error) {
+  } catch (error) { // an OSError, or an error of the driver
     console.log((error as Error).message);
     if (socket === listener) pause();
     else close(socket);
@@ -62,14 +63,20 @@ function accept(): void {
 }
 
 function close(socket: Socket): void {
-  if (selector.getMap()!.has(socket)) selector.unregister(socket); // a failed modify() has done so
+  // A failed modify() has already unregistered the socket. getMap() is null only after selector.close().
+  if (selector.getMap()!.has(socket)) selector.unregister(socket);
   socket.close();
 }
 
-/** Leaves new connections in the listener's queue for a second, because the system has no room for another. */
+/**
+ * Stops accepting for a second, because accept() has failed, usually with EMFILE: too many files are open. Waiting
+ * connections stay in the listener's queue.
+ */
 function pause(): void {
-  if (selector.getMap()!.has(listener)) selector.unregister(listener);
-  Deno.unrefTimer(setTimeout(() => selector.closed || attempt(listener, listen), 1000));
+  if (selector.getMap()!.has(listener)) selector.unregister(listener); // not registered if listen() has failed
+  Deno.unrefTimer(setTimeout(() => {
+    if (!selector.closed) attempt(listener, listen);
+  }, 1000));
 }
 
 /** Returns the function to call when a client is ready. */
@@ -88,12 +95,12 @@ function serve(socket: Socket): (events: number) => void {
     isEnding = true;
   });
   return function handle(events) {
-    if (events & EVENT_READ) { // only while nothing is unsent
+    if (events & EVENT_READ) { // reported only if nothing is unsent: see modify() below
       const count = socket.tryRecvInto(buffer);
       if (count === 0) return close(socket);
       if (count === null || isEnding) return; // drops bytes after the closing handshake
-      const data = Buffer.from(buffer.subarray(0, count)); // a copy: the driver keeps it
-      if (!isOpen) handshake += data.toString("ascii"); // as the driver decodes it
+      const data = Buffer.from(buffer.subarray(0, count)); // a copy, because the driver keeps it
+      if (!isOpen) handshake += data.toString("ascii"); // seven bits of each byte, as in the driver
       // A handshake has no body. A negative length would make the driver's parser loop forever.
       if (!isOpen && (/\n(content-length|transfer-encoding)/i.test(handshake) || handshake.length > 65_536)) {
         isEnding = true;
@@ -103,7 +110,7 @@ function serve(socket: Socket): (events: number) => void {
     const sent = data.length > 0 ? socket.trySend(data) ?? 0 : 0;
     unsent = sent < data.length ? [data.subarray(sent)] : [];
     selector.modify(socket, sent < data.length ? EVENT_WRITE : EVENT_READ, handle);
-    // The client closes first: close() while it still sends would reset the connection and lose what was sent.
+    // Not close(), which would reset the connection if the client is still sending, and lose the last bytes.
     if (isEnding && sent === data.length) socket.shutdown(SHUT_WR);
   };
 }

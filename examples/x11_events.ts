@@ -1,11 +1,12 @@
 /**
- * Prints which windows open, move and close on an X display: Xlib beside Deno's event loop.
+ * Prints which windows open, move and close on an X display with Xlib, without blocking Deno's event loop.
  *
- * Shows a C library with buffers of its own. `XPending` sends the requests that Xlib has buffered, and reads the events
- * that have come. An event may be in Xlib when the descriptor is not ready, so the program takes all events before each
- * wait. Ctrl-C ends the program, and so does the end of the connection.
+ * Shows how to use a C library that has its own buffers. `XPending` sends the requests in the buffer of Xlib, and reads
+ * the events that have arrived. An event may already be in a buffer when the descriptor is not ready, so the program
+ * takes all events before each wait. It ends on Ctrl-C, or when the connection to the X server ends.
  *
- * Install Xlib (Debian: `libx11-6`). The display is that of `DISPLAY`. Without a screen, run `Xvfb :7` first.
+ * Install Xlib (Debian package `libx11-6`). The variable `DISPLAY` names the display. Without a screen, run `Xvfb :7`
+ * first.
  *
  * ```sh
  * DISPLAY=:7 deno run --allow-ffi jsr:@selectors/selectors/examples/x11-events &
@@ -19,7 +20,7 @@ import { EVENT_READ, waitFor } from "@selectors/selectors";
 
 const SubstructureNotifyMask = 1n << 19n;
 
-/** Types of events about a window, with the words to print. */
+/** Types of window events, with the words to print. */
 const WORDS = new Map([
   [16, "created"], // CreateNotify
   [17, "destroyed"], // DestroyNotify
@@ -27,10 +28,14 @@ const WORDS = new Map([
   [19, "shown"], // MapNotify
   [22, "moved or resized"], // ConfigureNotify
 ]);
-/** Those that have a position and a size. */
+/** Types of window events that have a position and a size. */
 const PLACED = new Set([16, 22]);
 
-/** typedef struct { int type; …; Window window; int x, y; int width, height; … } XCreateWindowEvent, on a 64-bit system */
+/**
+ * typedef struct { int type; …; Window window; int x, y; int width, height; … } XCreateWindowEvent, on a 64-bit system
+ *
+ * XConfigureEvent has the same fields at the same offsets. The structs of the other types are the same up to `window`.
+ */
 const XCreateWindowEvent = { type: 0, window: 40, x: 48, y: 52, width: 56, height: 60 };
 /** sizeof(XEvent) */
 const XEVENT_BYTES = 192;
@@ -50,7 +55,7 @@ const { symbols: xlib } = Deno.dlopen("libX11.so.6", {
   XNextEvent: { parameters: ["pointer", "buffer"], result: "i32" },
 });
 
-const display = xlib.XOpenDisplay(null); // null stands for DISPLAY
+const display = xlib.XOpenDisplay(null); // null: the display that DISPLAY names
 if (display === null) {
   console.error("x11_events: cannot open the display; set DISPLAY");
   Deno.exit(1);

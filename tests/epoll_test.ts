@@ -81,10 +81,10 @@ describe("Epoll", () => {
 
   test("new Epoll() throws RangeError for other hints and flags, and TypeError for other types", () => {
     for (const hint of [0, -2, 1.5, NaN, Infinity]) {
-      assertThrows(() => new Epoll(hint), RangeError, "above 0 or -1");
+      assertThrows(() => new Epoll(hint), RangeError, "a positive integer, or -1");
     }
     for (const hint of ["foo", "1", null, true, 1n, [], ["foo"], {}, { valueOf: () => 1 }]) {
-      assertThrows(() => new Epoll(hint as never), TypeError, "above 0 or -1");
+      assertThrows(() => new Epoll(hint as never), TypeError, "a positive integer, or -1");
     }
     for (const flags of [12356, -1, 1, EPOLL_CLOEXEC + 1, NaN]) {
       assertThrows(() => new Epoll(-1, flags), RangeError, "EPOLL_CLOEXEC");
@@ -131,12 +131,12 @@ describe("Epoll", () => {
     using epoll = new Epoll();
     for (const fd of [-1, -10, 2 ** 31, 2 ** 32]) assertThrows(() => epoll.register(fd, EPOLLIN), RangeError);
     for (const mask of [2 ** 32, -(2 ** 31) - 1, 1.5, NaN, Infinity]) {
-      assertThrows(() => epoll.register(here, mask), RangeError, "32 bits");
-      assertThrows(() => epoll.modify(here, mask), RangeError, "32 bits");
+      assertThrows(() => epoll.register(here, mask), RangeError, "a 32-bit integer");
+      assertThrows(() => epoll.modify(here, mask), RangeError, "a 32-bit integer");
     }
     for (const mask of ["1", null, 1n, true, {}]) {
-      assertThrows(() => epoll.register(here, mask as never), TypeError, "32 bits");
-      assertThrows(() => epoll.modify(here, mask as never), TypeError, "32 bits");
+      assertThrows(() => epoll.register(here, mask as never), TypeError, "a 32-bit integer");
+      assertThrows(() => epoll.modify(here, mask as never), TypeError, "a 32-bit integer");
     }
     assertEquals(epoll.poll(0), []);
   });

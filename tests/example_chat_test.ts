@@ -29,7 +29,7 @@ class Guest implements Disposable {
     this.socket.connect({ hostname: "127.0.0.1", port: server.port });
     assertEquals(this.line(), "What is your name?");
     this.say(name);
-    assertMatch(this.line() ?? "", new RegExp(`^\\* ${name} is here, as one of \\d+$`));
+    assertMatch(this.line() ?? "", new RegExp(`^\\* ${name} joined; guests here: \\d+$`));
   }
 
   say(line: string): void {
@@ -68,7 +68,7 @@ describeProgram("chat_server", () => {
     await using server = await chatServer();
     using ann = new Guest(server, "Ann");
     using bob = new Guest(server, "Bob");
-    assertEquals(ann.line(), "* Bob is here, as one of 2");
+    assertEquals(ann.line(), "* Bob joined; guests here: 2");
     ann.say("hello");
     assertEquals(bob.line(), "Ann: hello");
     for (const byte of bytes("grüße\r\n\n \n")) bob.socket.send(new Uint8Array([byte]));
@@ -85,7 +85,7 @@ describeProgram("chat_server", () => {
     await using server = await chatServer();
     using ann = new Guest(server, "Ann");
     const bob = new Guest(server, "Bob");
-    assertEquals(ann.line(), "* Bob is here, as one of 2");
+    assertEquals(ann.line(), "* Bob joined; guests here: 2");
     using nameless = new Socket();
     nameless.connect({ hostname: "127.0.0.1", port: server.port });
     nameless.recv(100);
@@ -128,7 +128,7 @@ describeProgram("chat_server", () => {
     // These read nothing more.
     const slow = Array.from({ length: 10 }, (_, index) => new Guest(server, `slow${index}`, 4096));
     const before = os === "linux" ? memoryOf(server.pid) : 0;
-    for (const guest of [ann, bob]) guest.until(`* slow9 is here, as one of ${count}`);
+    for (const guest of [ann, bob]) guest.until(`* slow9 joined; guests here: ${count}`);
     const line = "x".repeat(4000);
     const buffer = new Uint8Array(65_536);
     let gone = 0;

@@ -49,7 +49,7 @@ const SERVERS: readonly Server[] = [
   {
     example: "chat_server",
     hello: ["", "What is your name?"],
-    again: (name) => [`${name}\n`, `${name} is here`],
+    again: (name) => [`${name}\n`, `${name} joined`],
     waits: "modify",
   },
   {

@@ -87,7 +87,7 @@ describeProgram("http_server", () => {
         answer("GET / with 0 bytes\n", "close"),
       ],
       ["hello\r\n\r\n", answer("Parse Error\n", "close", "400 Bad Request")],
-      ["GET / HTTP/1.1\r\nContent-Length: -18\r\n\r\n", /^HTTP\/1.1 400 .*\n\nInvalid length of the body\n$/s],
+      ["GET / HTTP/1.1\r\nContent-Length: -18\r\n\r\n", /^HTTP\/1.1 400 .*\n\nInvalid body length\n$/s],
       ["POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n", /^HTTP\/1.1 400 /],
       ["POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],
       ["POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],

@@ -48,7 +48,7 @@ describeProgram("idle_writer", () => {
     async () => {
       // The shell waits for both.
       await using program = new Program("sh", ["-c", '{ "$0" "$@" 2>&3 | head -n 1; } 3>&1', ...example, "-", ENDLESS]);
-      await program.line(/^line 1 of \d{4}-/);
+      await program.line(/^line 1 at \d{4}-/);
       await program.line(/^The reader is gone; lines written: 1$/);
       assertEquals(await program.ended(), { code: 0, signal: null });
     },
@@ -64,7 +64,7 @@ describeProgram("idle_writer", () => {
       using one = await Deno.open(path);
       const other = await Deno.open(path);
       const buffer = new Uint8Array(1000);
-      assertMatch(text(buffer.subarray(0, (await one.read(buffer))!)), /^line 1 of .*\n$/);
+      assertMatch(text(buffer.subarray(0, (await one.read(buffer))!)), /^line 1 at .*\n$/);
       other.close();
       await checkIdle(program.pid);
       if (end === "reader") {
@@ -90,7 +90,7 @@ describeProgram("idle_writer", () => {
       await using program = new Program(example[0]!, [...example.slice(1), path, ENDLESS]);
       await until(() => waitsForRoom(program.pid));
       if (end === "drain") {
-        for (let found = ""; !/line 1 of .*\n/.test(found);) {
+        for (let found = ""; !/line 1 at .*\n/.test(found);) {
           const data = new Uint8Array(1 << 20);
           selector.modify(fd, EVENT_READ);
           await selector.selectAsync();
@@ -105,6 +105,9 @@ describeProgram("idle_writer", () => {
   test("idle_writer prints how to use it if its output is no pipe", { needs: [LINUX] }, async () => {
     const { code, out, error } = await run("sh", "-c", 'exec "$0" "$@" > /dev/null', ...example);
     assertEquals([code, out], [1, ""]);
-    assertMatch(error, /^idle_writer: .*\(EPERM\)\nidle_writer: it writes to a pipe or a FIFO; try .* \| head -n 1\n$/);
+    assertMatch(
+      error,
+      /^idle_writer: .*\(EPERM\)\nidle_writer: write to a pipe or .* a FIFO; to try it, append: \| head -n 1\n$/,
+    );
   });
 });

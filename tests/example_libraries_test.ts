@@ -244,9 +244,9 @@ describeProgram("inotify", () => {
     await Deno.remove(long);
     await print(`${two}/sub/ deleted`, `${long} deleted`);
     await Deno.remove(two);
-    await print(`${two} is watched no longer`);
+    await print(`${two} is no longer watched`);
     await Deno.remove(one);
-    await print(`${one} is watched no longer`);
+    await print(`${one} is no longer watched`);
     assertEquals(await program.ended(), { code: 0, signal: null });
   });
 
@@ -259,7 +259,7 @@ describeProgram("inotify", () => {
     await whileStopped(program, () => {
       for (let index = 0; index <= limit; index++) Deno.writeTextFileSync(`${path}/${index % 2}`, "");
     });
-    await program.line(/^Some changes are lost: the queue of the kernel was full$/);
+    await program.line(/^Some changes were lost: the kernel's queue was full$/);
     await Deno.writeTextFile(`${path}/last`, "");
     await program.line(/\/last written$/);
     program.kill("SIGINT");

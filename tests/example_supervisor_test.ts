@@ -43,7 +43,8 @@ describeProgram("supervisor", () => {
   });
 
   test("supervisor without commands says what to type", async () => {
-    const { code, out } = await run(Deno.execPath(), ...FLAGS);
-    assertEquals([code, out.includes("try: supervisor")], [2, true]);
+    const { code, out, error } = await run(Deno.execPath(), ...FLAGS);
+    const usage = 'supervisor: pass one or more shell commands, for example "sleep 2; exit 1" "sleep 5"\n';
+    assertEquals([code, out, error], [1, "", usage]);
   });
 });

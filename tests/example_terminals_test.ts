@@ -38,7 +38,7 @@ describeProgram("raw_terminal", () => {
         while (!shown.includes(text)) shown += (await screen.read()).value;
       }
       const ended = once(program, "exit");
-      await sees("Press keys; q or Ctrl-C ends\r\n");
+      await sees("Press keys; q or Ctrl-C ends the program\r\n");
       for (
         const [typed, text] of [
           ["a", "\ra (61)\r\n"],

@@ -141,7 +141,7 @@ function rawTests(system: StandInSystem): void {
     for (const timeout of ["1", true, 1n, {}]) {
       assertThrows(() => kqueue.control(null, 1, timeout as number), TypeError);
     }
-    assertThrows(() => kqueue.control(null, 1, -1), RangeError, "Cannot wait for -1: use 0 or more");
+    assertThrows(() => kqueue.control(null, 1, -1), RangeError, "Cannot wait for -1 seconds: use 0 or more");
     assertThrows(() => kqueue.control(null, 1, NaN), RangeError, "NaN");
   });
 

@@ -57,7 +57,7 @@ describe("createServer()", () => {
     using server = createServer({ path });
     assertEquals([server.family, server.getsockname()], [AF_UNIX, { path }]);
     const wrong = () => createServer({ hostname: "::1", port: 0 }, { family: AF_UNIX });
-    assertThrows(wrong, TypeError, "it must be { path }");
+    assertThrows(wrong, TypeError, "use { path }");
   });
 
   test("createServer() uses AF_INET for any other hostname, unless a family is given", () => {
