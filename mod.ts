@@ -2,8 +2,9 @@
  * Python's `selectors` for Deno: wait for many sockets, pipes and other file descriptors at once.
  *
  * A file descriptor is the number by which the operating system knows an open socket, pipe, terminal or device. A file
- * object is a descriptor, or an object with a `fileno()` method. Register each file object once, with the events to wait
- * for. Each wait then returns the file objects that are ready, so that the next `read()` or `write()` does not block.
+ * object is a descriptor, or an object with a `fileno()` method. Register each file object once, with the events to
+ * wait for. Each wait then returns the file objects that are ready, so that the next `read()` or `write()` does not
+ * block.
  *
  * ```ts
  * import { DefaultSelector, EVENT_READ } from "@selectors/selectors";
@@ -22,8 +23,8 @@
  * there.close();
  * ```
  *
- * The package needs only the permission `--allow-ffi`, and not before its first call to the system. It is tested with
- * Deno 2.9.
+ * The package needs only the permission `--allow-ffi`, and only from its first system call on. It is tested with Deno
+ * 2.9.
  *
  * ## Where to start
  *
@@ -44,27 +45,29 @@
  * | {@link [socket] | `@selectors/selectors/socket`}           | sockets and pipes, whose descriptors a selector can wait for                 |
  * | {@link [sources] | `@selectors/selectors/sources`}         | timers, signals, process exits and notifications, as file objects            |
  * | {@link [streams] | `@selectors/selectors/streams`}         | any descriptor as Web Streams                                                |
- * | {@link [select] | `@selectors/selectors/select`}           | Python's `select`: epoll, kqueue, poll and select with all flags of the kernel |
+ * | {@link [select] | `@selectors/selectors/select`}           | Python's `select`: epoll, kqueue, /dev/poll, poll and select, with every kernel flag |
  *
  * ## Which wait
  *
- * - {@linkcode BaseSelector.prototype.select | select()} is synchronous. It is the fastest wait, but blocks Deno's event
- *   loop: no timer, `fetch` or signal listener runs meanwhile. Use it if a program or a Worker only runs a selector loop.
+ * - {@linkcode BaseSelector.prototype.select | select()} is synchronous. It is the fastest wait, but blocks Deno's
+ *   event loop: no timer, `fetch` or signal listener runs meanwhile. Use it if a program or a Worker only runs a
+ *   selector loop.
  * - {@linkcode BaseSelector.prototype.selectAsync | selectAsync()}, and `for await (const [key, events] of selector)`,
- *   let the event loop run. Use them if the program does other things too. If nothing is ready, the wait uses a thread of
- *   Deno's pool, and needs some tens of microseconds to return from that thread. If many descriptors are ready,
- *   `selectAsync()` costs little more than `select()`. `for await` returns about 0.6 times as many entries per second to
- *   an empty handler, because each entry needs a promise.
- * - {@linkcode waitFor} waits for one descriptor without a selector, and lets the event loop run. Use it where a program
- *   waits for one connection or device at a time.
+ *   let the event loop run. Use them if the program does other things too. If nothing is ready, the wait uses a thread
+ *   of Deno's pool, and takes a few tens of microseconds to return from it. If many descriptors are ready,
+ *   `selectAsync()` costs little more than `select()`. With an empty handler, `for await` returns about 60% as many
+ *   entries per second as `select()`, because each entry needs a promise.
+ * - {@linkcode waitFor} waits for one descriptor without a selector, and lets the event loop run. Use it where a
+ *   program waits for one connection or device at a time.
  * - `select(0)` does not wait. Use it in a program that has its own loop, such as a game.
  *
  * A timeout is a number of seconds, or a duration such as `{ milliseconds: 250 }`; without one, a wait lasts until
- * something is ready. Timeouts never end early, and may exceed 24.8 days, the limit of `setTimeout`. Changes of the system
- * clock, and fake timers such as `FakeTime` of `@std/testing`, do not affect them.
+ * something is ready. Timeouts never expire early, and may exceed 24.8 days, the limit of `setTimeout`. Changes to the
+ * system clock, and fake timers such as `FakeTime` of `@std/testing`, do not affect them.
  *
- * To end a `select()`, call {@linkcode wake} in another Worker. To end an asynchronous wait, call
- * {@linkcode BaseSelector.prototype.wakeup | wakeup()} or `close()`, or use an `AbortSignal`. A {@linkcode [sources].Signals | Signals} object, which is
+ * To end a `select()`, call {@linkcode wake} in another Worker. To end a `selectAsync()`, call
+ * {@linkcode BaseSelector.prototype.wakeup | wakeup()} or `close()`, or use an `AbortSignal`. To end a `for await`,
+ * call `close()`, leave the loop, or use an `AbortSignal`. A {@linkcode [sources].Signals | Signals} object, which is
  * registered like a socket, makes a signal such as SIGINT end any wait.
  *
  * ## Which events
@@ -81,8 +84,8 @@
  * | {@linkcode EVENT_HANGUP}        | both directions are closed                                                     |
  * | {@linkcode EVENT_ERROR}         | an error is pending, or a pipe has no reader                                   |
  *
- * The kernel reports hang-ups and errors in any case. So a registration for one of the last four events also has
- * `EVENT_HANGUP` and `EVENT_ERROR`, if the selector supports them, and `key.events` includes both.
+ * The kernel reports hang-ups and errors even if you do not ask for them. So if you register one of the last four
+ * events, the selector adds `EVENT_HANGUP` and `EVENT_ERROR` where it supports them, and `key.events` includes both.
  *
  * Wait for `EVENT_WRITE` only when you have data to send, because a socket is almost always writable. A server calls
  * `trySend` first, and waits for `EVENT_WRITE` only while unsent data is left.
@@ -99,24 +102,24 @@
  *   call would block. It saves system calls in a program that would otherwise alternate between `EVENT_READ` and
  *   `EVENT_WRITE` with `modify()`.
  *
- * If you leave a `for await`, the next wait reports the entries again that the loop has not returned, with or without a
- * mode.
+ * If you leave a `for await`, the next wait reports the entries that the loop has not returned, even with `MODE_ONCE`
+ * or `MODE_EDGE`.
  *
  * ## Which selector
  *
  * Use {@linkcode DefaultSelector}, with these exceptions:
  *
- * - Hundreds of sockets on Windows: {@linkcode AfdSelector}. It has run under Wine only, so test your program on Windows
- *   first.
+ * - Hundreds of sockets on Windows: {@linkcode AfdSelector}. It has run under Wine only, so test your program on
+ *   Windows first.
  * - Regular files and `/dev/null`, and on macOS FIFOs and terminals: `new DefaultSelector({ fallback: "select" })`.
  *   epoll and kqueue reject them. Standard input may be one of them.
- * - A new selector for each wait, with a few descriptors: {@linkcode PollSelector}, which opens no descriptor of its
- *   own. For one descriptor, call {@linkcode waitFor}.
+ * - If you create a selector for each wait, with few descriptors: {@linkcode PollSelector}, which opens no descriptor
+ *   of its own. For one descriptor, call {@linkcode waitFor}.
  * - Flags that selectors do not have, such as `EPOLLEXCLUSIVE`: {@linkcode [select].Epoll | Epoll},
  *   {@linkcode [select].Kqueue | Kqueue} and {@linkcode [select].Poll | Poll}.
  *
- * `EVENT_READ`, `EVENT_WRITE` and `MODE_ONCE` work with every selector. Other events, and `MODE_EDGE`, depend on the selector, so call
- * {@linkcode BaseSelector.prototype.supports | supports(events)} first:
+ * `EVENT_READ`, `EVENT_WRITE` and `MODE_ONCE` work with every selector. Other events, and `MODE_EDGE`, depend on the
+ * selector, so call {@linkcode BaseSelector.prototype.supports | supports(events)} first:
  *
  * | class                        | systems                | `EVENT_PRIORITY` | `EVENT_READ_CLOSED` | `EVENT_HANGUP`, `EVENT_ERROR` | `MODE_EDGE` |
  * | ---------------------------- | ---------------------- | ---------------- | ------------------- | ----------------------------- | ----------- |
@@ -146,7 +149,7 @@
  * for (const socket of [one, other]) socket.send(new Uint8Array([1]));
  *
  * for (const [key] of selector.select()) {
- *   // The handler of the first entry has closed both sockets. getMap() is null only after selector.close().
+ *   // Skips the second entry: the handler of the first has closed both sockets.
  *   if (!selector.getMap()!.has(key.fileobj)) continue;
  *   for (const socket of [one, other]) {
  *     selector.unregister(socket);
@@ -158,8 +161,8 @@
  *
  * **A ready socket that blocks.** Readiness can end before you read: a datagram may have a wrong checksum, a client may
  * give up before its connection is accepted, and another process may read first. Call `setBlocking(false)`, and expect
- * `null` from `tryRecvInto`, `trySend` and `tryAccept`. Do not call `sendAll` on a non-blocking socket: it throws `EAGAIN`
- * in the middle of the data.
+ * `null` from `tryRecvInto`, `trySend` and `tryAccept`. Do not call `sendAll` on a non-blocking socket: it throws
+ * `EAGAIN` in the middle of the data.
  *
  * **A slow handler.** One slow handler delays all other entries; even `console.log` to a slow terminal counts. Do long
  * work in a Worker. If a peer reads slowly, queue its data instead of blocking.
@@ -178,24 +181,26 @@
  * `ENFILE` is the limit of the whole system: `sysctl fs.file-max`. `ENOSPC` or `ENOMEM` from `register` is a limit of
  * epoll: `sysctl fs.epoll.max_user_watches`.
  *
- * **A terminated Worker.** After `terminate()` during an asynchronous wait, the thread of the wait ends within two seconds, but the
- * descriptors stay open until the process ends. Call {@linkcode wake} instead, and let the Worker close its selectors.
+ * **A terminated Worker.** After `terminate()` during an asynchronous wait, the thread of the wait ends within two
+ * seconds, but the descriptors stay open until the process ends. Call {@linkcode wake} instead, and let the Worker
+ * close its selectors.
  *
  * **A silent peer.** A peer that loses power sends nothing. Set `SO_KEEPALIVE`, or a timeout of your own.
  *
  * ## With a C library
  *
  * A C library that opens a connection of its own, such as libpq, libcurl, libdbus or Xlib, has a function that returns
- * the descriptor. Wait for the descriptor with {@linkcode waitFor}. If the library has several descriptors, register them
- * in a selector. The README has examples.
+ * the descriptor. Wait for the descriptor with {@linkcode waitFor}. If the library has several descriptors, register
+ * them in a selector. The README has examples.
  *
  * - Take all messages from the library before you wait. Messages that are already in its buffer do not make the
  *   descriptor ready.
  * - Flush before you wait. The peer cannot answer a request that is still in the library's buffer.
  * - Ask the library each time which events and which descriptor it needs, and how long it wants to wait.
- * - When the library closes a registered descriptor, call `unregister`; when it opens another one, call `register`.
- *   The old and the new descriptor may have the same number. `register` without `unregister` then throws {@linkcode KeyError}. `modify` with the
- *   same events changes nothing in the kernel, so epoll and kqueue would not report the new descriptor.
+ * - When the library closes a registered descriptor, call `unregister`; when it opens another one, call `register`. The
+ *   old and the new descriptor may have the same number. `register` without `unregister` then throws
+ *   {@linkcode KeyError}. `modify` with the same events changes nothing in the kernel, so epoll and kqueue would not
+ *   report the new descriptor.
  * - Wait in JavaScript, and call the non-blocking functions of the library on the main thread.
  *
  * ## From Python
@@ -214,7 +219,7 @@
  * | `KeyError`, `OSError`, `ValueError`, `TypeError`                     | {@linkcode KeyError}, {@linkcode OSError}, `RangeError`, `TypeError` |
  * | `asyncio` over a selector                                            | `selectAsync`, `for await`, `wakeup`                         |
  *
- * The README lists the differences in behavior, with their reasons.
+ * The README lists the differences in behavior.
  *
  * @module
  */

@@ -87,8 +87,8 @@ export async function communicate(
     if (selector.getMap()!.size === 0) selector.close(); // getMap() is null only after close()
   }
   const [code, signal] = await ended;
-  // After the timeout, pipes may be open. One read of 64 KiB empties a pipe of the default size; a loop might never
-  // end, because a background process may still write to the pipe.
+  // After the timeout, some pipes may still be open. One read of 64 KiB empties a pipe of the default size; a loop might
+  // never end, because a background process may still write to the pipe.
   for (const fd of output.keys()) if (open.has(fd)) receive(fd);
   const [out, error] = await Promise.all([...output.values()].map((chunks) => new Blob(chunks).bytes()));
   return { code, signal, stdout: out!, stderr: error!, isTimedOut };
@@ -96,7 +96,7 @@ export async function communicate(
   /** Writes as much input as the pipe takes; returns false if there is no more to write. */
   function send(): boolean {
     const count = input.length === 0 ? 0 : nullOn("EPIPE", () => write(toChild, input));
-    input = input.subarray(count ?? input.length); // null: the child has closed its input, which is no error
+    input = input.subarray(count ?? input.length); // null: the child has closed its input, which is not an error
     return input.length > 0;
   }
 

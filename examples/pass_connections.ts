@@ -53,8 +53,8 @@ async function accept(wanted: number, count: number): Promise<void> {
   function pass(connection: Socket): void {
     const child = children.shift()!;
     try {
-      child.sendFds([Uint8Array.of(1)], [connection]); // on a stream, descriptors have to accompany at least one byte
-    } catch (error) { // EAGAIN: the child does not keep up, and this client is disconnected
+      child.sendFds([Uint8Array.of(1)], [connection]); // a stream needs at least one byte with the descriptors
+    } catch (error) { // EAGAIN: the child is not keeping up, so this client is disconnected
       if (!(error instanceof OSError)) throw error;
       console.log(error.message);
       if (error.code === "EPIPE") { // the child has ended

@@ -33,7 +33,10 @@ class Side {
   constructor(readonly socket: Socket, public isConnected: boolean) {}
 }
 
-/** struct linger { int l_onoff; int l_linger; }: close() resets. On Windows, both fields are in the first integer. */
+/**
+ * A `struct linger { int l_onoff; int l_linger; }` with which close() resets the connection. On Windows, both fields
+ * have 16 bits, so the first integer holds both.
+ */
 const RESET = new Uint8Array(new Int32Array([1, 0]).buffer);
 const [port = "8000", host = "127.0.0.1", targetPort = "65432"] = Deno.args;
 const [target] = getaddrinfo(host, targetPort);
@@ -52,7 +55,7 @@ for await (const [{ data: side }, events] of selector) {
 console.log("Server shutting down");
 for (const side of sides) abort(side);
 
-/** Calls a function for a side; `null` stands for the listener. If it fails, resets both sides, or pauses. */
+/** Calls a function for a side; `null` stands for the listener. If it fails, resets both sides, or stops accepting. */
 function attempt(side: Side | null, action: () => void): void {
   try {
     action();

@@ -2,7 +2,7 @@
  * Prints each file system that is mounted or unmounted (Linux).
  *
  * `/proc/self/mounts` is always readable, so `EVENT_READ` does not report changes. The kernel reports a change of the
- * table as `EVENT_PRIORITY`, together with `EVENT_ERROR`. You can wait for other files of the kernel in the same way:
+ * table as `EVENT_PRIORITY`, together with `EVENT_ERROR`. You can wait for other kernel files in the same way:
  *
  * - Files in sysfs, if their driver calls sysfs_notify(), such as the state of a GPIO line: after `echo both > edge`,
  *   wait for `/sys/class/gpio/gpio17/value`. Read such a file from its beginning, through the registered descriptor,
@@ -39,7 +39,7 @@ console.log(`${table.length} file systems are mounted; try: sudo mount -t tmpfs 
 for await (const _ of selector) {
   const next = mounts();
   for (const line of without(table, next)) console.log(`Unmounted ${describe(line)}`);
-  for (const line of without(next, table)) console.log(`Mounted ${describe(line)}`); // also after a remount
+  for (const line of without(next, table)) console.log(`Mounted ${describe(line)}`); // a remount prints both lines
   table = next;
 }
 
@@ -48,7 +48,7 @@ function mounts(): string[] {
   return Deno.readTextFileSync(PATH).trimEnd().split("\n");
 }
 
-/** Returns the lines that `others` lacks. Two lines can be equal: a file system can be mounted twice at one place. */
+/** Returns the lines that `others` lacks. Lines can be equal: a file system can be mounted twice at the same place. */
 function without(lines: string[], others: string[]): string[] {
   const rest = [...others];
   return lines.filter((line) => {

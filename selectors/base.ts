@@ -63,7 +63,7 @@ export interface SelectorOptions {
 export interface WaitOptions {
   /**
    * Aborts the wait: the wait rejects with the reason of the signal. Defaults to no signal. A wait also ends when
-   * something is ready, when its timeout ends, and at `wakeup()` and `close()` of its selector.
+   * something is ready, when its timeout expires, and when `wakeup()` or `close()` of its selector is called.
    */
   signal?: AbortSignal;
 }
@@ -144,8 +144,9 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @param fileobj A descriptor, or an object with a `fileno()`
    * @param events One or more EVENT_* bits, optionally with MODE_ONCE or MODE_EDGE or both, combined with `|`
    * @param data Any value, stored in the key, for example the function to call; defaults to undefined
-   * @returns The key of the registration, which waits return too. If `events` has an event other than EVENT_READ and
-   * EVENT_WRITE, `key.events` also has EVENT_HANGUP and EVENT_ERROR where the selector supports them
+   * @returns The key of the registration; `select` and the other waits return the same key. If `events` has an event
+   * other than EVENT_READ and EVENT_WRITE, `key.events` also has EVENT_HANGUP and EVENT_ERROR where the selector
+   * supports them
    * @throws {RangeError} if `events` is invalid, or the descriptor is negative or above `2^31-1`
    * @throws {Deno.errors.NotSupported} if this selector does not support `events` on this system: see
    * {@linkcode BaseSelector.prototype.supports | supports}
@@ -211,20 +212,20 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
   }
 
   /**
-   * Waits until a registered file object is ready, the timeout ends, or
+   * Waits until a registered file object is ready, the timeout expires, or
    * {@linkcode BaseSelector.prototype.wakeup | wakeup} is called.
    *
    * The wait is synchronous: it blocks Deno's event loop, with its timers and signal listeners.
    * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} does not. If nothing is registered, the wait lasts
    * until its timeout.
    *
-   * A signal of the system does not end the wait (Python's PEP 475). A signal listener runs only after the wait, and a
-   * signal without a listener has its default action: SIGINT ends the process. To receive signals during a wait,
-   * register a {@linkcode [sources].Signals | Signals} object.
+   * An operating system signal does not end the wait, as in Python (PEP 475). A signal listener runs only after the
+   * wait, and a signal without a listener has its default action: SIGINT ends the process. To receive signals during a
+   * wait, register a {@linkcode [sources].Signals | Signals} object.
    *
    * @param timeout Seconds or a duration. Undefined, the default, and null wait forever; 0 or less does not wait. The
-   * timeout is rounded up to the resolution of the system call and never ends early. Changes of the system clock do not
-   * affect it
+   * timeout is rounded up to the resolution of the system call and never expires early. Changes to the system clock do
+   * not affect it
    * @returns Pairs of a key and its ready events; an empty array if the wait ended before anything was ready
    * @throws {RangeError} if `timeout` is NaN, or a duration in weeks, months or years
    * @throws {TypeError} if `timeout` is neither a number, null nor a duration
@@ -319,11 +320,11 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    *
    * An entry is skipped if the handler of an earlier entry has unregistered or closed its file object, registered it
    * again, or removed its events with {@linkcode BaseSelector.prototype.modify | modify}. If `modify` set a mask with
-   * MODE_ONCE or MODE_EDGE, the entry is also skipped, and is reported again later. After any other `modify`, the entry
+   * MODE_ONCE or MODE_EDGE, the entry is also skipped, and a later wait reports it. After any other `modify`, the entry
    * has the new key, and those of its events that are still registered.
    *
-   * If you leave the loop, the entries that it has not returned are reported again by the next wait, even with
-   * MODE_ONCE or MODE_EDGE. In all other respects, the iteration is
+   * If you leave the loop, the next wait reports the entries that the loop has not returned, even with MODE_ONCE or
+   * MODE_EDGE. In all other respects, the iteration is
    * {@linkcode BaseSelector.prototype.selectAsync | selectAsync} in a loop, so
    * {@linkcode BaseSelector.prototype.wakeup | wakeup} does not end it.
    *

@@ -31,7 +31,7 @@
  * ## Blocking and non-blocking descriptors
  *
  * A stream accepts both kinds, and does not change the flag `O_NONBLOCK` of a descriptor, except during some writes.
- * Another program may share the terminal or pipe, for example the shell that started this program, and would fail with
+ * Another program, such as the shell that started this program, may share the terminal or pipe, and would fail with
  * `EAGAIN` if the flag were set. So a stream avoids blocking in other ways:
  *
  * - Every call on a socket has the flag `MSG_DONTWAIT`. Windows does not have this flag: there, a blocking socket is
@@ -40,20 +40,23 @@
  * - A blocking pipe is written only after poll(2), or select(2) on macOS, has reported it writable. A writable pipe has
  *   room for `PIPE_BUF` bytes (4,096 on Linux, 512 on macOS), so a write has at most this size. For a pipe that is not
  *   shared, `setBlocking(fd, false)` of `@selectors/selectors/socket` allows larger writes.
- * - A blocking terminal is non-blocking for the microseconds of a write, because no system call tells how many bytes
- *   the terminal can take. If another program waits for room in the same terminal at that moment, its write fails with
- *   `EAGAIN`. So write to the terminal of the shell with `Deno.stdout`, and use a stream for a terminal of your own.
+ * - A blocking terminal is made non-blocking for the few microseconds that each write takes, because no system call
+ *   tells how many bytes the terminal can take. If another program waits for room in the same terminal at that moment,
+ *   its write fails with `EAGAIN`. So write to the terminal of the shell with `Deno.stdout`, and use a stream for a
+ *   terminal of your own.
  *
- * Another process that shares the pipe or terminal can read or write between this check and the call of the stream. In
- * this case, the call blocks until there are bytes or room again. A call on a non-blocking descriptor never blocks.
+ * Another process that shares the pipe or terminal can read or write between the check for readiness and the stream's
+ * own read or write. The latter then blocks until there are bytes or room again. A call on a non-blocking descriptor
+ * never blocks.
  *
  * ## Closing
  *
  * A stream owns its file object: do not use or close the object yourself, unless `autoClose` is false. To end a stream
  * early, call `cancel()` or `abort()`, which also ends a wait at once.
  *
- * A descriptor from `node:fs` must be closed by `node:fs`. Otherwise, Deno keeps the number in a table, and closes the
- * next file that it opens with this number. Pass an object whose `close()` calls `closeSync()`, or `autoClose: false`:
+ * A descriptor from `node:fs` must be closed by `node:fs`. Otherwise, the number stays in Deno's table, and Deno later
+ * closes whichever file it opens next under that number. Pass an object whose `close()` calls `closeSync()`, or
+ * `autoClose: false`:
  *
  * ```ts
  * import { closeSync, openSync } from "node:fs";

@@ -1,9 +1,9 @@
 /**
  * File objects for selectors, in addition to sockets and pipes: timers, process exits, notifications and signals.
  *
- * Use them to wait for any of these and for sockets in one `select()`. A program that never blocks Deno's event loop
- * can use `setTimeout`, `Deno.Command` and `Deno.addSignalListener` instead, which do not work during a synchronous
- * wait.
+ * Use them to wait for any of these, together with sockets, in one `select()`. `setTimeout`, `Deno.Command` and
+ * `Deno.addSignalListener` do not work during a synchronous wait; a program that never blocks Deno's event loop can use
+ * those instead.
  *
  * Each object has a `fileno()`, and becomes readable when its event has happened. Register the object in any selector
  * with `EVENT_READ`, or pass it to {@linkcode [default].waitFor | waitFor}, `select()`, `Poll`, `Epoll` or `Kqueue`.
