@@ -35,7 +35,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
   isClosed = false;
   /** True until the first wake(), take(), wake handle or close(); lets select() take its fast path. */
   isPlain = true;
-  /** Number of parked asynchronous waits. */
+  /** Number of parked asynchronous waits. At 0, a change interrupts nothing, because the next wait sees it. */
   parked = 0;
   /** Number of wakeups so far, by {@linkcode wake} and by the waker. */
   wakeups = 0;
@@ -100,7 +100,20 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
       this.#changed();
       if (outcome < 0 && !CLOSED.includes(outcome)) failed.push(key);
     }
-    for (const key of failed) this.#update(key, key.events); // retry: memory may be available now
+    this.#retry(failed);
+  }
+
+  /** Arms the keys again, because memory may be available now; throws the first error, after it has tried all keys. */
+  #retry(keys: SelectorKey<D, F>[]): void {
+    const errors: unknown[] = [];
+    for (const key of keys) {
+      try {
+        this.#update(key, key.events);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw errors[0];
   }
 
   /** Drops a registration. */
@@ -205,6 +218,7 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
     }
     if (filled === count) return ready;
     ready.length = filled;
+    // The pause keeps stale events from making the caller spin.
     const mustRepeat = this.#purge(count) || (filled === 0 && pause(Math.min(timeoutMs, PAUSE_MS)));
     // Entries without a mode can be discarded, because the next wait finds them again.
     return mustRepeat && !ready.some(([key]) => (key.events & MODES) !== 0) ? null : ready;

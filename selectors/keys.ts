@@ -184,7 +184,7 @@ export class KeyTable<D, F extends FileObject> {
 
   /** Finds a key by descriptor or file object; finds a closed object by identity, because it has no descriptor. */
   find(fileobj: F | number): SelectorKey<D, F> | undefined {
-    const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)];
+    const key = this.#byFd[typeof fileobj === "number" ? fileobj : filenoOrNone(fileobj)]; // undefined for -1
     if (key !== undefined) return key === this.#hidden ? undefined : key;
     return typeof fileobj === "number" ? undefined : this.#byFd.find((key) => key?.fileobj === fileobj);
   }

@@ -246,11 +246,13 @@ export class AfdPoller implements Poller {
     const slot = this.#byFd.get(fd)!;
     const base = slot.isClosed ? -EBADF : baseHandleOf(fd);
     if (base < 0) return base;
+    // The number may belong to another socket now, whose poll the end of the first socket must not end.
+    const isOther = base !== slot.base;
     slot.base = base;
     slot.events = events;
     slot.isSpent = false;
     if (slot.state === IDLE) this.#idle.add(slot);
-    else if (slot.state === PENDING && (flagsOf(events) & ~slot.flags) !== 0) this.#cancel(slot);
+    else if (slot.state === PENDING && (isOther || (flagsOf(events) & ~slot.flags) !== 0)) this.#cancel(slot);
     if (this.isParked) this.arm();
     return 0;
   }
@@ -305,7 +307,7 @@ export class AfdPoller implements Poller {
    */
   close(): void {
     pollers.delete(this.fd);
-    for (const slot of this.#byFd.values()) if (slot.state === PENDING) this.#cancel(slot);
+    this.#cancelAll();
     while (this.#outstanding > 0) {
       const count = this.#dequeue(PATIENCE_MS);
       if (count <= 0) break;
@@ -327,8 +329,12 @@ export class AfdPoller implements Poller {
 
   /** Cancels every poll, so that another call can poll the sockets until the next wait or {@linkcode arm}. */
   disarm(): void {
-    for (const slot of this.#byFd.values()) if (slot.state === PENDING) this.#cancel(slot);
+    this.#cancelAll();
     this.#settle();
+  }
+
+  #cancelAll(): void {
+    for (const slot of this.#byFd.values()) if (slot.state === PENDING) this.#cancel(slot);
   }
 
   /**

@@ -165,7 +165,7 @@ export class AfdRequests {
   /** Allocates memory for many requests, and returns one of them. */
   #allocate(): AfdRequest {
     const memory = new Memory(CELLS * CELL_SIZE);
-    const first = this.#memory.push(memory) * CELLS - CELLS + 1;
+    const first = (this.#memory.push(memory) - 1) * CELLS + 1;
     for (let index = CELLS - 1; index >= 0; index--) this.#free.push(new AfdRequest(first + index, memory, index));
     return this.#free.pop()!;
   }

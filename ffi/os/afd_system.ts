@@ -84,7 +84,6 @@ const winsock = lazy(() =>
 
 // Status codes, as the i32 that a call returns.
 export const STATUS_SUCCESS = 0;
-export const STATUS_TIMEOUT = 0x102;
 export const STATUS_INVALID_HANDLE: number = 0xc000_0008 | 0;
 export const STATUS_NO_MEMORY: number = 0xc000_0017 | 0;
 export const STATUS_OBJECT_TYPE_MISMATCH: number = 0xc000_0024 | 0;

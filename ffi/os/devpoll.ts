@@ -171,7 +171,7 @@ export class DevpollInstance {
   /** Closes the descriptor. Call it once: a second call could close another file with the same number. */
   close(): void {
     // The number is free even if close() fails, so there is nothing to retry.
-    result(this.#libc.close(this.fd), errnoCell[0]!);
+    this.#libc.close(this.fd);
   }
 }
 
@@ -207,7 +207,7 @@ export class DevpollPoller implements Poller {
 
   add(fd: number, events: number, serial: number): number {
     if (!isOpen(fd)) return -EBADF;
-    this.#device.reserve(this.#size + 1); // one wait returns everything that is ready
+    this.#device.reserve(this.#size + 1); // because select() returns everything that is ready with one call
     if (this.#size === this.#ready.length) this.#ready = new Int32Array(2 * this.#size);
     const outcome = this.#device.add(fd, flagsOf(events));
     if (outcome < 0) return outcome;

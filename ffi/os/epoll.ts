@@ -107,7 +107,7 @@ type Present<Name extends keyof Libc> = { [N in Name]: NonNullable<Libc[N]> };
 
 function epollLibc(): Libc & Present<"epoll_create1" | "epoll_ctl" | "epoll_wait" | "dup3"> {
   const functions = libc();
-  if (functions.epoll_create1 === null) {
+  if (functions.epoll_create1 === null) { // a library that has this function has all but epoll_pwait2
     throw new Deno.errors.NotSupported(`Cannot create an epoll instance: ${os} has no epoll; use DefaultSelector`);
   }
   return functions as Libc & Present<"epoll_create1" | "epoll_ctl" | "epoll_wait" | "dup3">;
@@ -152,7 +152,7 @@ const SUPPORTED = EVENT_READ | EVENT_WRITE | EVENT_PRIORITY | EVENT_READ_CLOSED 
   MODE_EDGE |
   MODE_ONCE;
 
-/** An epoll instance and its event buffer. */
+/** An epoll instance and its event buffer. Members that {@linkcode Poller} does not have serve the class `Epoll`. */
 export class EpollPoller implements Poller {
   readonly controlCall = "epoll_ctl";
   readonly waitCall = "epoll_wait";
@@ -168,6 +168,7 @@ export class EpollPoller implements Poller {
   #address = this.#addressOf(this.#events);
   #room = FIRST_ROOM;
   #size = 0;
+  // The kernel disarms registrations with MODE_ONCE by itself; purge() has to know which, so as not to arm them again.
   readonly #silent = new SilentSet();
   // Descriptors of spent registrations that purge() has left out of the new set.
   readonly #leftOut = new Set<number>();
@@ -182,7 +183,7 @@ export class EpollPoller implements Poller {
   }
 
   add(fd: number, events: number, serial: number): number {
-    this.reserve(this.#size + 1); // one wait returns everything that is ready
+    this.reserve(this.#size + 1); // because select() returns everything that is ready with one call
     let outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
     // The descriptor was closed while a duplicate was open, and now belongs to the same file again.
     if (outcome === -EEXIST) outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
@@ -195,15 +196,21 @@ export class EpollPoller implements Poller {
 
   modify(fd: number, events: number, serial: number): number {
     let outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
-    if (outcome === -ENOENT && this.#leftOut.delete(fd)) outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
+    if (outcome === -ENOENT && this.#leftOut.has(fd)) outcome = this.#addLeftOut(fd, events, serial);
     if (outcome === 0) this.#silent.arm(fd, events, serial);
+    return outcome;
+  }
+
+  #addLeftOut(fd: number, events: number, serial: number): number {
+    const outcome = this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial);
+    if (outcome === 0) this.#leftOut.delete(fd); // after a failure, the caller may try again
     return outcome;
   }
 
   remove(fd: number): void {
     this.#size--;
     this.#silent.forget(fd);
-    if (this.#leftOut.size > 0) this.#leftOut.delete(fd);
+    if (this.#leftOut.size > 0) this.#leftOut.delete(fd); // rarely; the size costs less than a delete()
     // Fails if the descriptor was closed or belongs to another file now: a stale registration may stay in the kernel.
     this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
   }
@@ -263,15 +270,15 @@ export class EpollPoller implements Poller {
 
   /** Closes the descriptor. Its number is free even if close() fails, so there is nothing to retry. */
   close(): void {
-    result(this.#libc.close(this.fd), errnoCell[0]!);
+    this.#libc.close(this.fd);
   }
 
-  /** Calls `epoll_ctl` with any operation and flags; returns 0 or `-errno`. */
-  ctl(op: number, fd: number, flags: number, serial: number): number {
+  /** Calls `epoll_ctl` with any operation and flags, by default on this instance; returns 0 or `-errno`. */
+  ctl(op: number, fd: number, flags: number, serial: number, epfd: number = this.fd): number {
     this.#event[EVENTS] = flags;
     this.#event[FD] = fd;
     this.#event[SERIAL] = serial;
-    return result(this.#libc.epoll_ctl(this.fd, op, fd, this.#eventAddress), errnoCell[0]!);
+    return result(this.#libc.epoll_ctl(epfd, op, fd, this.#eventAddress), errnoCell[0]!);
   }
 
   /** Makes room for `count` events in one wait. */
@@ -309,22 +316,23 @@ export class EpollPoller implements Poller {
   }
 
   #rebuild(registrations: Registration[]): boolean {
-    const fd = result(this.#libc.epoll_create1(EPOLL_CLOEXEC), errnoCell[0]!);
-    if (fd < 0) return false;
-    const fresh = new EpollPoller(fd);
+    const fresh = result(this.#libc.epoll_create1(EPOLL_CLOEXEC), errnoCell[0]!);
+    if (fresh < 0) return false;
     try {
       for (const [fd, events, serial] of registrations) {
+        // Left out, because EPOLL_CTL_ADD would arm it.
         if (this.#silent.spent.has(fd)) continue;
-        // Fails if the descriptor was closed or belongs to another file now; such a registration is not copied.
+        // Shows whether the descriptor still refers to the registered file: it fails if the descriptor was closed or
+        // belongs to another file now. Such a registration is not copied.
         const outcome = this.ctl(EPOLL_CTL_MOD, fd, flagsOf(events), serial);
         if (outcome === -ENOENT || outcome === -EBADF) continue;
-        if (outcome < 0 || fresh.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial) < 0) return false;
+        if (outcome < 0 || this.ctl(EPOLL_CTL_ADD, fd, flagsOf(events), serial, fresh) < 0) return false;
       }
-      if (result(this.#libc.dup3(fresh.fd, this.fd, EPOLL_CLOEXEC), errnoCell[0]!) < 0) return false;
+      if (result(this.#libc.dup3(fresh, this.fd, EPOLL_CLOEXEC), errnoCell[0]!) < 0) return false;
       for (const fd of this.#silent.spent) this.#leftOut.add(fd); // modify() adds it again
       return true;
     } finally {
-      fresh.close();
+      this.#libc.close(fresh);
     }
   }
 }

@@ -57,10 +57,11 @@ export class PortParkingSet implements ParkingSet {
   }
 
   #addPort(poller: AfdPoller): void {
+    if (this.#sockets === null) {
+      this.#sockets = new AfdPoller(); // first, because it may throw
+      for (const [fd, events] of this.#events) this.#add(fd, events);
+    }
     this.#ports.set(poller.fd, { poller, handle: duplicateHandle(poller.fd) });
-    if (this.#sockets !== null) return;
-    this.#sockets = new AfdPoller();
-    for (const [fd, events] of this.#events) this.#add(fd, events);
   }
 
   #removePort(fd: number): void {
@@ -108,6 +109,14 @@ export class PortParkingSet implements ParkingSet {
   }
 
   async #waitForPorts(sockets: AfdPoller, timeoutMs: number): Promise<number> {
+    try {
+      return await this.#waitArmed(sockets, timeoutMs);
+    } finally {
+      sockets.disarm(); // because the waits check these sockets with select(), which polls them too
+    }
+  }
+
+  async #waitArmed(sockets: AfdPoller, timeoutMs: number): Promise<number> {
     this.#addClosed(sockets);
     const ports = [...this.#ports.values()];
     const pollers = [sockets, ...ports.map(({ poller }) => poller)];
@@ -122,9 +131,8 @@ export class PortParkingSet implements ParkingSet {
     for (const poller of pollers) poller.isParked = false;
     if (outcome < 0) return outcome;
     const signaled = ports.filter(({ handle }) => isSignaled(handle)).map(({ poller }) => poller.fd);
-    const count = Math.max(sockets.wait(0), 0);
+    const count = Math.max(sockets.wait(0), 0); // if it fails, the next call fails too
     this.#named = [...Array.from({ length: count }, (_, index) => sockets.fdAt(index)), ...signaled];
-    sockets.disarm(); // because the waits check these sockets with select(), which polls them too
     return this.#named.length;
   }
 

@@ -124,7 +124,7 @@ export class PollSet {
     return this.#slots[fd] !== undefined;
   }
 
-  /** Adds a descriptor or changes its mask. */
+  /** Adds a descriptor or changes its mask; ends {@linkcode mute}. */
   set(fd: number, events: number): void {
     let slot = this.#slots[fd];
     if (slot === undefined) {
@@ -245,10 +245,10 @@ export class PollPoller implements Poller {
 
   add(fd: number, events: number, serial: number): number {
     if (!isOpen(fd)) return -EBADF;
+    if (this.#set.size === this.#fds.length) this.#grow();
     this.#set.set(fd, flagsOf(events));
     this.#silent.arm(fd, events, serial);
     this.#serials[fd] = serial;
-    if (this.#set.size > this.#fds.length) this.#grow();
     return 0;
   }
 
@@ -268,12 +268,12 @@ export class PollPoller implements Poller {
     const count = this.#set.wait(timeoutMs);
     if (count <= 0) return count;
     const entries = this.#gather(count);
-    if (this.#silent.armed !== 0) this.#spend(entries);
+    if (this.#silent.armed !== 0) this.#spendEntries(entries);
     return entries;
   }
 
   /** Mutes the registrations with MODE_ONCE that the last wait found ready. */
-  #spend(entries: number): void {
+  #spendEntries(entries: number): void {
     for (let index = 0; index < entries; index++) this.spend(this.fdAt(index), this.serialAt(index));
   }
 
@@ -287,7 +287,7 @@ export class PollPoller implements Poller {
     const fds = this.#fds;
     const events = this.#events;
     let entries = 0;
-    let left = count;
+    let left = count; // number of slots with events that are not collected
     for (let at = 0; left > 0; at += STRIDE) {
       const revents = pollfds[at + MASKS]! >>> REVENTS_SHIFT;
       if (revents === 0) continue;
@@ -303,8 +303,9 @@ export class PollPoller implements Poller {
   }
 
   #grow(): void {
-    this.#fds = new Int32Array(2 * this.#fds.length);
-    this.#events = new Int32Array(this.#fds.length);
+    const events = new Int32Array(2 * this.#fds.length); // first, because it may throw
+    this.#fds = new Int32Array(events.length);
+    this.#events = events;
   }
 
   /** Mutes a closed descriptor, which would make every poll() return at once. */

@@ -24,7 +24,10 @@ export interface Poller {
   readonly nests: boolean;
   /** Registered descriptors that do not make {@linkcode fd} readable, even if `nests` is true. */
   readonly outside?: ReadonlySet<number>;
-  /** Number of registrations so far that have become silent: see {@linkcode isSilent}. */
+  /**
+   * Number of registrations so far that have become silent: see {@linkcode isSilent}. Parked waits compare it, and then
+   * no longer watch the silent descriptors.
+   */
   readonly silences: number;
 
   /**
@@ -43,7 +46,10 @@ export interface Poller {
    */
   add(fd: number, events: number, serial: number): number;
 
-  /** Changes the events of a registered descriptor, and arms a spent MODE_ONCE again; returns 0 or `-errno`. */
+  /**
+   * Changes the events of a registered descriptor, and arms a spent MODE_ONCE again; returns 0 or `-errno`. The serial
+   * is that of {@linkcode add}.
+   */
   modify(fd: number, events: number, serial: number): number;
 
   /** Removes a registered descriptor, which may be closed, or closed and its number reused. */
@@ -77,7 +83,7 @@ export interface Poller {
    *
    * @param registrations Registrations of the selector
    * @param count Number of entries of that wait
-   * @returns True if the next wait can find other entries
+   * @returns True if the next wait can find other entries: the caller repeats the wait
    */
   purge?(registrations: Registration[], count: number): boolean;
 

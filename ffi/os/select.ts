@@ -89,12 +89,12 @@ export class SelectPoller implements Poller {
     if (count === -EBADF) return this.#removeClosed() ? -EAGAIN : 0;
     if (count <= 0) return count;
     const entries = this.#set.gather(count);
-    if (this.#silent.armed !== 0) this.#spend(entries);
+    if (this.#silent.armed !== 0) this.#spendEntries(entries);
     return entries;
   }
 
   /** Empties the masks of the registrations with MODE_ONCE that the last wait found ready. */
-  #spend(entries: number): void {
+  #spendEntries(entries: number): void {
     for (let index = 0; index < entries; index++) this.spend(this.fdAt(index), this.serialAt(index));
   }
 

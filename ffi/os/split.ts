@@ -81,7 +81,7 @@ export class SplitPoller implements Poller {
   #addOutside(fd: number, events: number, serial: number): number {
     const outcome = this.#side.add(fd, events, serial);
     if (outcome < 0) return outcome;
-    if (this.outside.size === 0 && this.nests) this.#side.add(this.fd, EVENT_READ, 0);
+    if (this.outside.size === 0 && this.nests) this.#side.add(this.fd, EVENT_READ, 0); // 0 is the serial of no key
     this.outside.add(fd);
     return 0;
   }
@@ -168,7 +168,7 @@ export class SplitPoller implements Poller {
     return this.#main.purge(registrations.filter(([fd]) => !this.outside.has(fd)), this.#found);
   }
 
-  close(): void {
+  close(): void { // the side poller has only arrays
     this.#main.close();
   }
 }

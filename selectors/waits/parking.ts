@@ -7,6 +7,14 @@
  * The result of the blocking call only tells which watchers have to check their descriptors, because readiness may have
  * ended since. If the call fails, its errno is lost with the other thread, so `watched.look()` finds out the reason.
  *
+ * ## The course of a parked wait
+ *
+ * 1. A wait that found nothing parks. Its descriptors, or that of its selector, are watched: see `watched.ts`.
+ * 2. The blocking call returns when one of them is ready, or at the earliest deadline of all waits.
+ * 3. The watchers of the reported descriptors check, and a wait that is over leaves. The other waits stay parked.
+ * 4. A change that the call cannot see, such as a new registration or a wakeup, interrupts the call: a datagram goes to
+ *    the waker, whose descriptor the call watches too. Then each wait is updated, and the next call begins.
+ *
  * @module
  */
 
@@ -167,7 +175,7 @@ class Parking implements Watcher {
     this.#isBlocked = true;
     try {
       const count = await watched.wait(leftUntil(deadlineMs), nowMs);
-      this.#isBlocked = false;
+      this.#isBlocked = false; // so that a wait that ends in #check() sends nothing
       this.#failures = count < 0 ? this.#failures + 1 : 0;
       this.#check(count < 0 ? watched.look() : count);
     } finally {

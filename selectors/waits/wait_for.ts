@@ -31,6 +31,9 @@ import { watched, type Watcher } from "./watched.ts";
  * the wait with an `AbortSignal`. If the descriptor is closed first, the wait rejects with `EBADF` within about two
  * seconds. If the descriptor is reused before that, the wait continues with the new file.
  *
+ * An abort can lose an EVENT_PRIORITY of the same moment, because some files, such as `/proc/mounts`, report it to one
+ * call only. A selector keeps such an event for its next wait.
+ *
  * @param fileobj A descriptor, or an object with a `fileno()`
  * @param events One or more EVENT_* bits, combined with `|`, without a mode. If the mask has an event other than
  * EVENT_READ and EVENT_WRITE, hang-ups and errors are reported too, as with `register`

@@ -5,7 +5,7 @@
  */
 
 import type { FileObject } from "../../ffi/os/arguments.ts";
-import { EVENT_READ } from "../../ffi/os/events.ts";
+import { EVENT_PRIORITY, EVENT_READ } from "../../ffi/os/events.ts";
 import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
 import type { Ready, SelectorCore } from "../core.ts";
 import { type IdleWatcher, type ParkedWait, parking } from "./parking.ts";
@@ -53,6 +53,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
     signal?.throwIfAborted();
     if (this.#core.isClosed) return [];
     const ready = this.look();
+    // The count shows a wakeup that another wait has taken.
     const isWoken = this.#core.takeWakeup() || this.#core.wakeups !== wakeups;
     if (isWoken || ready.length > 0 || timeoutMs === 0) return ready;
     return await this.park(deadlineMs, signal).promise;
@@ -92,7 +93,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   /** Removes a parked wait that is over. */
   leave(wait: ParkedWait): void {
     this.#parked.splice(this.#parked.indexOf(wait), 1);
-    if (this.#parked.length === 0 && this.#changes !== -1) parking.keep(this);
+    if (this.#parked.length === 0 && this.#changes !== -1) parking.keep(this); // -1 after close()
     parking.leave(wait);
   }
 
@@ -111,11 +112,9 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
 
   #watchEach(): void {
     const { poller, keys } = this.#core;
-    const isWatched = (fd: number) => {
-      return keys.get(fd) !== undefined && !poller.isSilent(fd) && (!poller.nests || poller.outside!.has(fd));
-    };
+    const isWatched = (fd: number) => (!poller.nests || poller.outside!.has(fd)) && !poller.isSilent(fd);
     this.#watched.forEach((_, fd) => {
-      if (fd !== poller.fd && !isWatched(fd)) this.#watch(fd, undefined);
+      if (fd !== poller.fd && !(keys.get(fd) !== undefined && isWatched(fd))) this.#watch(fd, undefined);
     });
     for (const { fd, events } of keys.all()) if (isWatched(fd)) this.#watch(fd, events);
   }
@@ -143,7 +142,9 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   }
 
   take(fd: number, events: number): void {
-    if (this.#parked.length > 0) this.#core.take(fd, events);
+    // Without a parked wait, for example after an abort, only urgent events are kept: the kernel may not report them
+    // again. It does report other events again, unless the program has read the data before the next wait.
+    this.#core.take(fd, this.#parked.length > 0 ? events : events & EVENT_PRIORITY);
   }
 
   /** Stops watching, and releases parking, which ends the parked waits. */
@@ -185,18 +186,21 @@ class Wait<D, F extends FileObject> implements ParkedWait, PendingWait<D, F> {
 
   check(): boolean {
     const core = this.#core;
-    const { isClosed } = core;
     try {
-      const ready = isClosed ? [] : core.look();
-      if (!isClosed && ready.length === 0 && this.#wakeups === core.wakeups && monotonicMs() < this.deadlineMs) {
-        return false;
-      }
-      if (!isClosed) core.takeWakeup();
-      this.#end();
-      this.#resolve(ready);
+      if (core.isClosed) return this.#settle([]);
+      const ready = core.look();
+      if (ready.length === 0 && this.#wakeups === core.wakeups && monotonicMs() < this.deadlineMs) return false;
+      core.takeWakeup(); // it ends this wait, and not the next one too
+      return this.#settle(ready);
     } catch (error) {
       this.fail(error);
     }
+    return true;
+  }
+
+  #settle(ready: Ready<D, F>[]): boolean {
+    this.#end();
+    this.#resolve(ready);
     return true;
   }
 
@@ -211,9 +215,7 @@ class Wait<D, F extends FileObject> implements ParkedWait, PendingWait<D, F> {
   }
 
   leave(): void {
-    if (this.#isOver) return;
-    this.#end();
-    this.#resolve([]);
+    if (!this.#isOver) this.#settle([]);
   }
 
   #end(): void {
