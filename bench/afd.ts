@@ -1,6 +1,6 @@
 /**
- * Times SelectSelector and AfdSelector beside each other on Windows, by the number of idle sockets, and prints select's time
- * over AFD's: above 1, AFD is faster.
+ * Times SelectSelector and AfdSelector on Windows, by the number of idle sockets, and prints the time of SelectSelector
+ * divided by the time of AfdSelector. Above 1, AfdSelector is faster.
  *
  * ```sh
  * deno run --allow-ffi bench/afd.ts
@@ -14,11 +14,11 @@ import { type Socket, socketpair } from "../ffi/socket/mod.ts";
 
 const IDLE = [1, 16, 64, 500, 2_000];
 const SAMPLES = 5;
-/** Milliseconds of one sample. */
+/** Length of one sample in milliseconds. */
 const SAMPLE_MS = 150;
 const byte = new Uint8Array(1);
 
-/** Calls a function for a while, and returns its median time in microseconds. */
+/** Calls a function repeatedly for the length of a sample, and returns its median time in microseconds. */
 function sample(body: () => void): number {
   const times: number[] = [];
   body();
@@ -30,7 +30,7 @@ function sample(body: () => void): number {
   return times.sort((one, other) => one - other)[times.length >> 1]!;
 }
 
-/** Returns the least of several medians of both, measured in turn. */
+/** Returns the minimum of several medians of both, measured alternately. */
 function compare(bodies: [() => void, () => void]): [number, number] {
   const least: [number, number] = [Infinity, Infinity];
   for (let round = 0; round < SAMPLES; round++) {
@@ -46,7 +46,7 @@ interface Scene {
   readonly sockets: readonly Socket[];
 }
 
-/** Cases by their descriptions; each gets a scene whose `here` is registered, among idle sockets. */
+/** Cases, by their descriptions. The scene of each case has `here` registered among idle sockets. */
 const CASES: Record<string, (scene: Scene) => () => void> = {
   "select(0), nothing ready": ({ selector }) => () => {
     if (selector.select(0).length !== 0) throw new Error("something is ready");
@@ -88,7 +88,7 @@ for (const [name, make] of Object.entries(CASES)) {
       for (const socket of [...sockets, here]) selector.register(socket, EVENT_READ);
       return { selector, here, there, sockets: [...pairs.flat(), here, there] };
     });
-    // Only the registered sockets of a scene are modified.
+    // Cases only modify the registered sockets.
     const bodies = scenes.map((scene) =>
       make({ ...scene, sockets: scene.sockets.filter((socket) => scene.selector.getMap()!.has(socket)) })
     );

@@ -1,5 +1,5 @@
 /**
- * Times waits beside Deno's event loop if something is always ready, and wakeups.
+ * Times asynchronous waits in which a descriptor is always ready, and wakeups.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { DefaultSelector, EVENT_READ, wake } from "../mod.ts";
 import { readyEventfds } from "./eventfd.ts";
 
-/** Events per iteration; so many that the turns of the event loop count. */
+/** Events per iteration. The number is large enough to include turns of the event loop. */
 const EVENTS = 10_000;
 
 for (const ready of [1, 100]) {

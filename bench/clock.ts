@@ -18,7 +18,7 @@ const CLOCK_MONOTONIC = 1;
 const timespec = new BigInt64Array(2);
 const halves = new Int32Array(timespec.buffer);
 
-/** Returns nanoseconds since the machine started; a number holds them exactly for three months. */
+/** Returns nanoseconds since the machine started. A JavaScript number holds them exactly for three months. */
 export function nowNs(): number {
   clock_gettime(CLOCK_MONOTONIC, timespec);
   return halves[0]! * 1e9 + halves[2]!;

@@ -2,10 +2,10 @@
  * Compares an echo server on this package with echo servers in C, libevent, libuv, Rust, Go, CPython, Node, Bun and
  * Deno.
  *
- * Each server runs alone on one core, and the load on another. The main result is the server's processor time per
- * request, by the kernel's accounting. Requests per second depend on the load as much as on the server, so the table
- * shows how busy the load was. Each number is the median over the rounds, and each round measures every server once in
- * every setting, in its own process.
+ * Each server runs alone on one core, and the load generator on another. The main result is the server's processor time
+ * per request, as measured by the kernel. Requests per second depend on the load generator as much as on the server, so
+ * the table also shows how busy the load generator was. Each number is the median over the rounds, and each round
+ * measures every server once in every setting, in its own process.
  *
  * ```sh
  * deno task compare                                            # everything, in 40 minutes
@@ -45,7 +45,7 @@ import {
   SPARE_DESCRIPTORS,
 } from "./servers.ts";
 
-/** Servers that run on no virtual machine. */
+/** Servers that run without a virtual machine. */
 const COMPILED_IDS = [...C_IDS, "mio", "go"];
 
 interface Options {
@@ -89,7 +89,7 @@ function parseOptions(): Options {
   };
 }
 
-/** Returns every combination of the options for which one process may open enough descriptors. */
+/** Returns every combination of the options for which a process may open enough descriptors. */
 function loadsOf({ connections, sizes, idle, seconds, warmUp }: Options): Load[] {
   const most = descriptorLimit() - SPARE_DESCRIPTORS;
   const loads: Load[] = [];
@@ -108,8 +108,8 @@ function loadsOf({ connections, sizes, idle, seconds, warmUp }: Options): Load[]
 }
 
 /**
- * Returns the goals: processor time within a limit of C's and below that of every server that is not compiled, and
- * nearly as many requests with `for await` as with `select()`.
+ * Returns the goals: at most a certain multiple of the processor time of C, less processor time than every server that
+ * is not compiled, and nearly as many requests with `for await` as with `select()`.
  */
 function goalsOf(rows: Row[]): Goal[] {
   return rows.filter(({ server, load }) =>

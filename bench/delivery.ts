@@ -1,6 +1,6 @@
 /**
- * Times the delivery of an event from a write in another Worker to this one: through `selectAsync()` beside Deno's
- * event loop, through `read()` of Deno's own connections, and through the synchronous `select()`.
+ * Times the delivery of an event from a write in another Worker to this thread: through `selectAsync()`, through
+ * `read()` of Deno's own connections, and through the synchronous `select()`.
  *
  * ```sh
  * deno task delivery --rounds 2000

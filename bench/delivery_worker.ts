@@ -1,5 +1,5 @@
 /**
- * Writes for `delivery.ts`: on request, waits until the other side sleeps, stores the time, and writes a byte.
+ * The Worker of `delivery.ts`. On request, it waits until the receiver sleeps, stores the time, and writes a byte.
  *
  * @module
  */
@@ -7,12 +7,12 @@
 import { write } from "../ffi/socket/mod.ts";
 import { nowNs } from "./clock.ts";
 
-/** Time after the request until the other side sleeps. */
+/** Time from the request until the receiver sleeps. */
 const PAUSE_NS = 400_000;
 
 const byte = new Uint8Array(1);
 
-// The members of a Worker's scope, because the type check treats this file as part of a window.
+// Declares the members of a Worker's scope, because the type check treats this file as part of a window.
 const scope = self as unknown as {
   onmessage: (event: MessageEvent<{ fd: number; buffer: SharedArrayBuffer }>) => void;
   postMessage(message: unknown): void;

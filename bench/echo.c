@@ -1,8 +1,8 @@
 /*
- * Echoes on epoll, in C, and prints the port that it listens on.
+ * An echo server on epoll, in C. Prints the port that it listens on.
  *
  * Its sockets block: epoll reports readable sockets, and a peer that does not read its echo delays the others. The
- * servers on CPython's selectors and on this package do the same, so that all three do the same work.
+ * servers on CPython's selectors and on this package also block, so that all three do the same work.
  */
 
 #include "echo.h"

@@ -1,8 +1,8 @@
 /**
- * Echoes on `Deno.listen`, and prints the port that it listens on.
+ * An echo server on `Deno.listen`. Prints the port that it listens on.
  *
  * It reads into one array per connection, which costs less than `connection.readable.pipeTo(connection.writable)`. A
- * larger array would cost memory and gain no time.
+ * larger array would cost memory without saving time.
  *
  * @module
  */

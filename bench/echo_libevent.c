@@ -1,7 +1,7 @@
 /*
- * Echoes on libevent's events, in C, and prints the port that it listens on.
+ * An echo server on libevent's events, in C. Prints the port that it listens on.
  *
- * It waits for room to send only while a part of an echo is left.
+ * It waits until a socket is writable only while part of an echo is unsent.
  */
 
 #include "echo_later.h"

@@ -1,14 +1,14 @@
 /*
- * Echoes on libuv's uv_poll_t, in C, and prints the port that it listens on.
+ * An echo server on libuv's uv_poll_t, in C. Prints the port that it listens on.
  *
- * It waits for room to send only while a part of an echo is left.
+ * It waits until a socket is writable only while part of an echo is unsent.
  */
 
 #include "echo_later.h"
 #include <uv.h>
 
 struct connection {
-  uv_poll_t poll; /* first, so that a pointer to it is one to the connection */
+  uv_poll_t poll; /* first, so that a pointer to it also points to the connection */
   int fd;
   struct unsent unsent;
 };

@@ -1,7 +1,7 @@
 /**
- * Echoes on this package, as in the README, and prints the port that it listens on.
+ * An echo server on this package, as in the README. Prints the port that it listens on.
  *
- * It waits with `select()`. `--async` uses `for await` instead, beside Deno's event loop. `--report=PATH` listens on a Unix
+ * It waits with `select()`, or with `for await` if `--async` is given. With `--report=PATH`, it listens on a Unix
  * socket at PATH, and sends the memory that V8 uses to each client, as JSON.
  *
  * @module
@@ -24,13 +24,13 @@ function echo(connection: Socket): void {
     const count = connection.recvInto(buffer);
     if (count > 0) return connection.sendAll(buffer.subarray(0, count));
   } catch (error) {
-    if (!(error instanceof OSError)) throw error; // the client has reset the connection
+    if (!(error instanceof OSError)) throw error; // the client may have reset the connection
   }
   selector.unregister(connection);
   connection.close();
 }
 
-/** Collects the garbage, if `gc()` is exposed, and reports the memory that is left. */
+/** Collects garbage if `gc()` is exposed, and reports the remaining memory. */
 function report(reporter: Socket): void {
   const [connection] = reporter.accept();
   (globalThis as { gc?(): void }).gc?.();

@@ -1,5 +1,5 @@
 /**
- * Provides descriptors to time selectors with: Linux eventfds, which are a single descriptor each.
+ * Provides descriptors for timing selectors: Linux eventfds, which need only one descriptor each.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * Times the bare foreign call for each signature that the package uses.
+ * Times a bare foreign function call for each signature that the package uses.
  *
- * Every function is abs(), which uses only its first argument, declared with the parameters of another function.
+ * Every call goes to abs(), which uses only its first argument, declared with the parameters of another function.
  *
  * @module
  */

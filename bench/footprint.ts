@@ -2,8 +2,8 @@
  * Measures the cost of importing the package, and of a registration.
  *
  * Usage: `footprint.ts import <module>` prints `{"ms": …, "libraries": …}`: the time to import a module, and the number
- * of libraries that it opens. `footprint.ts register` prints `{"bytes": …}`: the memory of one registered descriptor,
- * in the heap and in external buffers. The latter needs `--v8-flags=--expose-gc`.
+ * of libraries that the import opens. `footprint.ts register` prints `{"bytes": …}`: the memory of one registered
+ * descriptor, in the heap and in external buffers; it needs `--v8-flags=--expose-gc`.
  *
  * @module
  */

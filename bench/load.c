@@ -1,18 +1,18 @@
 /*
- * Loads an echo server in a closed loop, with one message under way on each connection at any time.
+ * Loads an echo server in a closed loop: each connection has one message in flight at any time.
  *
  * Usage: load <port> <pid of the server> <connections> <idle connections> <bytes> <seconds to warm up> <seconds>
  *        load <port> <connections>
  *
- * Prints one line of JSON: the number of messages that came back, the elapsed time, the processor time of the server
- * (all threads, user and system) and of this program, quantiles of the time per message, the server's resident memory
- * without a connection, with all connections at rest, and at the end, and the number of connections that were lost.
+ * Prints one line of JSON: the number of echoed messages, the elapsed time, the processor time of the server (user and
+ * system, all threads) and of this program, quantiles of the time per message, the server's resident memory without
+ * connections, with all connections at rest, and at the end, and the number of lost connections.
  *
- * Before the clock starts, every connection, including the idle ones, has received one byte back. The server has then
- * accepted and registered them all, and its resident memory with all connections at rest is taken. After the clock has
- * stopped, every connection must receive its last message: a connection that does not is lost.
+ * Before the clock starts, every connection, including the idle connections, has received one echoed byte. The server
+ * has then accepted and registered all of them, and the program reads its resident memory with all connections at rest.
+ * After the clock has stopped, a connection that does not receive its last message counts as lost.
  *
- * With two arguments, it opens that many connections, 50 at once, exchanges one byte on each, and closes them.
+ * With two arguments, it opens that many connections, 50 at a time, exchanges one byte on each, and closes them.
  */
 
 #include <arpa/inet.h>
@@ -33,12 +33,12 @@ struct connection {
   uint64_t sent_at;
 };
 
-/* Connections that are opened before waiting for their first messages; fewer than any server's backlog. */
+/* Connections to open before waiting for their first messages; fewer than the backlog of any server. */
 enum { OPENED_AT_ONCE = 50 };
 enum { MAX_EVENTS = 1024, BUFFER = 64 * 1024 };
-/* Time without any answer after which the server counts as dead. */
+/* Time without an answer after which the server counts as dead. */
 enum { PATIENCE_SECONDS = 10 };
-/* Connections from one source address; there are 28,232 ephemeral ports by default. */
+/* Connections from one source address; by default, there are 28,232 ephemeral ports. */
 enum { PER_ADDRESS = 20000 };
 
 static int port;
@@ -46,7 +46,7 @@ static size_t size;
 static int epoll;
 static char message[BUFFER], buffer[BUFFER];
 static uint64_t requests;
-static int waiting; /* connections with a message under way */
+static int waiting; /* connections with a message in flight */
 static int lost;
 static int is_over;
 
@@ -92,7 +92,7 @@ static double quantile_us(double share) {
 static void send_message(struct connection *connection, size_t bytes) {
   connection->received = 0;
   connection->sent_at = now(CLOCK_MONOTONIC);
-  /* Blocks if there is no room, which is rare and cannot last, because the server always reads in the end. */
+  /* Blocks if the socket is not writable, which is rare and short, because the server always reads eventually. */
   if (send(connection->fd, message, bytes, MSG_NOSIGNAL) != (ssize_t)bytes) fail("send");
 }
 
@@ -121,11 +121,11 @@ static int open_connection(int index) {
   if (fd == -1) fail("socket");
   struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == -1) fail("setsockopt");
-  /* Closes by a reset: otherwise thousands of connections would stay in TIME_WAIT for a minute and use up the ports. */
+  /* Resets the connection: otherwise, thousands of connections in TIME_WAIT would use up the ports for a minute. */
   struct linger reset = {.l_onoff = 1, .l_linger = 0};
   if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == -1) fail("setsockopt");
   struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + index / PER_ADDRESS)};
-  int on = 1; /* connect() chooses the port, so that it may be in use for another server */
+  int on = 1; /* connect() chooses the port, which may then be in use for another server */
   if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == -1) fail("setsockopt");
   if (bind(fd, (struct sockaddr *)&source, sizeof source) == -1) fail("bind");
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};

@@ -1,5 +1,5 @@
 /**
- * Measures echo servers in rounds, and prints what was measured.
+ * Measures echo servers in rounds, and prints the results.
  *
  * @module
  */
@@ -7,7 +7,7 @@
 import { median, printTable, ratiosOf, showNumber, showProgress, showRatio, type Spread, spreadOf } from "./report.ts";
 import { C, C_IDS, findPinning, type Load, measure, type Measurement, OURS, type Server } from "./servers.ts";
 
-/** Fewest connections for the memory table: with fewer, their memory is lost in the noise of that of the process. */
+/** Minimum number of connections for the memory table; with fewer, the memory of the process hides theirs. */
 const MANY = 1_000;
 
 /** The measurements of a server under a load, one per round. */
@@ -117,10 +117,10 @@ export function printMemory(rows: Row[]): void {
   );
 }
 
-/** Ratio of processor time above which this package counts as slower than a server in C. */
+/** Ratio of processor time above which this package counts as slower than a C server. */
 const SLOWER = 1.1;
 
-/** Prints how much processor time this package needs, divided by that of the servers in C; names ratios above 1.1. */
+/** Prints this package's processor time divided by that of the C servers, and names ratios above 1.1. */
 export function printRatios(rows: Row[]): void {
   const slower: string[] = [];
   const lines = rows.filter(({ server }) => server.id === OURS).map((ours) => {

@@ -3,10 +3,10 @@
  *
  * Usage: micro [--idle-thread] select|register|modify <number of ready descriptors> <number of idle descriptors>
  *
- * Prints {"ns": <nanoseconds per turn>}. A turn of `select` is an epoll_wait() without waiting, and a loop over its
- * events. A turn of `register` is two epoll_ctl(), to add and remove a descriptor; of `modify`, the epoll_ctl() that
- * changes its events. With --idle-thread, a second thread sleeps meanwhile: the kernel then counts the references to
- * every descriptor that it looks up, as it does for Deno, which always has several threads.
+ * Prints {"ns": <nanoseconds per turn>}. A turn of `select` is an epoll_wait() that does not wait, and a loop over its
+ * events. A turn of `register` is two epoll_ctl() calls, to add and remove a descriptor. A turn of `modify` is one
+ * epoll_ctl() call that changes the events. With --idle-thread, a second thread sleeps meanwhile: the kernel then
+ * counts references to every descriptor that it looks up, as it does for Deno, which always has several threads.
  */
 
 #include <pthread.h>
@@ -87,7 +87,7 @@ static double time_batch(int (*turn)(void), int turns) {
   return (now() - start) / turns;
 }
 
-/* Runs longer and longer batches, and returns the number of turns in the first batch that is long enough. */
+/* Runs increasingly long batches, and returns the number of turns in the first batch that is long enough. */
 static int warm_up(int (*turn)(void)) {
   int turns = 1;
   while (time_batch(turn, turns) * turns < BATCH_NS) turns *= 2;

@@ -50,17 +50,17 @@ const CASES: Case[] = [
   { measure: "register", ready: 0, idle: 1_000 },
   { measure: "modify", ready: 0, idle: 1_000 },
 ];
-/** Cases for the peers whose cost does not grow with the number of idle descriptors. */
+/** Cases for peers whose cost does not grow with the number of idle descriptors. */
 const BESIDE_IDLE = [select(5), select(5, 19_000)];
 /** Cases for the selectors of this package. */
 const BY_IDLE = [10, 100, 1_000, 10_000].map((idle) => select(1, idle));
 
-/** Measurements of an import in each round. */
+/** Measurements of an import, one per round. */
 const IMPORTS = 3;
 
 /** Cost of importing the package, and of a registration. */
 interface Footprint {
-  /** Milliseconds to import `mod.ts`, minus those of an empty module; per round. */
+  /** Milliseconds to import `mod.ts`, minus the time to import an empty module; one per round. */
   importMs: number[];
   /** Number of libraries that the import opened. */
   libraries: number;
@@ -81,7 +81,7 @@ function parseOptions(): { rounds: number; python: string; plot: boolean } {
   throw new RangeError(`Cannot run ${values.rounds} rounds: use a whole number above 0`);
 }
 
-/** Runs `footprint.ts` in its own process. */
+/** Runs `footprint.ts` in a new process. */
 function footprintOf<T>(args: string[], flags: string[] = []): T {
   const [program, ...denoFlags] = findDeno().command;
   const { success, stdout, stderr } = new Deno.Command(program!, {
@@ -95,7 +95,7 @@ function footprintOf<T>(args: string[], flags: string[] = []): T {
 function measureFootprint(rounds: number): Footprint {
   const importMs: number[] = [];
   let libraries = 0;
-  // The first two runs fill V8's code cache, which later runs use. V8 flags are left out, because a change of flags
+  // The first two runs fill V8's code cache for later runs. The command has no V8 flags, because a change of flags
   // invalidates the cache.
   for (let time = 0; time < 2; time++) footprintOf(["import", "../mod.ts"]);
   for (let round = 1; round <= rounds; round++) {
@@ -162,8 +162,8 @@ function printTimings(timings: Timing[]): void {
 /**
  * Returns two goals: at most `ofC` times the time of C, and at least `overCPython` times faster than CPython.
  *
- * The second goal also shows how much faster C with an idle thread is. That is the kernel's part, which is the limit
- * for any program on Deno.
+ * The second goal also shows how much faster C with an idle thread is. Only the kernel's cost is left there, which
+ * limits any program on Deno.
  */
 function twoGoals(measure: string, timings: Timing[], wanted: Case, ofC: number, overCPython: number): Goal[] {
   const ours = find(timings, OURS, wanted);

@@ -3,8 +3,8 @@
  *
  * Usage: `micro_ours.ts select|register|modify <number of ready descriptors> <number of idle descriptors> [selector]`
  *
- * Prints `{"ns": <nanoseconds per turn>}`. A turn of `select` is a call without waiting and a loop over its result; of
- * `register`, a `register` and an `unregister`; of `modify`, a change of the events.
+ * Prints `{"ns": <nanoseconds per turn>}`. A turn of `select` is a call that does not wait, and a loop over its result.
+ * A turn of `register` is a `register` and an `unregister`. A turn of `modify` is a change of the events.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { idleEventfds, readyEventfds } from "./eventfd.ts";
 const BATCH_MS = 20;
 const BATCHES = 15;
 
-/** Runs a number of turns on a selector, with a spare descriptor, and returns the milliseconds that they took. */
+/** Runs a number of turns on a selector, with a spare descriptor, and returns the elapsed milliseconds. */
 type Batch = (selector: BaseSelector, spareFd: number, turns: number) => number;
 
 const selectors = { EpollSelector, PollSelector, SelectSelector };
@@ -59,9 +59,10 @@ function named<T>(things: Record<string, T>, name: string): T {
 }
 
 /**
- * Runs longer and longer batches, and returns the number of turns in the first batch that is long enough.
+ * Runs increasingly long batches, and returns the number of turns in the first batch that is long enough.
  *
- * Batches are long because an event loop runs long, and V8 compiles such a loop differently from many short calls.
+ * The batches are long because an event loop runs for a long time, and V8 compiles a long loop differently from many
+ * short calls.
  */
 function warmUp(timeBatch: (turns: number) => number): number {
   let turns = 1;
@@ -72,8 +73,8 @@ function warmUp(timeBatch: (turns: number) => number): number {
 const [measure, ready, idle, name = EpollSelector.name] = Deno.args;
 const [spareFd] = idleEventfds(1);
 const selector: BaseSelector = new (named<new () => BaseSelector>(selectors, name))();
-// The ready descriptors have the lower numbers, because select(2) checks every number up to the greatest. They are
-// registered last, because poll(2) checks all in the order of registration.
+// The ready descriptors have the lower numbers, because select(2) checks every number up to the highest. They are
+// registered last, because poll(2) checks all descriptors in the order of registration.
 const readyFds = readyEventfds(Number(ready));
 for (const fd of [...idleEventfds(Number(idle)), ...readyFds]) selector.register(fd, EVENT_READ);
 if (selector.select(0).length !== readyFds.length) throw new Error("select() did not return every ready descriptor");

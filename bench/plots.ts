@@ -1,5 +1,5 @@
 /**
- * Draws the pictures of the READMEs: `deno task compare --plot` that of servers, `deno task micro --plot` the others.
+ * Draws the plots in the READMEs: `deno task compare --plot` draws the servers, `deno task micro --plot` the others.
  *
  * @module
  */
@@ -26,7 +26,7 @@ export async function drawSelects(timings: Timing[], rounds: number): Promise<vo
   const selects = (names: string[]) =>
     timings.filter(({ peer, measure }) => measure === "select" && names.includes(peer.name));
   const beside = selects([OURS, "PollSelector", "SelectSelector"]).filter(({ ready }) => ready === 1);
-  // The powers of ten, which the axis has; five descriptors are measured for a goal.
+  // Only powers of ten, which are on the axis; five descriptors are measured only for a goal.
   const events = selects([C, OURS, CPYTHON]).filter(({ ready, idle }) => ready !== 5 && idle === 0);
   const subtitleFor = (timings: Timing[]) =>
     subtitleOf(`medians of ${rounds} rounds`, [...new Set(timings.map(({ peer }) => peer.version))]);

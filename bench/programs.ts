@@ -1,5 +1,5 @@
 /**
- * Finds the programs to time on this machine, or compiles them from a file of this directory.
+ * Finds the programs to time on this machine, or compiles them from files in this directory.
  *
  * @module
  */
@@ -14,14 +14,14 @@ export interface Program {
   command: string[];
 }
 
-/** Returns the path of a file of this directory. */
+/** Returns the path of a file in this directory. */
 export function here(name: string): string {
   return `${import.meta.dirname!}/${name}`;
 }
 
 /**
- * Imports `plots.ts`, which downloads the drawing library. Deno downloads the imports of a literal before the program
- * starts, so the path is no literal.
+ * Imports `plots.ts`, which downloads the drawing library. The path is not a literal, because Deno downloads the
+ * imports of literals before the program starts.
  */
 export function importPlots(): Promise<typeof import("./plots.ts")> {
   return import(here("plots.ts"));
@@ -38,7 +38,7 @@ export function tryRun([program, ...args]: string[]): string | null {
   }
 }
 
-/** A C library: the name to print, and those of its file for pkg-config and of its package in Debian. */
+/** A C library: its name to print, its pkg-config module, and its Debian package. */
 export interface Library {
   name: string;
   module: string;
@@ -46,7 +46,7 @@ export interface Library {
 }
 
 /**
- * Compiles a C file of this directory, or prints why it cannot.
+ * Compiles a C file in this directory, or prints why it cannot.
  *
  * @param source Name of the file
  * @param directory Directory for the program
@@ -69,7 +69,7 @@ export function compileC(source: string, directory: string, library?: Library): 
   return { name, version, command: [binary] };
 }
 
-/** Compiles a Go file of this directory, or prints why it cannot. */
+/** Compiles a Go file in this directory, or prints why it cannot. */
 export function compileGo(source: string, directory: string): Program | null {
   const version = tryRun(["go", "env", "GOVERSION"]);
   if (version === null) return leaveOut("Go", "install `golang-go`");
@@ -80,10 +80,10 @@ export function compileGo(source: string, directory: string): Program | null {
   return { name: "Go", version: version.replace("go", "Go "), command: [binary] };
 }
 
-/** Sources of Rust's crates in Debian's packages. */
+/** Directory with the sources of Rust crates from Debian's packages. */
 const DEBIAN_CRATES = "/usr/share/cargo/registry";
 
-/** Compiles a Rust file of this directory with mio, from Debian's package if installed; or prints why it cannot. */
+/** Compiles a Rust file with mio, from Debian's package if it is installed, or prints why it cannot. */
 export function compileRust(source: string, directory: string): Program | null {
   const version = tryRun(["rustc", "--version"]);
   if (version === null) return leaveOut("mio", "install `cargo` and `librust-mio-dev`");
@@ -122,7 +122,7 @@ export function findDeno(): Program {
   };
 }
 
-// The find functions ask each program for the path of its binary, so that no wrapper script is measured.
+// Each program reports the path of its own binary, so that no wrapper script is measured.
 
 /** Finds CPython, or prints how to get it. */
 export function findCPython(python: string): Program | null {
@@ -147,7 +147,7 @@ export function findBun(): Program | null {
 
 function findJavaScript(name: string, program: string, ask: string[]): Program | null {
   const [path, version] = tryRun([program, ...ask])?.split("\n") ?? [];
-  // Where Node is missing, Deno runs itself as `node`.
+  // Without Node, `node` may be a wrapper that runs Deno.
   if (path === undefined || path === Deno.execPath()) {
     return leaveOut(name, `get it with \`npm install --global ${program}\``);
   }
@@ -173,7 +173,7 @@ export function machine(): string {
   return `Linux ${release}, ${cores} cores${model === undefined ? "" : ` of ${model}`}`;
 }
 
-/** Prints a warning if other programs are running; they affect ratios little, but all other numbers much. */
+/** Prints a warning if other programs are running. They affect ratios a little, and all other numbers a lot. */
 export function warnIfBusy(): void {
   const [load] = Deno.loadavg();
   if (load! > 0.5) console.log(`NOT QUIET: the load average was ${load!.toFixed(1)} before the first measurement`);

@@ -22,7 +22,7 @@ export function spreadOf(numbers: number[]): Spread {
   return { median: median(numbers), min: Math.min(...numbers), max: Math.max(...numbers) };
 }
 
-/** Returns the ratios of numbers, round by round, so that a slow round affects both numbers. */
+/** Returns the ratios of numbers in each round. A slow round affects both numbers, so it hardly affects their ratio. */
 export function ratiosOf(numbers: number[], others: number[]): Spread {
   return spreadOf(numbers.map((number, round) => number / others[round]!));
 }
@@ -32,25 +32,25 @@ export function showRatio({ median, min, max }: Spread): string {
   return `${median.toFixed(2)} (${min.toFixed(2)}..${max.toFixed(2)})`;
 }
 
-/** Formats a number with a number of decimal places, and commas between thousands. */
+/** Formats a number with a fixed number of decimal places, and with commas between thousands. */
 export function showNumber(number: number, digits: number = 0): string {
   return number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
-/** Shows the progress of a long run: in one line on a terminal, elsewhere in a line for each tenth. */
+/** Shows the progress of a long run: on a terminal, in one line; elsewhere, in a line per tenth. */
 export function showProgress(done: number, of: number, text: string): void {
   const line = `${done} of ${of}: ${text}`;
   if (Deno.stderr.isTerminal()) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${done === of ? "" : line}`));
   else if (Math.floor((done * 10) / of) > Math.floor(((done - 1) * 10) / of)) console.error(line);
 }
 
-/** A column of a table: its head, and true for text, which is aligned left; numbers are aligned right. */
+/** A column of a table: its header, and true for text, which is aligned left. Numbers are aligned right. */
 export interface Column {
   head: string;
   isText?: boolean;
 }
 
-/** Prints a table in Markdown. */
+/** Prints a Markdown table. */
 export function printTable(columns: Column[], rows: string[][]): void {
   const widths = columns.map(({ head }, index) => Math.max(3, head.length, ...rows.map((row) => row[index]!.length)));
   const print = (cells: string[]) => console.log(`| ${cells.join(" | ")} |`);
@@ -71,7 +71,7 @@ export interface Goal {
   toReach: string;
   /** The measured value. */
   measured: string;
-  /** True if the goal is reached; null if it was not measured, because a peer is missing. */
+  /** True if the goal is reached; null if it was not measured because a peer is missing. */
   isReached: boolean | null;
 }
 

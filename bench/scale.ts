@@ -1,8 +1,9 @@
 /**
  * Measures echo servers with thousands of busy connections. With `--soak`, opens and closes connections instead, and
- * compares descriptors and memory of the server on this package before and after.
+ * compares the descriptors and the memory of the server on this package before and after.
  *
- * The server and the load run in separate processes. The task fails if a connection does not get its last message.
+ * The server and the load generator run in separate processes. The task fails if a connection does not receive its last
+ * message.
  *
  * ```sh
  * deno task scale                                             # 19,000 connections, 60 s each for C and this package
@@ -11,8 +12,8 @@
  * deno task scale --soak 10000000                             # with select(); --async for `for await`
  * ```
  *
- * The load closes a connection by a reset (SO_LINGER of 0 seconds). After an orderly close, the connection would stay
- * in TIME_WAIT for a minute, and the ports would run out.
+ * The load generator resets connections to close them (SO_LINGER of 0 seconds). After an orderly close, each connection
+ * would stay in TIME_WAIT for a minute, and the ports would run out.
  *
  * @module
  */
@@ -35,22 +36,22 @@ import {
   whileServing,
 } from "./servers.ts";
 
-/** Parts of a soak; the state of the server is printed after each. */
+/** Number of parts of a soak. The state of the server is printed after each part. */
 const PARTS = 10;
-/** Connections before the first reading of a soak, by which V8 has compiled the server. */
+/** Connections before the first reading of a soak, so that V8 has compiled the server. */
 const WARM_UP = 20_000;
 /** Time limit for one part of a soak. */
 const PART_MS = 3_600_000;
 
-/** The state of a server that has no connection. */
+/** The state of a server without connections. */
 interface State {
-  /** Connections that were opened and closed since the warm-up. */
+  /** Connections opened and closed since the warm-up. */
   connections: number;
   seconds: number;
   descriptors: number;
-  /** Memory of live objects in V8's heap, and of external buffers, after a garbage collection. */
+  /** Memory of live objects in V8's heap and of external buffers, after a garbage collection. */
   heapBytes: number;
-  /** Memory that V8's heap has taken from the system, with room for new objects. */
+  /** Memory that V8's heap has allocated from the system, including room for new objects. */
   reservedBytes: number;
   residentBytes: number;
 }
@@ -105,7 +106,7 @@ async function scale(options: Options, loadProgram: string, directory: string): 
   if (lost > 0) Deno.exitCode = 1;
 }
 
-/** Returns descriptors and memory of a server with `--report`. */
+/** Returns the descriptors and the memory of a server that runs with `--report`. */
 async function stateOf(pid: number, path: string): Promise<Omit<State, "connections" | "seconds">> {
   const reporter = await Deno.connect({ transport: "unix", path });
   const { heapUsed, heapTotal, external } = await new Response(reporter.readable).json();
@@ -117,7 +118,7 @@ async function stateOf(pid: number, path: string): Promise<Omit<State, "connecti
   };
 }
 
-/** Opens and closes connections, and prints the state of the server meanwhile. */
+/** Opens and closes connections, and prints the state of the server after each part. */
 async function soak(count: number, isAsync: boolean, loadProgram: string, directory: string): Promise<void> {
   const { command, version } = findDeno();
   const path = `${directory}/report`;

@@ -1,7 +1,7 @@
 /**
  * Times one `select(0)` of each selector, by the number of ready and idle descriptors.
  *
- * It opens 18,000 descriptors, which `ulimit -n` has to allow.
+ * It opens 18,000 descriptors, so `ulimit -n` must be higher.
  *
  * @module
  */
@@ -13,8 +13,8 @@ const SELECTORS = [EpollSelector, PollSelector, SelectSelector];
 const READY = [1, 10, 100, 1_000, 8_000];
 const IDLE = [0, 1_000, 10_000];
 
-// The ready descriptors have the lower numbers, because select(2) checks every number up to the greatest. They are
-// registered last, because poll(2) checks all in the order of registration.
+// The ready descriptors have the lower numbers, because select(2) checks every number up to the highest. They are
+// registered last, because poll(2) checks all descriptors in the order of registration.
 const readyFds = readyEventfds(Math.max(...READY));
 const idleFds = idleEventfds(Math.max(...IDLE));
 

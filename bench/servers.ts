@@ -1,5 +1,5 @@
 /**
- * Finds the echo servers to compare, and measures one of them under a load.
+ * Finds the echo servers to compare, and measures a server under a load.
  *
  * @module
  */
@@ -20,18 +20,18 @@ import {
 /** Descriptors that a server needs in addition to its connections. */
 export const SPARE_DESCRIPTORS = 64;
 
-/** Cores of the load and of the server. */
+/** The cores for the load and for the server. */
 const LOAD_CORE = 0;
 const SERVER_CORE = 1;
 
 /** Time limit for a server to print its port. */
 const START_MS = 10_000;
-/** Time limit for the load, in addition to its warm-up and its measured seconds. */
+/** Time limit for the load, in addition to its warm-up and its measured time. */
 const SPARE_LOAD_MS = 60_000;
 
-/** An echo server; it prints its port, and runs until it is killed. */
+/** An echo server. It prints its port and runs until it is killed. */
 export interface Server {
-  /** The name for `--peers`. */
+  /** The ID for `--peers`. */
   id: string;
   /** The name to print. */
   name: string;
@@ -39,7 +39,7 @@ export interface Server {
   command: string[];
 }
 
-/** The load of a server. */
+/** The load on a server. */
 export interface Load {
   connections: number;
   idle: number;
@@ -52,7 +52,7 @@ export interface Load {
 export interface Measurement {
   requests: number;
   seconds: number;
-  /** Processor time of all threads of the server, user and system, by the clock of the process. */
+  /** User and system processor time of all threads of the server. */
   serverCpuSeconds: number;
   loadCpuSeconds: number;
   p50Us: number;
@@ -90,7 +90,7 @@ export const SERVER_IDS = [
 const LIBEVENT: Library = { name: "libevent", module: "libevent_core", debian: "libevent-dev" };
 const LIBUV: Library = { name: "libuv", module: "libuv", debian: "libuv1-dev" };
 
-/** Returns the ids in a list with commas; throws if one is unknown. */
+/** Parses a comma-separated list of IDs; throws if an ID is unknown. */
 export function parsePeers(list: string): string[] {
   const peers = list.split(",");
   const unknown = peers.find((peer) => !SERVER_IDS.includes(peer));
@@ -98,14 +98,14 @@ export function parsePeers(list: string): string[] {
   return peers;
 }
 
-/** Returns an option's number; throws if it is not a number, or below the minimum. */
+/** Returns the number given by an option; throws if it is not a number or is below the minimum. */
 export function parseNumber(option: string, text: string, min: number): number {
   const number = text === "" ? NaN : Number(text);
   if (number >= min && number < Infinity) return number;
   throw new RangeError(`Cannot use --${option} ${text}: use a number that is at least ${min}`);
 }
 
-/** Finds the servers with these ids; prints how to get each server that this machine cannot run. */
+/** Finds the servers with these IDs. Prints how to install each server that this machine cannot run. */
 export function findServers(ids: string[], directory: string, python: string): Server[] {
   const wants = (...some: string[]) => some.some((id) => ids.includes(id));
   const deno = findDeno();
@@ -144,7 +144,9 @@ export function findServers(ids: string[], directory: string, python: string): S
   );
 }
 
-/** Returns a function that pins a command to a core; prints a line and leaves the command alone if it cannot pin. */
+/**
+ * Returns a function that pins a command to a core. If it cannot pin, it prints a line and returns the command as is.
+ */
 export function findPinning(): (core: number, command: string[]) => string[] {
   if (navigator.hardwareConcurrency > 1 && tryRun(["taskset", "--version"]) !== null) {
     return (core, command) => ["taskset", "--cpu-list", `${core}`, ...command];
@@ -203,13 +205,13 @@ async function end(child: Deno.ChildProcess): Promise<void> {
   try {
     child.kill("SIGKILL");
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // the server has already ended
+    if (!(error instanceof TypeError)) throw error; // the server has already exited
   }
   await child.status;
   if (!child.stderr.locked) await child.stderr.cancel();
 }
 
-/** Reads the port, the first line that a server prints; returns null if it prints none in time. */
+/** Reads the port from the first line that a server prints; returns null if it does not appear in time. */
 async function readPort(stdout: ReadableStream<Uint8Array>): Promise<number | null> {
   const timeout = setTimeout(() => reader.cancel(), START_MS);
   const reader = stdout.pipeThrough(new TextDecoderStream()).getReader();

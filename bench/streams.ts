@@ -1,6 +1,6 @@
 /**
- * Times a transfer from a WritableStream to a ReadableStream of this package, beside Deno's own connections, and
- * compares the SHA-256 of what was sent and received. Both ends are in this thread.
+ * Times a transfer from a WritableStream to a ReadableStream of this package, compares it with Deno's own connections,
+ * and compares the SHA-256 of the sent and the received bytes. Both ends are in this thread.
  *
  * ```sh
  * deno task streams --mib 1024 --chunk 65536
@@ -72,7 +72,7 @@ const WAYS: Record<string, () => Ends | Promise<Ends>> = {
   },
 };
 
-/** Sends and receives every byte; returns the milliseconds and the number of chunks. */
+/** Sends and receives every byte, and returns the milliseconds and the number of chunks. */
 async function transfer({ readable, writable }: Ends, hash: boolean): Promise<{ ms: number; chunks: number }> {
   const sent = createHash("sha256");
   const received = createHash("sha256");

@@ -12,16 +12,16 @@ import * as vega from "npm:vega@^6.4.0";
 import { compile, type TopLevelSpec } from "npm:vega-lite@^6.5.0";
 import { median, showNumber, type Spread } from "./report.ts";
 
-/** Width of a letter in relation to its height, in wide fonts such as DejaVu Sans; Vega reserves 0.8. */
+/** Width of a letter relative to its height, in wide fonts such as DejaVu Sans. Vega assumes 0.8. */
 const LETTER = 0.6;
-/** Vega's measurement of texts, which its types leave out. */
+/** Vega's text measurement, which its types omit. */
 interface TextMetrics {
   width(item: { fontSize: number }, text: unknown): number;
 }
 (vega as unknown as { textMetrics: TextMetrics }).textMetrics.width = ({ fontSize }, text) =>
   LETTER * fontSize * `${text}`.length;
 
-/** Characters in a line of a subtitle. */
+/** Maximum number of characters in a subtitle line. */
 const LINE = 118;
 
 /** A point of a curve. */
@@ -42,7 +42,7 @@ export interface Bar {
   value: Spread;
 }
 
-/** The text around a picture. */
+/** The text around a plot. */
 export interface Words {
   title: string;
   /** The small print; it is wrapped at semicolons. */
@@ -51,13 +51,13 @@ export interface Words {
   y?: string;
 }
 
-/** Settings of all pictures; black on white, so that they are readable on a page of any colour. */
+/** Settings for all plots: black on white, so that they are readable on a page of any color. */
 const COMMON = {
   $schema: "https://vega.github.io/schema/vega-lite/v6.json",
   background: "white",
   padding: 12,
   config: {
-    aria: false, // the file has one description
+    aria: false, // the file has a single description
     font: "sans-serif",
     axis: { labelFlush: false, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", gridColor: "#e5e5e5" },
     legend: { labelFontSize: 12, title: null, labelLimit: 0 },
@@ -65,7 +65,7 @@ const COMMON = {
   },
 } as const;
 
-/** Returns curves by the number of descriptors, on a logarithmic axis; the other axis is optionally logarithmic too. */
+/** Returns curves over the number of descriptors, on a logarithmic axis. The other axis may also be logarithmic. */
 export function curves(points: Point[], { title, subtitle, x, y = "" }: Words, isLogarithmic: boolean): TopLevelSpec {
   const powers = [0.1, 1, 10, 100, 1_000, 10_000];
   return {
@@ -100,10 +100,10 @@ export function curves(points: Point[], { title, subtitle, x, y = "" }: Words, i
   };
 }
 
-/** Bars that are longer than twice the median of all bars are cut, so that the others have room. */
+/** Bars that are longer than twice the median of all bars are cut, so that the other bars remain readable. */
 const CUT = 2;
 
-/** Returns bars in panels, the shortest on top, each with the range over the rounds. All panels have the same axis. */
+/** Returns bars in panels, shortest on top, each with the range over the rounds. All panels share one axis. */
 export function bars(all: Bar[], { title, subtitle, x }: Words): TopLevelSpec {
   const limit = CUT * median(all.map(({ value }) => value.median));
   const values = all.toSorted((a, b) => a.value.median - b.value.median).map(({ value, ...bar }) => ({
@@ -160,14 +160,14 @@ function short(value: number): string {
   return showNumber(value, value < 100 ? 1 : 0);
 }
 
-/** Returns the text for readers that do not see the picture: the values of each curve, or of each group of bars. */
+/** Returns a text alternative: the values of each curve, or of each group of bars. */
 function described(axis: string, values: [name: string, value: string][]): string {
   const names = [...new Set(values.map(([name]) => name))];
   const listOf = (name: string) => values.filter((one) => one[0] === name).map(([, value]) => value).join("; ");
   return [axis, ...names.map((name) => `${name}: ${listOf(name)}`)].map((sentence) => `${sentence}.`).join(" ");
 }
 
-/** Writes a picture as SVG, with its title and description. */
+/** Writes a plot as SVG, with its title and description. */
 export async function writeSvg(path: string, spec: TopLevelSpec): Promise<void> {
   const view = new vega.View(vega.parse(compile(spec).spec), { renderer: "none" });
   const svg = await view.toSVG();

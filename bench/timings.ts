@@ -7,10 +7,10 @@
 import { showProgress } from "./report.ts";
 import { compileC, descriptorLimit, findCPython, findDeno, here } from "./programs.ts";
 
-/** Descriptors that a process needs in addition to those that it times: standard streams, the selector, Deno's own. */
+/** Descriptors that a process needs besides those that it times: standard streams, the selector, and Deno's own. */
 const SPARE_DESCRIPTORS = 64;
 
-/** A program to time: its name and its command; the case is appended. */
+/** A program to time: its name and its command, to which the case is appended. */
 export interface Peer {
   name: string;
   version: string;
@@ -26,7 +26,7 @@ export interface Case {
   idle: number;
 }
 
-/** Nanoseconds per turn of one peer in one case, one number per round. */
+/** Nanoseconds per turn of one peer in one case, one per round. */
 export interface Timing extends Case {
   peer: Peer;
   ns: number[];
@@ -60,7 +60,7 @@ export function findPeers(directory: string, python: string): Peer[] {
   ];
 }
 
-/** Returns the cases for which a process may open enough descriptors; prints the others. */
+/** Returns the cases for which a process may open enough descriptors, and prints the other cases. */
 export function possible(cases: Case[]): Case[] {
   const most = descriptorLimit() - SPARE_DESCRIPTORS;
   return cases.filter(({ ready, idle }) => {
@@ -72,7 +72,7 @@ export function possible(cases: Case[]): Case[] {
   });
 }
 
-/** Times every peer in every case once per round, so that other load on the machine affects all of them alike. */
+/** Times every peer in every case once per round, so that other load on the machine affects all peers alike. */
 export function timeAll(timings: Timing[], rounds: number): void {
   let done = 0;
   for (let round = 1; round <= rounds; round++) {

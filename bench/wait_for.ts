@@ -1,6 +1,6 @@
 /**
- * Times one wait for one socket and the read after it: by `waitFor()`, by a selector that is made for the wait, and by
- * `read()` of a connection of Deno's own.
+ * Times one wait for one socket and the read after it: with `waitFor()`, with a selector that is created for the wait,
+ * and with `read()` of one of Deno's own connections.
  *
  * ```sh
  * deno run --allow-all bench/wait_for.ts --rounds 5000
@@ -58,7 +58,7 @@ const ways: Way[] = [
   { name: "Deno.Conn.read()", peer: peerOfConnection, receive: () => connection.read(byte) },
 ];
 
-/** Returns the microseconds of one receive, with the data there before the wait or after its start. */
+/** Returns the microseconds of one receive. The data arrives before the wait, or after the wait has started. */
 async function timeUs({ peer, receive }: Way, isReady: boolean): Promise<number> {
   if (isReady) peer.send(byte);
   const start = performance.now();

@@ -1,5 +1,5 @@
 /**
- * AfdSelector, and the poller, the calls and the parking set behind it.
+ * AfdSelector, and its poller, system calls and asynchronous waits.
  *
  * @module
  */
@@ -47,7 +47,7 @@ import {
 
 const test = testNeeding(WINSOCK);
 
-/** Takes few packets in a call, and asks select() from two ready sockets on. */
+/** Takes few packets per call, and calls select() to check two or more ready sockets. */
 class SmallAfdSelector<D = unknown, F extends FileObject = FileObject> extends BaseSelector<D, F> {
   constructor() {
     super(new AfdPoller({ packets: 3, batch: 2 }));
@@ -65,7 +65,9 @@ if (isWindows) {
   asyncContract(small);
 }
 
-/** Returns the number of handles that this process has open. Wine does not count them, so it tries the lowest numbers. */
+/**
+ * Returns the number of open handles of this process. Tries the lowest numbers, because Wine does not count handles.
+ */
 function openHandles(): number {
   const kernel32 = Deno.dlopen("kernel32.dll", {
     GetHandleInformation: { parameters: ["usize", "buffer"], result: "i32" },
@@ -79,7 +81,7 @@ function openHandles(): number {
   return count;
 }
 
-/** Returns how often a function allocates memory for requests. */
+/** Returns how many times a function allocates memory for requests. */
 function allocations(body: () => void): number {
   const { getArrayBuffer } = Deno.UnsafePointerView;
   let count = 0;
@@ -102,13 +104,13 @@ describe("AfdSelector", () => {
     assertThrows(() => new AfdSelector(), Deno.errors.NotSupported, "use DefaultSelector");
   });
 
-  test("supports() tells what AFD can report", () => {
+  test("supports() is true for the events that AFD can report", () => {
     using selector = new AfdSelector();
     assert(selector.supports(BOTH | EVENT_PRIORITY | EVENT_READ_CLOSED | MODE_ONCE));
     assertEquals(selector.supports(EVENT_HANGUP), false);
   });
 
-  test("modify() to more events cancels the poll, and to fewer keeps it", () => {
+  test("modify() cancels the poll if it adds events, and keeps the poll if it removes events", () => {
     using cleanup = new Cleanup();
     const selector = cleanup.add(new CountingSelector(new AfdPoller()));
     const [here] = cleanup.pair();
@@ -141,7 +143,7 @@ describe("AfdSelector", () => {
     }
   });
 
-  test("select() does not report a new socket with the number of one that was closed with a poll pending", () => {
+  test("select() does not report a new socket that reuses the number of a socket closed during a poll", () => {
     using cleanup = new Cleanup();
     const selector = cleanup.add(new AfdSelector());
     for (let round = 0; round < 50; round++) {
@@ -163,18 +165,18 @@ describe("AfdSelector", () => {
     }
   });
 
-  test("10,000 cycles of register(), modify(), unregister() and close() leave no handle and no memory", () => {
+  test("10,000 cycles of register(), modify(), unregister() and close() leak no handles and no memory", () => {
     using cleanup = new Cleanup();
     const selector = cleanup.add(new AfdSelector<number>());
     function cycle(count: number): void {
       for (let done = 0; done < count; done++) {
         const [here, there] = socketpair();
         selector.register(here, EVENT_READ, done);
-        if (done % 2 === 0) selector.select(0); // begins a poll
+        if (done % 2 === 0) selector.select(0); // starts a poll
         selector.modify(here, done % 3 === 0 ? BOTH : EVENT_WRITE, done);
         if (done % 4 < 2) assertEquals(selector.select(0).length, 1);
         if (done % 5 === 0) selector.modify(here, EVENT_READ, done);
-        if (done % 6 === 0) here.close(); // with a poll pending
+        if (done % 6 === 0) here.close(); // while a poll is pending
         there.close();
         selector.unregister(done % 6 === 0 ? selector.getMap()!.keys().next().value! : here);
         here.close();
@@ -187,7 +189,7 @@ describe("AfdSelector", () => {
     assertLess(openHandles(), handles + 20);
   });
 
-  test("close() with 200 polls pending leaves no handle", () => {
+  test("close() with 200 pending polls leaks no handles", () => {
     using cleanup = new Cleanup();
     const pairs = Array.from({ length: 100 }, () => cleanup.pair());
     function open(): void {
@@ -203,7 +205,7 @@ describe("AfdSelector", () => {
     for (const [here] of pairs) here.send(bytes("x"));
   });
 
-  test("the stress of changing registrations finds no event confused, spurious or lost", async () => {
+  test("select() and selectAsync() mix up, invent and lose no event under stress", async () => {
     for (let seed = 11; seed < 14; seed++) {
       const findings = await stress(() => new AfdSelector(), { seed });
       assertEquals([seed, findings], [seed, { confused: 0, spurious: 0, lost: 0 }]);
@@ -214,7 +216,7 @@ describe("AfdSelector", () => {
 });
 
 describe("AfdPoller", () => {
-  test("a port is signaled while it has a packet", () => {
+  test("AfdPoller signals its port while the port has a packet", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const poller = new AfdPoller();
@@ -225,13 +227,13 @@ describe("AfdPoller", () => {
     there.send(bytes("x"));
     assertEquals([isSignaled(poller.fd), isSignaled(poller.fd)], [true, true]);
     assertEquals([poller.wait(0), poller.fdAt(0), poller.serialAt(0)], [1, here.fileno(), 7]);
-    // The socket is ready, but has no poll.
+    // The socket is ready, but no poll is pending.
     assertEquals(isSignaled(poller.fd), false);
     poller.arm();
     assertEquals(isSignaled(poller.fd), true);
   });
 
-  test("while another thread waits for its port, every socket has a poll after each call", () => {
+  test("AfdPoller keeps a poll pending for every socket while another thread waits for the port", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const poller = new AfdPoller({ packets: 3, batch: 1 });
@@ -280,8 +282,8 @@ describe("AfdPoller", () => {
   });
 });
 
-describe("AfdSelector beside the event loop", () => {
-  test("selectAsync() waits beside a SelectSelector and other AfdSelectors", async () => {
+describe("AfdSelector in asynchronous waits", () => {
+  test("selectAsync() waits together with a SelectSelector and other AfdSelectors", async () => {
     using cleanup = new Cleanup();
     const selectors = [new AfdSelector(), new SelectSelector(), new AfdSelector()];
     const waits = selectors.map((selector) => {
@@ -296,7 +298,7 @@ describe("AfdSelector beside the event loop", () => {
     }
   });
 
-  test("a closed socket of a SelectSelector ends no other wait, even if its number is used again", async () => {
+  test("selectAsync() continues if a socket of a SelectSelector is closed, even if its number is reused", async () => {
     using cleanup = new Cleanup();
     const selectors = [cleanup.add(new SelectSelector()), cleanup.add(new AfdSelector())];
     for (const isReused of [false, true]) {
@@ -323,7 +325,7 @@ describe("AfdSelector beside the event loop", () => {
     }
   });
 
-  test("selectAsync() of 80 selectors waits for more ports than one call takes", async () => {
+  test("selectAsync() of 80 selectors waits for more ports than one call accepts", async () => {
     using cleanup = new Cleanup();
     const waits = Array.from({ length: 80 }, () => {
       const selector = cleanup.add(new AfdSelector());
@@ -333,7 +335,7 @@ describe("AfdSelector beside the event loop", () => {
     await nextTurns();
     for (const { there, key, wait } of [waits[79]!, waits[0]!, waits[62]!, waits[63]!]) {
       there.send(bytes("x"));
-      // A call blocks for two seconds at most, and would find the port then.
+      // A call that misses the port returns after two seconds, and would only then find it.
       const { promise, resolve } = Promise.withResolvers<string>();
       const timer = setTimeout(() => resolve("late"), 1_800);
       assertEquals(await Promise.race([wait, promise]), [[key, EVENT_READ]]);
@@ -343,7 +345,7 @@ describe("AfdSelector beside the event loop", () => {
     for (const { wait, key } of waits) assertEquals(await wait, [[key, EVENT_READ]]);
   });
 
-  test("selectAsync() returns for a socket that a synchronous select() has reported meanwhile", async () => {
+  test("selectAsync() returns a socket that a synchronous select() has reported during the wait", async () => {
     using cleanup = new Cleanup();
     const selector = cleanup.add(new AfdSelector());
     const [here, there] = cleanup.pair();
@@ -363,7 +365,7 @@ describe("AfdSelector beside the event loop", () => {
     }
   });
 
-  test("the loop of an AfdSelector leaves no handle", async () => {
+  test("for await leaks no handles", async () => {
     using cleanup = new Cleanup();
     const pairs = Array.from({ length: 3 }, () => cleanup.pair());
     async function open(): Promise<void> {
@@ -380,7 +382,7 @@ describe("AfdSelector beside the event loop", () => {
 
 describe("AfdSelector in a Worker", () => {
   for (const [title, wait] of [["polls", "select(0)"], ["polls and a parked wait", "selectAsync()"]]) {
-    test(`the process survives the termination of Workers with ${title} pending`, async () => {
+    test(`AfdSelector lets the process survive when a Worker is terminated with ${title} pending`, async () => {
       const module = JSON.stringify(new URL("../mod.ts", import.meta.url).href);
       const socket = JSON.stringify(new URL("../ffi/socket/mod.ts", import.meta.url).href);
       const worker = `
@@ -404,7 +406,7 @@ describe("AfdSelector in a Worker", () => {
           await new Promise((resolve) => worker.onmessage = resolve);
           worker.terminate();
           await new Promise((resolve) => setTimeout(resolve, 50));
-          // Another file may use the memory of the Worker next.
+          // If the Worker's memory was released, these arrays may reuse it.
           const others = Array.from({ length: 100 }, () => new Uint8Array(65_536).fill(7));
           for (const [, there] of pairs) there.send(new Uint8Array(1));
           await new Promise((resolve) => setTimeout(resolve, 50));
@@ -423,9 +425,9 @@ describe("AfdSelector in a Worker", () => {
 });
 
 describe("echo_server on AfdSelector", () => {
-  test("it serves 1,000 clients at once", async () => {
+  test("echo_server serves 1,000 clients at once on AfdSelector", async () => {
     using cleanup = new Cleanup();
-    // The example, with another selector. Not in the folder of the examples, whose files another test may read now.
+    // Written to a temporary directory, because other tests may list the directory of the examples at this time.
     const source = Deno.readTextFileSync(join(EXAMPLES, "echo_server.ts")).replaceAll("DefaultSelector", "AfdSelector");
     const folder = Deno.makeTempDirSync();
     cleanup.defer(() => Deno.removeSync(folder, { recursive: true }));
@@ -456,6 +458,6 @@ describe("echo_server on AfdSelector", () => {
         }
       }
     }
-    assertThrows(() => clients[0]!.connect(address), OSError); // it is still connected
+    assertThrows(() => clients[0]!.connect(address), OSError); // fails because the client is still connected
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Asynchronous waits within a process: other work beside them, their resources, and their cleanup.
+ * Asynchronous waits within a process: the event loop during waits, resources, and cleanup.
  *
  * @module
  */
@@ -21,8 +21,8 @@ import type { Socket } from "../ffi/socket/mod.ts";
 import { lackedBy } from "./support/needs.ts";
 import { Cleanup, isEmulated, isWindows, leavingDescriptors, moduleOf, printedBy, test, text } from "./support/util.ts";
 
-/** A limit of descriptors. */
-const DESCRIPTOR_LIMIT = lackedBy({ windows: "there is no such limit" });
+/** A limit on the number of descriptors. */
+const DESCRIPTOR_LIMIT = lackedBy({ windows: "Windows has no limit on descriptors" });
 
 const MOD = import.meta.resolve("../mod.ts");
 const SOCKET = import.meta.resolve("../ffi/socket/mod.ts");
@@ -31,7 +31,7 @@ const unixSelectors = os === "linux" ? { EpollSelector, PollSelector, SelectSele
 
 describe("asynchronous waits", () => {
   for (const count of [1, 200]) {
-    test(`${count} waiting selectors leave timers, fetch(), signals and files alone`, async () => {
+    test(`selectAsync() of ${count} selectors does not delay timers, fetch(), signals and file reads`, async () => {
       const seen = await printedBy(`
         import { DefaultSelector, EVENT_READ } from ${JSON.stringify(MOD)};
         import { socketpair } from ${JSON.stringify(SOCKET)};
@@ -40,7 +40,7 @@ describe("asynchronous waits", () => {
         for (const selector of selectors) selector.register(here, EVENT_READ);
         const waits = selectors.map((selector) => selector.selectAsync());
 
-        // Every millisecond that the loop stands still, a tick is late.
+        // Each blocked millisecond of the event loop delays a tick.
         let ticks = 0;
         const start = performance.now();
         const interval = setInterval(() => ticks++, 10);
@@ -62,7 +62,7 @@ describe("asynchronous waits", () => {
         const ticksMs = performance.now() - start;
         clearInterval(interval);
 
-        // Threads that wait in poll() or ppoll(), by their numbers on x86-64.
+        // Threads that wait in poll() or ppoll(), by their system call numbers.
         let blocked = 0;
         if (${os === "linux" && !isEmulated}) {
           for (const { name } of Deno.readDirSync("/proc/self/task")) {
@@ -76,7 +76,7 @@ describe("asynchronous waits", () => {
         console.log(JSON.stringify({ ticksMs, answer, file, signalMs, blocked, ready }));
       `) as { ticksMs: number; answer: string; file: boolean; signalMs: number; blocked: number; ready: number };
       assertEquals([seen.answer, seen.file, seen.ready], ["hello", true, count]);
-      // 150 and less than 50, on a machine that has nothing else to do.
+      // On an idle machine, 150 ms for the ticks and less than 50 ms for the signal.
       assertGreaterOrEqual(seen.ticksMs, 150);
       assertLess(seen.ticksMs, 30_000);
       assertLess(seen.signalMs, 30_000);
@@ -84,7 +84,7 @@ describe("asynchronous waits", () => {
     });
   }
 
-  test("wake() in a Worker ends a wait of either kind", async () => {
+  test("wake() in a Worker ends a synchronous and an asynchronous wait", async () => {
     const seen = await printedBy(`
       import { DefaultSelector } from ${JSON.stringify(MOD)};
       const worker = new Worker("data:application/javascript," + encodeURIComponent(\`
@@ -97,7 +97,7 @@ describe("asynchronous waits", () => {
       worker.postMessage(selector.wakeHandle);
       const one = await selector.selectAsync();
       worker.postMessage(selector.wakeHandle);
-      await new Promise((resolve) => setTimeout(resolve)); // until the message is away
+      await new Promise((resolve) => setTimeout(resolve)); // until the message is sent
       const other = selector.select();
       selector.close();
       worker.terminate();
@@ -106,7 +106,7 @@ describe("asynchronous waits", () => {
     assertEquals(seen, [[], []]);
   });
 
-  test("selectAsync() keeps the process alive, and an idle selector does not", async () => {
+  test("selectAsync() keeps the process alive during a wait, and not otherwise", async () => {
     const seen = await printedBy(`
       import { DefaultSelector } from ${JSON.stringify(MOD)};
       const idle = new DefaultSelector();
@@ -179,18 +179,18 @@ describe("asynchronous waits", () => {
   });
 });
 
-/** Number of waits after which every resource is as before; an emulator has time for fewer. */
+/** Number of cycles in each test; an emulator is too slow for as many. */
 const CYCLES = isEmulated ? 200 : isWindows ? 1_000 : 10_000;
-/** Threads of Deno's pool for blocking calls, which it starts when it is busy and ends when they are idle. */
+/** Maximum number of threads in Deno's pool for blocking calls, which starts and ends threads on demand. */
 const POOL = 32;
 const HEAP_GROWTH = (CYCLES === 10_000 ? 2 : 16) * 1024 ** 2;
 
-/** Waits until parked calls are blocked, which takes a few microtasks. */
+/** Waits a few microtasks, until parked calls block. */
 async function blocked(): Promise<void> {
   for (let ticks = 0; ticks < 8; ticks++) await null;
 }
 
-/** One of the things that happen to a wait. The call is blocked by then, or it is not yet. */
+/** Starts a wait and ends it. `pause` may return before or after the system call has blocked. */
 type Cycle = (selector: BaseSelector, pause: () => Promise<void>, socket: Socket) => Promise<unknown>;
 
 const cycles: Record<string, (Selector: new () => BaseSelector) => Cycle> = {
@@ -230,7 +230,7 @@ const cycles: Record<string, (Selector: new () => BaseSelector) => Cycle> = {
 };
 
 for (const [name, Selector] of Object.entries({ DefaultSelector, ...unixSelectors })) {
-  // The libraries are opened once, which the sanitizers would take for a leak.
+  // Opens the libraries before the tests, because the sanitizers would report them as leaks.
   using first = new Selector();
   wake(first.wakeHandle);
   await first.selectAsync();
@@ -238,9 +238,9 @@ for (const [name, Selector] of Object.entries({ DefaultSelector, ...unixSelector
 
   for (const [what, cycleOf] of Object.entries(cycles)) {
     const cycle: Cycle = cycleOf(Selector);
-    // Deno's own declaration, for its sanitizers: nothing that was started may still go on at the end.
+    // Uses Deno.test(), because its sanitizers detect pending operations.
     Deno.test({
-      name: `${name}: ${CYCLES} times ${what}, and nothing is left`,
+      name: `${name} leaks nothing: ${CYCLES} times ${what}`,
       sanitizeOps: true,
       sanitizeResources: true,
       fn: () =>
@@ -258,7 +258,7 @@ for (const [name, Selector] of Object.entries({ DefaultSelector, ...unixSelector
           };
           await repeat(CYCLES / 10);
           const threads = threadCount();
-          // Garbage varies; the minimum does not.
+          // The minimum excludes garbage, whose amount varies.
           const heap = await repeat(CYCLES / 2);
           assertLess(await repeat(CYCLES / 2) - heap, HEAP_GROWTH);
           assertLess(threadCount() - threads, POOL + 8);

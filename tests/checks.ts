@@ -1,5 +1,5 @@
 /**
- * Runs every check but the tests: `deno task check`. The last lines name those that failed.
+ * Runs every check except the tests: `deno task check`. The last lines name the failed checks.
  *
  * @module
  */
@@ -20,7 +20,7 @@ const CHECKS: readonly (readonly string[])[] = [
 
 const failures: string[] = [];
 for (const args of CHECKS) {
-  // Without the names of files, of which there are dozens.
+  // Omits file names, because there are dozens.
   const name = `deno ${args.filter((arg) => !arg.includes(".ts")).join(" ")}`;
   console.log(`== ${name}`);
   const { success } = await new Deno.Command(Deno.execPath(), { args: [...args], stdin: "null" }).spawn().status;

@@ -8,7 +8,7 @@ import { BaseSelector, DefaultSelector, DevpollSelector } from "../mod.ts";
 import { selectorFor } from "../selectors/default.ts";
 import { skip, test } from "./support/util.ts";
 
-/** By name, so that a row reads as a sentence: the system, and its selector. */
+/** Systems and their selectors. */
 const EXPECTED: Readonly<Record<Os, string>> = {
   linux: "EpollSelector",
   android: "EpollSelector",
@@ -22,7 +22,7 @@ const EXPECTED: Readonly<Record<Os, string>> = {
 
 describe("DefaultSelector", () => {
   for (const [system, name] of Object.entries(EXPECTED)) {
-    test(`selectorFor() gives ${name} for ${system}`, () => {
+    test(`selectorFor() returns ${name} for ${system}`, () => {
       const selector = selectorFor(systemOf(system));
       assertEquals(selector.name, name);
       assert(selector.prototype instanceof BaseSelector);

@@ -1,9 +1,9 @@
 /**
- * `Devpoll`, after CPython's test_devpoll.py, and DevpollSelector, both over a stand-in of the device.
+ * `Devpoll`, after CPython's test_devpoll.py, and DevpollSelector, both over a stand-in for the device.
  *
- * These tests differ from CPython's. test_events_mask_overflow and its C limits: TypeScript has no OverflowError, so an
- * invalid event mask throws a RangeError. Operations on a closed Devpoll throw BadResource, as operations on any closed
- * resource do in Deno.
+ * Two things differ from CPython's tests. test_events_mask_overflow and its C limits: TypeScript has no OverflowError,
+ * so an invalid event mask throws a RangeError. Operations on a closed Devpoll throw BadResource, like operations on
+ * any closed resource in Deno.
  */
 
 import { assert, assertEquals, assertFalse, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";
@@ -31,21 +31,21 @@ import {
   withOptions,
 } from "./support/util.ts";
 
-/** The flag of the device that removes a descriptor, and its errors as Linux numbers them. */
+/** The flag of the device that removes a descriptor, and the device's errors with their Linux numbers. */
 const POLLREMOVE = 0x0800;
 const EINTR = 4;
 const ENOMEM = 12;
 const EACCES = 13;
 const EMFILE = 24;
 const ENOTTY = 25;
-const ENOSYS = 38; // the errno of an emulator for an unknown ioctl()
+const ENOSYS = 38; // an emulator fails with it for an unknown ioctl()
 
 const isLinux = os === "linux";
 const { failures, functions, log, maskOf, openDevices, patience } = isLinux
   ? await import("./standins/devpoll_standin.ts")
   : {} as typeof import("./standins/devpoll_standin.ts");
 
-/** The stand-in of /dev/poll. */
+/** Declares a test with the stand-in for /dev/poll. */
 const STAND_IN = isLinux ? null : `the stand-in of /dev/poll is over Linux' poll(), and this is ${os}`;
 
 function test(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
@@ -66,10 +66,10 @@ if (isLinux) {
   const contract = {
     name: "DevpollSelector",
     create: <D>() => new DevpollSelector<D>(),
-    lacks: { shortTimeouts: "/dev/poll knows whole milliseconds only" },
+    lacks: { shortTimeouts: "/dev/poll supports only whole milliseconds" },
   };
   selectorContract(contract);
-  // An asynchronous wait is not one of the device, and lacks nothing.
+  // Asynchronous waits do not wait on the device, so they lack nothing.
   selectorContract({
     name: `${contract.name}, waiting asynchronously`,
     create: contract.create,
@@ -141,7 +141,7 @@ describe("Devpoll", () => {
     }
   });
 
-  test("new Devpoll() opens a descriptor with close-on-exec", () => {
+  test("new Devpoll() opens a close-on-exec descriptor", () => {
     using devpoll = new Devpoll();
     assertEquals(libc!.fcntl(devpoll.fileno(), F_GETFD), FD_CLOEXEC);
   });
@@ -166,7 +166,7 @@ describe("Devpoll", () => {
     assertEquals(maskOf(devpoll.fileno(), here.fileno()), POLLIN | POLLPRI | POLLOUT);
   });
 
-  test("register() and modify() replace a mask by one write", () => {
+  test("register() and modify() replace a mask in one write", () => {
     using cleanup = new Cleanup();
     const fd = cleanup.pair()[0].fileno();
     using devpoll = new Devpoll();
@@ -196,7 +196,7 @@ describe("Devpoll", () => {
     assertEquals(devpoll.poll(), [[fd, POLLIN]]);
   });
 
-  test("an error of the device is an OSError that names the call, and registers nothing", () => {
+  test("Devpoll throws an OSError that names the call if the device fails, and registers nothing", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     failures.open.push([-1, EMFILE]);
@@ -208,7 +208,7 @@ describe("Devpoll", () => {
     assertEquals([denied.code, denied.syscall], ["EACCES", "write"]);
     assertThrows(() => devpoll.unregister(here), KeyError);
     devpoll.register(here, POLLOUT);
-    failures.write.push([8, 0]); // one of two
+    failures.write.push([8, 0]); // the device writes one of two entries
     const partial = assertThrows(() => devpoll.modify(here, POLLIN), OSError, `fd ${here.fileno()}`);
     assertEquals([partial.code, partial.syscall], ["EIO", "write"]);
     failures.write.push([0, 0]);
@@ -242,12 +242,12 @@ describe("DevpollInstance", () => {
     assertEquals(instance.add(here.fileno(), POLLOUT), 8);
     for (const count of [1, 64, 65, 500, 501, 100]) {
       instance.reserve(count);
-      assertEquals(instance.wait(0, count), 1); // of which the stand-in sees whether there is room
+      assertEquals(instance.wait(0, count), 1); // the stand-in throws if there is too little room
       assertEquals([instance.fdAt(0), instance.reventsAt(0)], [here.fileno(), POLLOUT]);
     }
   });
 
-  test("wait() returns at most the given number of events, and the others next time", () => {
+  test("wait() returns at most the given number of events, and the next call returns the rest", () => {
     using cleanup = new Cleanup();
     const fds = Array.from({ length: 5 }, () => cleanup.pair()[0].fileno());
     const instance = new ffi.DevpollInstance();
@@ -261,8 +261,8 @@ describe("DevpollInstance", () => {
     assertEquals([...found].sort((a, b) => a - b), fds.sort((a, b) => a - b));
   });
 
-  test("DevpollInstance passes exact bytes, and reads every bit of the answer", () => {
-    // In hexadecimal digits, which are in the order of the bytes: the lowest first.
+  test("DevpollInstance writes exact bytes, and reads every bit of the result", () => {
+    // Hexadecimal digits, with the lowest byte first.
     const written: string[] = [];
     const waited: [request: number, dvpoll: string][] = [];
     const addresses: bigint[] = [];
@@ -316,8 +316,8 @@ describe("DevpollInstance", () => {
     assertEquals(addresses.length, 2, "The room is not doubled");
   });
 
-  test("layouts and constants match <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
-    // struct dvpoll { pollfd_t *dp_fds; nfds_t dp_nfds; int dp_timeout; }, a pointer, an unsigned long and an int.
+  test("Devpoll has the layouts and constants of <sys/devpoll.h>, <sys/poll.h> and <sys/fcntl.h>", () => {
+    // struct dvpoll { pollfd_t *dp_fds; nfds_t dp_nfds; int dp_timeout; }: a pointer, an unsigned long and an int.
     assertEquals(ffi.DVPOLL, { size: 24, dp_fds: 0, dp_nfds: 8, dp_timeout: 16 });
     assertEquals(ffi.DP_POLL, 53249);
     assertEquals(ffi.POLLREMOVE, 2048);
@@ -325,7 +325,7 @@ describe("DevpollInstance", () => {
   });
 });
 
-describe("the stand-in of /dev/poll", () => {
+describe("the stand-in for /dev/poll", () => {
   test("the stand-in throws instead of waiting or looping forever", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
@@ -351,9 +351,9 @@ describe("SYMBOLS", () => {
     const [here] = cleanup.pair();
     const { symbols } = Deno.dlopen("libc.so.6", ffi.SYMBOLS);
     const [reader, writer] = cleanup.pipe();
-    // A pipe accepts the same writes as the device, and has its own error for an unknown request.
+    // A pipe accepts the same writes as the device, but fails with its own error for an unknown request.
     const open = (path: Uint8Array<ArrayBuffer>, flags: number) => {
-      assertEquals(symbols.open(path, flags), -1); // there is no /dev/poll here
+      assertEquals(symbols.open(path, flags), -1); // this system has no /dev/poll
       return libc!.dup(writer);
     };
     standIn("devpoll", { ...symbols, open }, "illumos");
@@ -377,7 +377,7 @@ describe("DevpollSelector", () => {
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "the selector is closed");
   });
 
-  test("register(), modify() and unregister() write once, the removal first, and never for data alone", () => {
+  test("register(), modify() and unregister() write once, with removals first, and never for data alone", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const fd = here.fileno();
@@ -398,7 +398,7 @@ describe("DevpollSelector", () => {
     ]);
   });
 
-  test("select() is one wait, with room for every registration up to the descriptor limit", () => {
+  test("select() waits once, with room for every registration up to the descriptor limit", () => {
     using cleanup = new Cleanup();
     using selector = new DevpollSelector();
     assertEquals(selector.select(0), []);
@@ -436,7 +436,7 @@ describe("DevpollSelector", () => {
     assertEquals(selector.getMap()!.size, 2);
   });
 
-  test("select() reports ready descriptors beside a closed one, by one wait", () => {
+  test("select() reports ready descriptors and skips a closed one in one wait", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new DevpollSelector();
@@ -447,7 +447,7 @@ describe("DevpollSelector", () => {
     assertEquals(log.waits.length, 1);
   });
 
-  test("register() that fails registers nothing, and modify() that fails unregisters the descriptor", () => {
+  test("register() registers nothing if it fails, and modify() unregisters the descriptor if it fails", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new DevpollSelector<undefined, FileObject>();
@@ -462,7 +462,7 @@ describe("DevpollSelector", () => {
     assertEquals(maskOf(selector.fileno(), here.fileno()), undefined);
   });
 
-  test("select() removes a descriptor that a failed write left in the set", () => {
+  test("select() removes a descriptor that a failed write has left in the set", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using selector = new DevpollSelector();

@@ -1,5 +1,5 @@
 /**
- * EpollSelector: stale descriptions, the number of its calls, and its descriptor.
+ * EpollSelector: stale open file descriptions, its number of system calls, and its descriptor.
  *
  * @module
  */
@@ -54,7 +54,7 @@ const test = testNeeding(EPOLL);
 
 const RLIMIT_NOFILE = 7;
 
-/** A descriptor that is readable, and one that is not. */
+/** Returns a readable socket and an idle socket. */
 function readableAndIdle(cleanup: Cleanup): [readable: Socket, idle: Socket] {
   const [readable, sender] = cleanup.pair();
   const [idle] = cleanup.pair();
@@ -63,7 +63,8 @@ function readableAndIdle(cleanup: Cleanup): [readable: Socket, idle: Socket] {
 }
 
 /**
- * Registers a number, closes it while what it stood for lives on, and unregisters it: the kernel goes on to report it.
+ * Registers a duplicate of a socket under a number, closes it, and unregisters it. The kernel keeps reporting it,
+ * because the socket's open file description is still open.
  */
 function leaveStale(cleanup: Cleanup, selector: BaseSelector, socket: Socket, number: number, events = EVENT_READ) {
   selector.register(duplicate(cleanup, socket.fileno(), number), events);
@@ -71,14 +72,14 @@ function leaveStale(cleanup: Cleanup, selector: BaseSelector, socket: Socket, nu
   selector.unregister(number);
 }
 
-/** Returns the EPOLL* masks in the kernel by descriptor. */
+/** Returns the EPOLL* masks that the kernel has, by descriptor. */
 function masksOf(selector: EpollSelector): Map<number, string> {
   const info = Deno.readTextFileSync(`/proc/self/fdinfo/${selector.fileno()}`);
   return new Map([...info.matchAll(/tfd: +(\d+) events: +(\w+)/g)].map(([, fd, mask]) => [Number(fd), mask!]));
 }
 
 describe("EpollSelector", () => {
-  test("select() works beside a stale description without a free descriptor for a new set", () => {
+  test("select() works with a stale description and no free descriptor for a new epoll instance", () => {
     using cleanup = new Cleanup();
     const limits = new BigUint64Array(2);
     assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
@@ -137,7 +138,7 @@ describe("EpollSelector", () => {
     assertThrows(() => selector.fileno(), Deno.errors.BadResource, "closed");
   });
 
-  test("select() returns more ready descriptors than its first buffer holds, in one call", () => {
+  test("select() returns more ready descriptors than its initial buffer holds, in one call", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new EpollSelector<number>();
@@ -162,7 +163,7 @@ describe("EpollSelector", () => {
     selector.modify(idle, EVENT_WRITE);
     assertEquals(selector.select(0).length, 2);
     assertEquals(selector.waits, 1);
-    // More numbers than there was room for.
+    // More descriptors than the buffer had room for.
     selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ);
     selector.register(duplicate(cleanup, here.fileno(), 9999), EVENT_READ);
     selector.unregister(1500);
@@ -180,7 +181,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), []);
   });
 
-  test("select() waits out its timeout beside a stale description, by two system calls", () => {
+  test("select() waits out its timeout with a stale description, in two system calls", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new CountingSelector(new EpollPoller());
@@ -194,7 +195,7 @@ describe("EpollSelector", () => {
     assertEquals(selector.waits, 3);
   });
 
-  test("select() with a timeout of 0 reports ready descriptors beside stale descriptions, in one call", () => {
+  test("select() with a timeout of 0 reports ready descriptors, not stale descriptions, in one call", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new CountingSelector(new EpollPoller());
@@ -208,7 +209,7 @@ describe("EpollSelector", () => {
     assertEquals(selector.waits, 3);
   });
 
-  test("register() of a number that was used before reports its new descriptor only", () => {
+  test("select() reports only the new descriptor after register() of a reused number", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     const [fresh, sender] = cleanup.pair();
@@ -233,7 +234,7 @@ describe("EpollSelector", () => {
     assertEquals(libc!.fcntl(fd, F_GETFD), FD_CLOEXEC);
   });
 
-  test("select() removes a stale description for good, even if it becomes ready later", () => {
+  test("select() removes a stale description permanently, even if it becomes ready later", () => {
     using cleanup = new Cleanup();
     const [here, sender] = cleanup.pair();
     using selector = new CountingSelector(new EpollPoller());
@@ -247,12 +248,12 @@ describe("EpollSelector", () => {
     assertEquals(selector.waits, 4);
   });
 
-  test("select() with a new set does not report a key whose number was reused without unregister()", () => {
+  test("select() with a new epoll instance does not report a key whose number was reused without unregister()", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new EpollSelector();
     selector.register(idle, EVENT_WRITE);
-    // The new descriptor is ready now, but was never registered.
+    // The new descriptor is ready, but was never registered.
     selector.register(duplicate(cleanup, idle.fileno(), 1600), EVENT_READ);
     duplicate(cleanup, here.fileno(), 1600);
     leaveStale(cleanup, selector, here, 1500);
@@ -264,7 +265,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), sorted([[idle.fileno(), EVENT_WRITE], [1600, EVENT_READ]]));
   });
 
-  test("a new set keeps spent registrations spent, and other masks as they are", () => {
+  test("select() with a new epoll instance keeps spent registrations spent, and the other masks unchanged", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     const [other] = cleanup.pair();
@@ -277,7 +278,7 @@ describe("EpollSelector", () => {
     assertEquals(before.size, 3);
     leaveStale(cleanup, selector, here, 1500);
     assertEquals(readyFds(selector, 0), []);
-    before.delete(here.fileno()); // modify() adds it again
+    before.delete(here.fileno()); // absent until the next modify()
     assertEquals(masksOf(selector), before);
     for (let times = 0; times < 2; times++) {
       selector.modify(here, EVENT_READ | MODE_ONCE);
@@ -289,7 +290,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
   });
 
-  test("modify() of a spent registration does not take the next file with its descriptor", () => {
+  test("modify() of a spent registration throws ENOENT if another file has its descriptor", () => {
     using cleanup = new Cleanup();
     const [here, other] = readableAndIdle(cleanup);
     using selector = new EpollSelector();
@@ -300,7 +301,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), []);
   });
 
-  test("select() loses no entry with a mode beside a stale description", () => {
+  test("select() loses no entry with a mode if there is a stale description", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     const [other, peer] = cleanup.pair();
@@ -312,7 +313,7 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), sorted([[idle.fileno(), EVENT_WRITE], [other.fileno(), EVENT_READ]]));
   });
 
-  test("select() with a new set does not report a closed key, and unregister() accepts it", () => {
+  test("select() with a new epoll instance does not report a closed key, and unregister() accepts it", () => {
     using cleanup = new Cleanup();
     const [here, idle] = readableAndIdle(cleanup);
     using selector = new EpollSelector();
@@ -325,12 +326,12 @@ describe("EpollSelector", () => {
     assertEquals(readyFds(selector, 0), [[idle.fileno(), EVENT_WRITE]]);
   });
 
-  test("register() accepts a description that gets its old number back", () => {
+  test("register() accepts a stale description under its old number", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using selector = new CountingSelector(new EpollPoller());
     leaveStale(cleanup, selector, here, 1500, EVENT_WRITE);
-    // The kernel knows this description under this number: it is registered there, with the old tag.
+    // The kernel still has this description registered under this number, with the old tag.
     const key = selector.register(duplicate(cleanup, here.fileno(), 1500), EVENT_READ, "again");
     assertEquals(selector.select(0), []);
     assertEquals(selector.waits, 1);
@@ -374,7 +375,7 @@ describe("EpollSelector", () => {
 
   test("select() agrees with a model while descriptors are closed and reused without unregister()", () => {
     using cleanup = new Cleanup();
-    // Descriptions, the first half of which can be read. All can be written.
+    // Sockets; the first half of them are readable, and all are writable.
     const sockets = Array.from({ length: 6 }, (_, index) => {
       const [here, there] = cleanup.pair();
       if (index < 3) there.send(bytes("ping"));
@@ -404,7 +405,7 @@ describe("EpollSelector", () => {
       };
       for (const call of calls) {
         if ("open" in call) {
-          // The same description under the same number again is no change that anyone could see.
+          // Reopening the same description under the same number is not detectable.
           if (standsFor.get(call.open) !== call.index) lose(call.open);
           libc!.dup2(sockets[call.index]!.fileno(), call.open);
           standsFor.set(call.open, call.index);

@@ -2,8 +2,9 @@
  * `Epoll`, after CPython's test_epoll.py.
  *
  * Four things differ from CPython. TypeScript's compiler rejects `epoll(1, 2, 3)`, which test_badcreate calls. Unknown
- * flags are a RangeError, before the kernel sees them. Operations on a closed Epoll throw BadResource, as everything closed
- * does in Deno. One thread cannot observe that EPOLLEXCLUSIVE wakes only one of several waiting threads.
+ * flags throw a RangeError before the call reaches the kernel. Operations on a closed Epoll throw BadResource, like
+ * operations on any closed resource in Deno. The test that EPOLLEXCLUSIVE wakes only one of several waiting threads is
+ * missing, because it needs several threads.
  *
  * @module
  */
@@ -94,7 +95,7 @@ describe("Epoll", () => {
     }
   });
 
-  test("using closes an Epoll at the end of the block", () => {
+  test("Epoll is closed at the end of a using block", () => {
     let leaked: Epoll;
     {
       using epoll = new Epoll(16);
@@ -151,7 +152,7 @@ describe("Epoll", () => {
     epoll.register(here, EPOLLOUT);
     const exists = assertThrows(() => epoll.register(here.fileno(), EPOLLIN), OSError, `fd ${here.fileno()}`);
     assertEquals(exists.code, "EEXIST");
-    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLOUT]]); // the first registration stands
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLOUT]]); // the first registration is unchanged
   });
 
   test("register() throws EPERM for a regular file, and EINVAL for the instance itself", () => {
@@ -209,7 +210,7 @@ describe("Epoll", () => {
     }
   });
 
-  test("Epoll.fromfd() shares the instance, and closes its number only", () => {
+  test("Epoll.fromfd() shares the epoll instance, and close() leaves the instance open", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair(AF_INET);
     using epoll = new Epoll(2);
@@ -259,7 +260,7 @@ describe("Epoll", () => {
 
     client.sendAll(bytes("Hello!"));
     server.sendAll(bytes("world!!!"));
-    // They may arrive one at a time.
+    // The two events may arrive in separate calls.
     const found: [number, number][] = [];
     while (found.length < 2) {
       const events = epoll.poll(SOON, 4);
@@ -269,7 +270,7 @@ describe("Epoll", () => {
     assertEquals(sorted(found), both(EPOLLIN | EPOLLOUT));
     assertEquals(epoll.poll(0), []);
 
-    // The rest of partly read data is no edge; new data is.
+    // Unread data after a partial read is not an edge; new data is.
     server.recv(3);
     assertEquals(epoll.poll(0), []);
     client.sendAll(bytes("again"));
@@ -292,7 +293,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(0), []);
     assertEquals(assertThrows(() => epoll.register(here, EPOLLIN), OSError).code, "EEXIST");
     epoll.modify(here, EPOLLIN | EPOLLONESHOT | EPOLLET);
-    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN]]); // the rest counts as an edge
+    assertEquals(epoll.poll(SOON), [[here.fileno(), EPOLLIN]]); // modify() reports the unread data as an edge
     assertEquals(epoll.poll(0), []);
   });
 
@@ -335,7 +336,7 @@ describe("Epoll", () => {
     assertEquals(epoll.poll(SOON), [[writer, EPOLLERR]]);
   });
 
-  test("poll() returns at most the given number of events, and the others next time", () => {
+  test("poll() returns at most the given number of events, and the next call returns the rest", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const numbers = [1500, 1501, 1502];
@@ -362,7 +363,7 @@ describe("Epoll", () => {
     assertEquals(sorted(epoll.poll(SOON, 1100)), all);
   });
 
-  test("poll() throws RangeError for a number out of range, and TypeError for other types", () => {
+  test("poll() throws RangeError if the number of events is out of range, and TypeError for other types", () => {
     using epoll = new Epoll();
     assertThrows(() => epoll.poll(NaN), RangeError, "NaN");
     assertThrows(() => epoll.poll({ months: 1 }), RangeError);
@@ -403,7 +404,7 @@ describe("Epoll", () => {
     }
   });
 
-  test("poll() waits without limit if the timeout is null, undefined or negative", () => {
+  test("poll() waits indefinitely if the timeout is null, undefined or negative", () => {
     const CLOCK_MONOTONIC = 1;
     const timers = Deno.dlopen("libc.so.6", {
       timerfd_create: { parameters: ["i32", "i32"], result: "i32" },
@@ -412,7 +413,7 @@ describe("Epoll", () => {
     const { timerfd_create, timerfd_settime } = timers.symbols;
     const timer = timerfd_create(CLOCK_MONOTONIC, 0);
     assertGreater(timer, 0);
-    // struct itimerspec: an interval of seconds and nanoseconds, and when it is to begin.
+    // struct itimerspec: the interval and the first expiry, each in seconds and nanoseconds.
     const once = new BigInt64Array([0n, 0n, 0n, 20_000_000n]);
     using epoll = new Epoll();
     epoll.register(timer, EPOLLIN);
@@ -437,7 +438,7 @@ describe("Epoll", () => {
     assertGreater(signals, 0);
   });
 
-  test("close() does nothing the second time, and makes everything else throw", () => {
+  test("close() does nothing the second time, and every other method throws afterwards", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const epoll = new Epoll();
@@ -459,7 +460,7 @@ describe("Epoll", () => {
     ) assertThrows(call, Deno.errors.BadResource, "the epoll instance is closed");
   });
 
-  test("new Epoll() opens a descriptor with close-on-exec", () => {
+  test("new Epoll() opens a close-on-exec descriptor", () => {
     for (const flags of [0, EPOLL_CLOEXEC]) {
       using epoll = new Epoll(-1, flags);
       assertEquals(libc!.fcntl(epoll.fileno(), F_GETFD), FD_CLOEXEC);
@@ -468,7 +469,7 @@ describe("Epoll", () => {
     assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
   });
 
-  test("register() accepts another Epoll, which is readable while it has events", () => {
+  test("register() accepts another Epoll, and reports it as readable while it has events", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     using inner = new Epoll();

@@ -10,12 +10,12 @@ import * as sys from "../ffi/os/sys.ts";
 import { lackedBy } from "./support/needs.ts";
 import { isWindows, moduleOf, printedBy, test } from "./support/util.ts";
 
-/** Error numbers of Unix. */
-const UNIX_ERRORS = lackedBy({ windows: "it is told by the errors of Unix" });
-/** Error numbers of Linux. */
-const LINUX_ERRORS = lackedBy({ notLinux: `the numbers are those of Linux, and this is ${os}` });
+/** The error numbers of Unix, which Windows does not have. */
+const UNIX_ERRORS = lackedBy({ windows: "it checks Unix errors" });
+/** The error numbers of Linux. */
+const LINUX_ERRORS = lackedBy({ notLinux: `it checks Linux's error numbers, and this is ${os}` });
 
-/** Number of calls; each is a round trip to another process under Wine. */
+/** Number of calls. Under Wine, each call is a round trip to another process. */
 const MANY = isWindows ? 50_000 : 2_000_000;
 
 describe("OSError", () => {
@@ -44,7 +44,7 @@ describe("OSError", () => {
     assertEquals([error.code, error.errno], ["E4095", 4095]);
   });
 
-  test("OSError accepts another meaning of its number", () => {
+  test("OSError accepts a code and a text for a number that is not an errno", () => {
     const meaning = { code: "EAI_NONAME", text: "Name or service not known" };
     const error = new OSError("getaddrinfo", -2, "nowhere", meaning);
     assertEquals(error.message, "getaddrinfo nowhere: Name or service not known (EAI_NONAME)");
@@ -55,7 +55,7 @@ describe("OSError", () => {
     for (const other of [OSErrorOfMod, OSErrorOfSelect, OSErrorOfSocket]) assertStrictEquals(other, OSError);
   });
 
-  test("OSError of a failed call has the system's number", () => {
+  test("OSError has the errno of the failed call", () => {
     const error = assertThrows(() => close(0x7fff_ffff), OSError);
     assertEquals(error.message, "close fd 2147483647: Bad file descriptor (EBADF)");
     assertEquals([error.code, error.errno, error.syscall], ["EBADF", EBADF, "close"]);
@@ -124,10 +124,10 @@ describe("result and check", () => {
 });
 
 /**
- * Makes calls that fail, with garbage between them, and counts the wrong codes.
+ * Makes calls that fail, creates garbage between them, and counts the wrong error codes.
  *
- * `connectEx` gives the code without an exception, of which a million would take long. Some of the garbage is kept for a
- * while, so that each collection has something to move.
+ * It calls `connectEx` because that returns the code; creating a million exceptions would take long. Some of the
+ * garbage is kept for a while, so that each collection has objects to move.
  */
 function countWrong(calls: number, socket: Socket, expected: string): number {
   const kept: unknown[] = new Array(4096);
@@ -147,8 +147,8 @@ function closedSocket(): Socket {
 }
 
 describe("errno", () => {
-  test("errno is right from the first call on, before V8 has compiled it", async () => {
-    // It was wrong in one process of fifteen when a function was entered between the call and the reading.
+  test("errno is right from the first call, before V8 compiles the function", async () => {
+    // Calling a function between the system call and the read of errno made it wrong in one process of fifteen.
     const source = `
       import { close } from ${JSON.stringify(import.meta.resolve("../ffi/os/sys.ts"))};
       const wrong = [];

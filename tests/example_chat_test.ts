@@ -1,5 +1,5 @@
 /**
- * The chat, with a thousand people in it.
+ * The example `chat_server`, with up to a thousand clients.
  *
  * @module
  */
@@ -19,7 +19,7 @@ async function chatServer(): Promise<ChatServer> {
   return Object.assign(program, { port: Number(port) });
 }
 
-/** A guest of the chat, who reads line by line; reading blocks this process, and not the server. */
+/** A chat client. It reads line by line, and blocks this process, but not the server, while it reads. */
 class Guest implements Disposable {
   readonly socket = new Socket();
   #rest = "";
@@ -50,7 +50,7 @@ class Guest implements Disposable {
     }
   }
 
-  /** Reads on to a line. */
+  /** Reads lines until one matches. */
   until(expected: string): void {
     for (let line; (line = this.line()) !== expected;) if (line === null) throw new Error(`Never heard: ${expected}`);
   }
@@ -60,7 +60,7 @@ class Guest implements Disposable {
   }
 }
 
-/** Number of guests; an emulator has time for fewer. */
+/** Number of clients; an emulator is too slow for a thousand. */
 const CROWD = isWindows || isEmulated ? 50 : 1000;
 
 describeProgram("chat_server", () => {
@@ -81,7 +81,7 @@ describeProgram("chat_server", () => {
     assertEquals(ann.line(), null);
   });
 
-  test("chat_server announces a guest whose connection is reset, unless the guest has no name", async () => {
+  test("chat_server announces a reset connection, unless the guest has not given a name", async () => {
     await using server = await chatServer();
     using ann = new Guest(server, "Ann");
     const bob = new Guest(server, "Bob");
@@ -108,7 +108,7 @@ describeProgram("chat_server", () => {
     for (const other of others) other[Symbol.dispose]();
   });
 
-  test("chat_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
+  test("chat_server closes its connections and exits on Ctrl-C", { needs: [CTRL_C] }, async () => {
     await using server = await chatServer();
     using ann = new Guest(server, "Ann");
     await interrupt(server);
@@ -125,7 +125,7 @@ describeProgram("chat_server", () => {
       socket.connect({ hostname: "127.0.0.1", port: server.port });
       return socket;
     });
-    // These read nothing more.
+    // These clients stop reading.
     const slow = Array.from({ length: 10 }, (_, index) => new Guest(server, `slow${index}`, 4096));
     const before = os === "linux" ? memoryOf(server.pid) : 0;
     for (const guest of [ann, bob]) guest.until(`* slow9 joined; guests here: ${count}`);

@@ -1,5 +1,5 @@
 /**
- * The example `communicate`: the function that it exports, and its own program.
+ * The example `communicate`: the function that it exports, and its main program.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import { lackedBy, PROC } from "./support/needs.ts";
 import { describeProgram, EXAMPLES, isThere, run } from "./support/program.ts";
 import { bytes, testNeeding, text } from "./support/util.ts";
 
-const testOnUnix = testNeeding(lackedBy({ windows: "there are no pipes that a selector could wait for" }));
-const PYTHON = await isThere("python3", "--version") ? null : "there is no python3";
+const testOnUnix = testNeeding(lackedBy({ windows: "a selector cannot wait for pipes" }));
+const PYTHON = await isThere("python3", "--version") ? null : "python3 is not installed";
 
-/** Bytes that are all different from their neighbors. */
+/** Bytes in which every byte differs from its neighbors. */
 const LARGE = new Uint8Array(10 << 20).map((_, index) => index * 31 + (index >> 8));
 
 /** Runs a shell script. */
@@ -22,7 +22,7 @@ function sh(script: string, options: Parameters<typeof communicate>[2] = {}): Re
   return communicate("sh", ["-c", script], options);
 }
 
-/** Returns the milliseconds that a promise takes, and its value. */
+/** Returns the value of a promise, and the milliseconds until it was settled. */
 async function timed<T>(promise: Promise<T>): Promise<[elapsedMs: number, value: T]> {
   const start = performance.now();
   const value = await promise;
@@ -39,14 +39,14 @@ describeProgram("communicate", () => {
     }]);
   });
 
-  testOnUnix("communicate() ends the input at once if there is none", async () => {
+  testOnUnix("communicate() closes the program's input at once if there is no input", async () => {
     for (const options of [{}, { input: new Uint8Array() }, { timeout: 600 }]) {
       const { code, stdout } = await sh("cat; echo end", options);
       assertEquals([code, text(stdout)], [0, "end\n"]);
     }
   });
 
-  testOnUnix("communicate() returns the signal that has ended the program", async () => {
+  testOnUnix("communicate() returns the signal that ended the program", async () => {
     const { code, signal, isTimedOut } = await sh("kill -TERM $$");
     assertEquals([code, signal, isTimedOut], [null, "SIGTERM", false]);
   });
@@ -62,7 +62,7 @@ describeProgram("communicate", () => {
     assert(input.every((byte, index) => byte === LARGE[index]), "The input has changed");
   });
 
-  testOnUnix("communicate() collects 10 MB of errors before any output", async () => {
+  testOnUnix("communicate() reads 10 MB from standard error before any output", async () => {
     const { stdout, stderr } = await sh("head -c 10485760 /dev/zero >&2; cat", { input: LARGE });
     assertEquals([stdout.length, stderr.length], [LARGE.length, 10 << 20]);
   });
@@ -74,13 +74,13 @@ describeProgram("communicate", () => {
     }
   });
 
-  testOnUnix("communicate() gives the program pipes that block", { needs: [PYTHON] }, async () => {
+  testOnUnix("communicate() passes blocking pipes to the program", { needs: [PYTHON] }, async () => {
     const script = "import os; print([os.get_blocking(fd) for fd in (0, 1, 2)])";
     const { stdout } = await communicate("python3", ["-c", script], { input: LARGE });
     assertEquals(text(stdout), "[True, True, True]\n");
   });
 
-  testOnUnix("communicate() kills the program after the timeout, and returns its output so far", async () => {
+  testOnUnix("communicate() kills the program after the timeout, and returns the output so far", async () => {
     for (const script of ["exec sleep 600", "trap '' TERM; exec sleep 600", "exec 1>&- 2>&-; exec sleep 600"]) {
       const [elapsedMs, outcome] = await timed(sh(`echo so far; ${script}`, { input: LARGE, timeout: 0.2 }));
       assertEquals([text(outcome.stdout), outcome.signal, outcome.isTimedOut], ["so far\n", "SIGKILL", true]);
@@ -88,7 +88,7 @@ describeProgram("communicate", () => {
     }
   });
 
-  testOnUnix("communicate() kills a program that writes all the time", async () => {
+  testOnUnix("communicate() kills a program that never stops writing", async () => {
     const [elapsedMs, { stdout, signal, isTimedOut }] = await timed(communicate("yes", [], { timeout: 0.05 }));
     assertEquals([signal, isTimedOut, text(stdout.subarray(0, 4))], ["SIGKILL", true, "y\ny\n"]);
     assertGreaterOrEqual(elapsedMs, 50);
@@ -103,7 +103,7 @@ describeProgram("communicate", () => {
       ]
     ) {
       const { stdout, code, signal, isTimedOut } = await sh(script, { timeout: 0.2 });
-      Deno.kill(Number(text(stdout)), "SIGKILL"); // throws if it has ended
+      Deno.kill(Number(text(stdout)), "SIGKILL"); // throws if the grandchild has ended
       const hasEnded = !script.includes("wait");
       assertEquals([code, signal, isTimedOut], hasEnded ? [0, null, true] : [null, "SIGKILL", true]);
     }
@@ -121,12 +121,12 @@ describeProgram("communicate", () => {
     assertEquals(outcomes.map(({ stdout }) => stdout.length), outcomes.map((_, index) => 100_000 + index));
   });
 
-  testOnUnix("communicate() throws if there is no such program", async () => {
+  testOnUnix("communicate() throws if the program does not exist", async () => {
     const error = await assertRejects(() => communicate("/no/such/program", [], { input: LARGE, timeout: 600 }), Error);
     assertEquals((error as Error & { code: string }).code, "ENOENT");
   });
 
-  testOnUnix("communicate shows both uses", async () => {
+  testOnUnix("communicate prints the results of both uses", async () => {
     const flags = ["--allow-ffi", "--allow-run", "--allow-env"];
     const outcome = await run(Deno.execPath(), "run", "--no-prompt", ...flags, join(EXAMPLES, "communicate.ts"));
     const out = 'sort printed "apple\\npear\\n"\nsleep was ended by SIGKILL; it printed "started\\n"\n';

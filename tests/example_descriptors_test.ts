@@ -1,6 +1,6 @@
 /**
- * The examples that wait for what is no TCP connection: named pipes, terminals, standard input, datagrams, and sockets
- * that were made elsewhere or are served elsewhere.
+ * The examples that wait for descriptors other than TCP connections: named pipes, terminals, standard input, datagram
+ * sockets, and sockets that come from or are passed to another program.
  *
  * @module
  */
@@ -33,12 +33,12 @@ const [hasSocat, hasPython, hasActivate, hasScript] = await Promise.all([
 
 const ONLY_SOCKETS = isWindows ? "on Windows only sockets can be waited for" : null;
 
-/** Returns the arguments of Deno that start an example with these permissions. */
+/** Returns the arguments for Deno to start an example with these permissions. */
 function command(example: string, flags: string[], ...args: string[]): string[] {
   return ["run", "--no-prompt", ...flags, join(EXAMPLES, example), ...args];
 }
 
-/** Reads a connection to its end. */
+/** Reads from a connection until it ends. */
 function wholeOf(port: number): string {
   using socket = new Socket();
   socket.connect({ hostname: "127.0.0.1", port });
@@ -71,10 +71,10 @@ describeProgram("tail_fifo", () => {
 });
 
 describeProgram("serial", () => {
-  const reason = ONLY_SOCKETS ?? (hasSocat ? null : "there is no socat to make a pair of terminals");
+  const reason = ONLY_SOCKETS ?? (hasSocat ? null : "socat, which connects two terminals, is not installed");
 
   test(
-    "serial passes input and output on, and reports a lost line",
+    "serial forwards data in both directions, and reports a disconnected line",
     { needs: [reason] },
     async () => {
       const directory = await Deno.makeTempDir();
@@ -107,7 +107,7 @@ describeProgram("serial", () => {
     },
   );
 
-  test("serial ends at the end of its input, after all of it is sent", { needs: [reason] }, async () => {
+  test("serial sends all of its input before it exits", { needs: [reason] }, async () => {
     const directory = await Deno.makeTempDir();
     const [here, there] = [join(directory, "here"), join(directory, "there")];
     {
@@ -136,7 +136,7 @@ describeProgram("serial", () => {
 describeProgram("stdin_timeout", () => {
   const args = command("stdin_timeout.ts", ["--allow-ffi"]);
 
-  test("stdin_timeout greets an answer from a pipe, and gives up after the timeout", {
+  test("stdin_timeout prints a greeting for an answer from a pipe, and exits after the timeout", {
     needs: [ONLY_SOCKETS],
   }, async () => {
     const started = () => new Program(Deno.execPath(), args, { stdin: "piped" });
@@ -149,12 +149,12 @@ describeProgram("stdin_timeout", () => {
     await answered.line(/ Hello, Ann!$/);
     assertEquals((await answered.ended()).code, 0);
     await partial.type("Bo");
-    await partial.type("b"); // no whole line
+    await partial.type("b"); // without a newline
     await partial.endInput();
     await partial.line(/ Hello, Bob!$/);
     await ended.endInput();
     await ended.line(/ No answer\.$/);
-    await silent.type("Car"); // no whole line, and no end
+    await silent.type("Car"); // without a newline or the end of the input
     await silent.line(/^Too late\.$/);
     assertEquals((await silent.ended()).code, 1);
     assertGreaterOrEqual(performance.now() - start, 5000);
@@ -168,11 +168,11 @@ describeProgram("stdin_timeout", () => {
       assertEquals([code, out, error], [0, `What is your name? You have 5 seconds. ${line}\n`, ""]);
     }
     await Deno.remove(path);
-    const { code, out, error } = await run(Deno.execPath(), ...args); // from /dev/null
+    const { code, out, error } = await run(Deno.execPath(), ...args); // standard input is /dev/null
     assertEquals([code, out, error], [0, "What is your name? You have 5 seconds. No answer.\n", ""]);
   });
 
-  const terminal = ONLY_SOCKETS ?? (hasScript ? null : "there is no script of util-linux to make a terminal");
+  const terminal = ONLY_SOCKETS ?? (hasScript ? null : "script(1) of util-linux is not installed");
   test("stdin_timeout reads a line or the end of the input from a terminal", { needs: [terminal] }, async () => {
     const words = [Deno.execPath(), ...args].map((word) => `'${word}'`).join(" ");
     for (const [typed, line] of [["Ann\n", /Hello, Ann!$/], ["\x04", /No answer\.$/]] as const) {
@@ -196,8 +196,8 @@ describeProgram("socket_activation", () => {
     assertMatch(error, /^socket_activation: no sockets were passed; try: systemd-socket-activate -l 8004 deno run/);
   });
 
-  const parent = ONLY_SOCKETS ?? (hasPython ? null : "there is no python3 to be the parent");
-  test("socket_activation serves the sockets that its parent passes as descriptors 3 and 4, until Ctrl-C", {
+  const parent = ONLY_SOCKETS ?? (hasPython ? null : "python3, which starts the example, is not installed");
+  test("socket_activation serves the sockets passed as descriptors 3 and 4, until Ctrl-C", {
     needs: [parent],
   }, async () => {
     const script = `
@@ -217,9 +217,9 @@ os.execv(sys.argv[1], sys.argv[1:])`;
     await interrupt(program);
   });
 
-  const activate = ONLY_SOCKETS ?? (hasActivate ? null : "there is no systemd-socket-activate");
+  const activate = ONLY_SOCKETS ?? (hasActivate ? null : "systemd-socket-activate is not installed");
   test(
-    "socket_activation is started by the first connection to systemd-socket-activate",
+    "socket_activation starts on the first connection to systemd-socket-activate",
     { needs: [activate] },
     async () => {
       using free = createServer({ hostname: "127.0.0.1", port: 0 });
@@ -242,7 +242,7 @@ os.execv(sys.argv[1], sys.argv[1:])`;
 });
 
 describeProgram("udp_ping", () => {
-  test("udp_ping gets its datagrams back from its own server", async () => {
+  test("udp_ping receives its echo from its own server", async () => {
     await using server = Program.example("udp_ping.ts", "serve", "0");
     const [port] = await server.line(/^Echoing datagrams on port (\d+); try: nc -u 127\.0\.0\.1 \1$/);
     using socket = new Socket(AF_INET, SOCK_DGRAM);
@@ -255,7 +255,7 @@ describeProgram("udp_ping", () => {
     assertMatch(out, /^ping 1: \d+\.\d{3} ms\nping 2: \d+\.\d{3} ms\n2 of 2 came back\n$/);
   });
 
-  test("udp_ping ends at Ctrl-C, as a server and as a client", { needs: [CTRL_C] }, async () => {
+  test("udp_ping exits on Ctrl-C, as a server and as a client", { needs: [CTRL_C] }, async () => {
     await using server = Program.example("udp_ping.ts", "serve", "0");
     const [port] = await server.line(/^Echoing datagrams on port (\d+)/);
     await using client = Program.example("udp_ping.ts", "127.0.0.1", port!, "1000000");
@@ -266,7 +266,7 @@ describeProgram("udp_ping", () => {
     await interrupt(server);
   });
 
-  test("udp_ping distinguishes answers in time, late answers and unreachable ports", async () => {
+  test("udp_ping distinguishes replies, late replies and unreachable ports", async () => {
     using peer = new Socket(AF_INET, SOCK_DGRAM);
     peer.bind({ hostname: "127.0.0.1", port: 0 });
     const { port } = peer.getsockname() as { port: number };
@@ -290,7 +290,7 @@ describeProgram("pass_connections", () => {
   const needs = [isWindows ? "Windows cannot send descriptors to another process" : CTRL_C];
   const flags = ["--allow-ffi", "--allow-run", "--allow-env"];
 
-  /** Returns a connection, and the process that serves it. */
+  /** Returns a connection, and the name of the process that serves it. */
   async function greeted(port: string): Promise<[connection: Deno.Conn, pid: number]> {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
     const buffer = new Uint8Array(100);
@@ -298,7 +298,7 @@ describeProgram("pass_connections", () => {
     return [connection, Number(/^You are served by process (\d+)\n$/.exec(greeting)![1])];
   }
 
-  test("pass_connections gives each connection to a child in turn, which echoes, and ends at Ctrl-C", {
+  test("pass_connections passes connections to its children in turn, and exits on Ctrl-C", {
     needs,
   }, async () => {
     await using program = new Program(Deno.execPath(), command("pass_connections.ts", flags, "0", "2"));
@@ -323,13 +323,13 @@ describeProgram("pass_connections", () => {
     }
   });
 
-  test("pass_connections goes on without a child that has ended", { needs: [...needs, PROC] }, async () => {
+  test("pass_connections keeps serving after a child has ended", { needs: [...needs, PROC] }, async () => {
     await using program = new Program(Deno.execPath(), command("pass_connections.ts", flags, "0", "2"));
     const [port] = await program.line(/^2 processes serve port (\d+)/);
     const [[one, killed], [other, alive]] = [await greeted(port!), await greeted(port!)];
     Deno.kill(killed, "SIGKILL");
     assertEquals(await one.read(new Uint8Array(1)), null);
-    await until(() => !pathExists(`/proc/${killed}`)); // its end of the pair is closed then, too
+    await until(() => !pathExists(`/proc/${killed}`)); // its end of the socket pair is closed too
     using lost = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
     await program.line(/^sendmsg fd \d+: Broken pipe \(EPIPE\)$/);
     assertEquals(await lost.read(new Uint8Array(1)), null);
@@ -355,12 +355,12 @@ function pathExists(path: string): boolean {
   }
 }
 
-/** Writes all bytes to a connection. */
+/** Writes all of the bytes to a connection. */
 async function writeAll(connection: Deno.Conn, data: Uint8Array): Promise<void> {
   for (let sent = 0; sent < data.length;) sent += await connection.write(data.subarray(sent));
 }
 
-/** Reads this number of bytes from a connection. */
+/** Reads the given number of bytes from a connection. */
 async function readExactly(connection: Deno.Conn, size: number): Promise<Uint8Array> {
   const data = new Uint8Array(size);
   for (let count = 0; count < size;) count += (await connection.read(data.subarray(count)))!;
@@ -368,9 +368,9 @@ async function readExactly(connection: Deno.Conn, size: number): Promise<Uint8Ar
 }
 
 describeProgram("reuse_port", () => {
-  const reason = os === "linux" ? null : "here the kernel does not deal connections out among sockets of one port";
+  const reason = os === "linux" ? null : "this kernel does not distribute connections among sockets of one port";
 
-  test("reuse_port spreads connections over its workers, which echo, and ends at Ctrl-C", {
+  test("reuse_port distributes connections among its workers, and exits on Ctrl-C", {
     needs: [reason],
   }, async () => {
     const args = command("reuse_port.ts", ["--allow-ffi", "--allow-read"], "0", "3");
@@ -386,7 +386,7 @@ describeProgram("reuse_port", () => {
       const [, name] = /^You are served by (worker [123])\n$/.exec(text(socket.recv(100)))!;
       names.set(name!, (names.get(name!) ?? 0) + 1);
     }
-    assertEquals(names.size, 3); // that 60 fall to two of them is less likely than once in ten billion runs
+    assertEquals(names.size, 3); // by chance, it fails once in ten billion runs
     for (const [index, socket] of connections.entries()) socket.send(bytes(`hello ${index}`));
     for (const [index, socket] of connections.entries()) {
       assertEquals(text(socket.recv(100)), `hello ${index}`);
@@ -402,7 +402,7 @@ describeProgram("reuse_port", () => {
 describeProgram("handover", () => {
   const reason = isWindows ? "Node's sockets take no descriptor on Windows" : null;
 
-  test("handover passes its connections to node:http, and shuts down at Ctrl-C", { needs: [reason] }, async () => {
+  test("handover passes its connections to node:http, and exits on Ctrl-C", { needs: [reason] }, async () => {
     await using program = Program.example("handover.ts", "0");
     using http = new HttpClient();
     const [url] = await program.line(/^Listening on port \d+; try: curl (\S+)$/);

@@ -1,8 +1,9 @@
 /**
- * The example servers when the system has no room: a failure ends one connection at most, and never the server.
+ * The example servers when the kernel runs out of resources. A failure may close one connection, but must not stop the
+ * server.
  *
- * `tests/support/example_faults.ts` makes the calls fail inside the server's process. The real limit,
- * fs.epoll.max_user_watches, is shared by all programs of a user.
+ * `tests/support/example_faults.ts` makes the calls fail in the server's process. The tests do not lower the real
+ * limit, fs.epoll.max_user_watches, because all programs of a user share it.
  *
  * @module
  */
@@ -14,21 +15,21 @@ import type { Fault } from "./support/example_faults.ts";
 import { describeProgram, descriptorsOf, EXAMPLES, Program, until } from "./support/program.ts";
 import { testNeeding } from "./support/util.ts";
 
-/** Something that a client sends, and a part of the answer; one character for each byte. */
+/** A message of a client, and a part of the reply. Each character stands for one byte. */
 type Exchange = readonly [sent: string, answer: string];
 
-/** An example, and the conversation that its clients have with it. */
+/** An example, and the messages that its clients exchange with it. */
 interface Server {
   example: string;
-  /** Its arguments, by default only the port 0. */
+  /** The arguments of the example; by default, only the port 0. */
   args?: string[];
-  /** The first exchange of a connection. */
+  /** The first exchange on a connection. */
   hello: Exchange;
-  /** Returns another exchange about a word; undefined if the server closes each connection after the first. */
+  /** Returns a later exchange with a given word; undefined if the server closes each connection after the first. */
   again?: (word: string) => Exchange;
-  /** The call that starts to wait for room in a connection's buffer; undefined if the server needs none. */
+  /** The call that makes the server wait until a connection is writable; undefined if the server never does. */
   waits?: Fault;
-  /** The call that fails when the server wants to accept again after a pause; by default a registration. */
+  /** The call to fail when the server resumes accepting after a pause; by default, a registration. */
   resumes?: Fault;
 }
 
@@ -37,12 +38,12 @@ const echo = (word: string): Exchange => [word, word];
 const UPGRADE = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/** Returns a frame with a text; the mask is all zeros. */
+/** Returns a text frame with a mask of zeros. */
 function frame(text: string): string {
   return `\x81${String.fromCharCode(0x80 | text.length)}\0\0\0\0${text}`;
 }
 
-/** Stands for the port of an echo server among the arguments. */
+/** Placeholder for the port of an echo server in the arguments. */
 const TARGET = "target";
 
 const SERVERS: readonly Server[] = [
@@ -60,13 +61,13 @@ const SERVERS: readonly Server[] = [
     waits: "modify",
   },
   {
-    example: "epoll_edge_server", // waits for both events all the time
+    example: "epoll_edge_server", // always registered for both events
     hello: echo("hello"),
     again: echo,
     resumes: "modify",
   },
   {
-    example: "gave_up", // closes a connection that has no room for the answer
+    example: "gave_up", // closes a connection that is not writable
     args: ["0", "0.05"],
     hello: ["hello", 'The answer to "hello"'],
     again: (word) => [word, `The answer to "${word}"`],
@@ -85,17 +86,17 @@ const SERVERS: readonly Server[] = [
     waits: "modify",
   },
   {
-    example: "side_by_side", // its selector has nothing but the listener
+    example: "side_by_side", // registers only its listener
     hello: ["", "You are visitor"],
   },
   {
-    example: "slow_handler", // closes a connection that has no room for the answer
+    example: "slow_handler", // closes a connection that is not writable
     args: ["0", "0.05"],
     hello: echo("hello"),
     again: echo,
   },
   {
-    example: "tasks", // registers for one wait only
+    example: "tasks", // unregisters after each wait
     hello: echo("hello"),
     again: echo,
     waits: "register",
@@ -115,7 +116,7 @@ const SERVERS: readonly Server[] = [
   },
 ];
 
-/** A server that runs, and whose calls can be made to fail. */
+/** A running server whose calls can be made to fail. */
 class Started implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
   readonly #program: Program;
@@ -149,10 +150,10 @@ class Started implements AsyncDisposable {
   fail(fault: Fault, times = 1): void {
     const path = join(this.#directory, fault);
     Deno.writeTextFileSync(`${path}.new`, String(times));
-    Deno.renameSync(`${path}.new`, path); // the server never sees a part of it
+    Deno.renameSync(`${path}.new`, path); // atomic, so that the server never reads a partial file
   }
 
-  /** Lets a call succeed again, and returns how many failures were left. */
+  /** Stops the failures of a call, and returns how many were left. */
   heal(fault: Fault): number {
     const path = join(this.#directory, fault);
     try {
@@ -170,15 +171,15 @@ class Started implements AsyncDisposable {
     return Deno.connect({ hostname: "127.0.0.1", port: this.#port });
   }
 
-  /** Waits until the server has this number of descriptors. */
+  /** Waits until the server has this many descriptors open. */
   async has(descriptors: number): Promise<void> {
     await until(() => descriptorsOf(this.#program.pid) === descriptors);
   }
 
   /**
-   * Lets a client come and go, after which the server has handled whatever earlier clients sent.
+   * Connects and disconnects a client. The server has then handled everything that earlier clients sent.
    *
-   * @returns The number of the server's descriptors
+   * @returns The number of the server's open descriptors
    */
   async settle({ hello }: Server): Promise<number> {
     const descriptors = descriptorsOf(this.#program.pid);
@@ -194,7 +195,7 @@ class Started implements AsyncDisposable {
   }
 }
 
-/** Reads once; throws if nothing comes for a long time. */
+/** Reads once, and throws after a long time without data. */
 async function read(connection: Deno.TcpConn, buffer: Uint8Array): Promise<number | null> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error("The server neither answers nor closes the connection")), 20_000);
@@ -210,7 +211,7 @@ async function send(connection: Deno.TcpConn, words: string): Promise<void> {
   assertEquals(await connection.write(data), data.length);
 }
 
-/** Sends something, and reads until the answer has come. */
+/** Sends a message, and reads until the reply is complete. */
 async function talk(connection: Deno.TcpConn, [sent, answer]: Exchange): Promise<void> {
   await send(connection, sent);
   const buffer = new Uint8Array(4096);
@@ -221,7 +222,7 @@ async function talk(connection: Deno.TcpConn, [sent, answer]: Exchange): Promise
   }
 }
 
-/** Reads until the server closes the connection, by an end or by a reset, which may come before it is made. */
+/** Reads until the server closes or resets the connection, which may happen during connect(). */
 async function untilClosed(connecting: Deno.TcpConn | Promise<Deno.TcpConn>): Promise<void> {
   const buffer = new Uint8Array(4096);
   try {
@@ -232,7 +233,7 @@ async function untilClosed(connecting: Deno.TcpConn | Promise<Deno.TcpConn>): Pr
   }
 }
 
-const testOnLinux = testNeeding(os === "linux" ? null : "the calls that fail are those of Linux");
+const testOnLinux = testNeeding(os === "linux" ? null : "the simulated failures are of Linux calls");
 
 describeProgram("an example server in a system without room", () => {
   for (const server of SERVERS) {
@@ -264,7 +265,7 @@ describeProgram("an example server in a system without room", () => {
         using witness = await started.connect();
         await talk(witness, hello);
         await started.settle(server);
-        started.fail("send"); // the answer has to wait for room
+        started.fail("send"); // the server has to wait until the connection is writable
         started.fail(waits);
         await send(victim, again("victim")[0]);
         await untilClosed(victim);
@@ -277,7 +278,7 @@ describeProgram("an example server in a system without room", () => {
       });
     }
 
-    testOnLinux(`${example} accepts again after a pause, and pauses again if ${resumes}() fails`, async () => {
+    testOnLinux(`${example} resumes accepting after a pause, and pauses again if ${resumes}() fails`, async () => {
       await using started = await Started.start(server);
       using witness = await started.connect();
       await talk(witness, hello);
@@ -286,7 +287,7 @@ describeProgram("an example server in a system without room", () => {
       const start = performance.now();
       started.fail("accept");
       started.fail(resumes, 2);
-      using waiting = await started.connect(); // it stays in the listener's queue
+      using waiting = await started.connect(); // stays in the listener's backlog
       await talk(waiting, hello);
       const failures = 2 - started.heal(resumes);
       assertEquals(started.heal("accept"), 0);

@@ -10,13 +10,13 @@ import { CTRL_C, lackedBy, PROC } from "./support/needs.ts";
 import { describeProgram, descriptorsOf, interrupt, listening, OF_WAITING, until } from "./support/program.ts";
 import { bytes, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
-/** Seconds that are longer than a test waits for a line of a program. */
+/** A delay in seconds that is longer than a test waits for a line of output. */
 const ENDLESS = "600";
 
-const READ_CLOSED = lackedBy({ windows: "select() of Windows cannot report EVENT_READ_CLOSED" });
+const READ_CLOSED = lackedBy({ windows: "select() on Windows cannot report EVENT_READ_CLOSED" });
 
 describeProgram("gave_up", () => {
-  test("gave_up answers questions of several clients, one after another", { needs: [READ_CLOSED] }, async () => {
+  test("gave_up answers several clients, one after another", { needs: [READ_CLOSED] }, async () => {
     const [program, connect] = await listening("gave_up.ts", "0.05");
     await using _ = program;
     const clients = Array.from({ length: 10 }, connect);
@@ -45,7 +45,7 @@ describeProgram("gave_up", () => {
       },
     })
   ) {
-    test(`gave_up stops its work when the client ${title}`, { needs: [READ_CLOSED, PROC] }, async () => {
+    test(`gave_up cancels its work when the client ${title}`, { needs: [READ_CLOSED, PROC] }, async () => {
       const [program, connect] = await listening("gave_up.ts", ENDLESS);
       await using _ = program;
       using witness = connect();
@@ -61,7 +61,7 @@ describeProgram("gave_up", () => {
     });
   }
 
-  test("gave_up leaves a working connection alone while its client sends more", { needs: [READ_CLOSED] }, async () => {
+  test("gave_up continues its work while the client sends more", { needs: [READ_CLOSED] }, async () => {
     const [program, connect] = await listening("gave_up.ts", "0.3");
     await using _ = program;
     using client = connect();
@@ -73,7 +73,7 @@ describeProgram("gave_up", () => {
     assertEquals(text(client.recv(100)), 'The answer to "twothree" is 42\n');
   });
 
-  test("gave_up ends at Ctrl-C, with its work", { needs: [READ_CLOSED, CTRL_C] }, async () => {
+  test("gave_up cancels its work and exits on Ctrl-C", { needs: [READ_CLOSED, CTRL_C] }, async () => {
     const [program, connect] = await listening("gave_up.ts", ENDLESS);
     await using _ = program;
     using client = connect();

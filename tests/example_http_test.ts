@@ -1,5 +1,5 @@
 /**
- * The HTTP server, with Deno's `fetch`, with `curl` if it is installed, and byte by byte.
+ * The example `http_server`, with Deno's `fetch`, with `curl` if it is installed, and with raw bytes.
  *
  * @module
  */
@@ -10,10 +10,10 @@ import { CTRL_C, PROC } from "./support/needs.ts";
 import { describeProgram, HttpClient, interrupt, isThere, memoryOf, Program, run } from "./support/program.ts";
 import { bytes, test, text } from "./support/util.ts";
 
-/** Lengths of the pieces that requests are sent in. */
+/** Sizes of the pieces in which the tests send requests. */
 const CUTS = [1, 7, 1000] as const;
 
-const CURL = await isThere("curl", "--version") ? null : "there is no curl";
+const CURL = await isThere("curl", "--version") ? null : "curl is not installed";
 
 async function httpServer(): Promise<Program & { port: number; url: string }> {
   const program = Program.example("http_server.ts", "0");
@@ -21,7 +21,7 @@ async function httpServer(): Promise<Program & { port: number; url: string }> {
   return Object.assign(program, { port: Number(port), url: `http://127.0.0.1:${port}` });
 }
 
-/** Sends requests unchanged, in pieces, and returns the whole answer without the dates. */
+/** Sends requests unchanged, in pieces, and returns all responses without their dates. */
 function answersTo(port: number, requests: string, piece = requests.length): string {
   using socket = new Socket();
   socket.connect({ hostname: "127.0.0.1", port });
@@ -77,7 +77,7 @@ describeProgram("http_server", () => {
     );
   });
 
-  test("http_server closes after HTTP/1.0, an unknown upgrade, and a malformed request", async () => {
+  test("http_server closes the connection after HTTP/1.0, an unknown upgrade, and a malformed request", async () => {
     await using server = await httpServer();
     using http = new HttpClient();
     const cases: [request: string, expected: string | RegExp][] = [
@@ -91,7 +91,7 @@ describeProgram("http_server", () => {
       ["POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n", /^HTTP\/1.1 400 /],
       ["POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],
       ["POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", /^HTTP\/1.1 400 /],
-      // The parser would move backward on a negative length and loop forever.
+      // On a negative length, the parser would move backward and loop forever.
       ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nX", ""],
       [
         `POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n${"0".repeat(200_000)}`,
@@ -133,7 +133,7 @@ describeProgram("http_server", () => {
       assertLess(sent, 100 << 20);
     }
     assertLess(memoryOf(server.pid) - memory, 32 << 20);
-    // Every request is answered once the answers are taken.
+    // Every request gets its response once the client reads.
     client.setBlocking(true);
     client.shutdown(SHUT_WR);
     const length = answer("GET / with 0 bytes\n").length + `Date: ${new Date().toUTCString()}\r\n`.length;
@@ -142,7 +142,7 @@ describeProgram("http_server", () => {
     assertEquals(received, Math.floor(sent / 18) * length);
   });
 
-  test("http_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
+  test("http_server closes its connections and exits on Ctrl-C", { needs: [CTRL_C] }, async () => {
     await using server = await httpServer();
     using socket = new Socket();
     socket.connect({ hostname: "127.0.0.1", port: server.port });
@@ -170,7 +170,7 @@ describeProgram("http_server", () => {
       await Deno.remove(file);
       assertEquals(out, "POST /one with 2000000 bytes\nPOST /two with 2000000 bytes\n");
       assertMatch(error, /100 Continue/);
-      assertMatch(error, /Re-?using existing (\S+: )?connection/); // the words of older and newer versions
+      assertMatch(error, /Re-?using existing (\S+: )?connection/); // the wording varies between versions
     },
   );
 });

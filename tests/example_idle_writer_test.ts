@@ -12,21 +12,21 @@ import { lackedBy, LINUX } from "./support/needs.ts";
 import { checkIdle, describeProgram, EXAMPLES, Program, run, until } from "./support/program.ts";
 import { Cleanup, fifo, test, text } from "./support/util.ts";
 
-/** Seconds that are longer than a test waits for a line of a program. */
+/** A delay in seconds that is longer than a test waits for a line of output. */
 const ENDLESS = "600";
 
-const PIPES = lackedBy({ windows: "Windows waits for sockets only" });
+const PIPES = lackedBy({ windows: "Windows can only wait for sockets" });
 
 const O_RDWR = 2;
 
-/** Returns true if an epoll set of a program has an entry for EPOLLOUT, EPOLLERR and EPOLLHUP. */
+/** Returns true if a program has an epoll entry with EPOLLOUT, EPOLLERR and EPOLLHUP. */
 function waitsForRoom(pid: number): boolean {
   const directory = `/proc/${pid}/fdinfo`;
   return [...Deno.readDirSync(directory)].some(({ name }) => {
     try {
       return /^tfd:\s+\d+ events:\s+1c /m.test(Deno.readTextFileSync(`${directory}/${name}`));
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false; // the descriptor is closed
+      if (error instanceof Deno.errors.NotFound) return false; // the program has closed the descriptor
       throw error;
     }
   });
@@ -43,10 +43,10 @@ describeProgram("idle_writer", () => {
   ];
 
   test(
-    "idle_writer ends with the reader of its standard output, without another write",
+    "idle_writer exits without another write when the reader of its standard output exits",
     { needs: [PIPES] },
     async () => {
-      // The shell waits for both.
+      // The shell waits for both programs.
       await using program = new Program("sh", ["-c", '{ "$0" "$@" 2>&3 | head -n 1; } 3>&1', ...example, "-", ENDLESS]);
       await program.line(/^line 1 at \d{4}-/);
       await program.line(/^The reader is gone; lines written: 1$/);
@@ -55,7 +55,7 @@ describeProgram("idle_writer", () => {
   );
 
   const fifos = LINUX === null ? null : "kqueue rejects FIFOs, and select() cannot report errors";
-  test("idle_writer ends with the last reader of a FIFO, or at Ctrl-C", { needs: [fifos] }, async () => {
+  test("idle_writer exits when the last reader of a FIFO closes it, or on Ctrl-C", { needs: [fifos] }, async () => {
     const directory = await Deno.makeTempDir();
     const path = join(directory, "fifo");
     assertEquals((await run("mkfifo", path)).code, 0);
@@ -84,7 +84,7 @@ describeProgram("idle_writer", () => {
     setBlocking(fd, false);
     const selector = cleanup.add(new PollSelector());
     selector.register(fd, EVENT_WRITE);
-    const buffer = new Uint8Array(4096); // the least that a write to a full pipe would wait for
+    const buffer = new Uint8Array(4096); // PIPE_BUF: a pipe is writable if it has this much room
     for (const end of ["Ctrl-C", "drain"]) {
       while (selector.select(0).length > 0) write(fd, buffer);
       await using program = new Program(example[0]!, [...example.slice(1), path, ENDLESS]);
@@ -102,7 +102,7 @@ describeProgram("idle_writer", () => {
     }
   });
 
-  test("idle_writer prints how to use it if its output is no pipe", { needs: [LINUX] }, async () => {
+  test("idle_writer prints its usage if its output is not a pipe", { needs: [LINUX] }, async () => {
     const { code, out, error } = await run("sh", "-c", 'exec "$0" "$@" > /dev/null', ...example);
     assertEquals([code, out], [1, ""]);
     assertMatch(

@@ -1,6 +1,6 @@
 /**
- * The examples of C libraries that bring their own descriptor, each with its real counterpart, and the
- * README's programs: the first one, and those of "With a C library".
+ * The examples that wait for the descriptors of C libraries, each with a real server, and the README's programs: the
+ * first one, and those of "With a C library".
  *
  * @module
  */
@@ -34,32 +34,32 @@ const [hasBus, hasScreen, hasOpenssl, mayMount] = await Promise.all([
   isThere("unshare", "-m", "true"),
 ]);
 
-/** Starts Deno with standard error in the output. */
+/** Starts Deno, with its standard error redirected to its output. */
 function start(args: string[], env: Record<string, string> = {}): Program {
   return new Program("sh", ["-c", 'exec "$@" 2>&1', "sh", Deno.execPath(), "run", "--no-prompt", ...args], {
     env: { NO_COLOR: "1", ...env },
   });
 }
 
-/** Returns the arguments of Deno that start an example. */
+/** Returns the arguments for Deno to start an example. */
 function command(example: string, flags: string[], ...args: string[]): string[] {
   return [...flags, join(EXAMPLES, example), ...args];
 }
 
-/** A directory that is removed at the end. */
+/** A temporary directory that is removed at the end. */
 async function directory(): Promise<AsyncDisposable & { path: string }> {
   const path = await Deno.makeTempDir();
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
-/** Holds a program while a function runs, so that it finds everything at once afterwards. */
+/** Stops a program while a function runs, so that the program receives everything at once when it continues. */
 async function whileStopped(program: Program, action: () => Promise<void> | void): Promise<void> {
   program.kill("SIGSTOP");
   await action();
   program.kill("SIGCONT");
 }
 
-/** Kills a program after 30 seconds, so that a test that talks to it fails instead of waiting. */
+/** Kills a program after 30 seconds, so that a test that reads from it fails instead of hanging. */
 function patience(program: Program): Disposable {
   const timer = setTimeout(() => program.kill("SIGKILL"), 30_000);
   return { [Symbol.dispose]: () => clearTimeout(timer) };
@@ -69,7 +69,7 @@ const [inotify] = blocks("ts");
 const [loop, libpq, terminal, priority, child, ...others] = blocks("ts", section("With a C library"));
 const IMPORTS = `--import-map=${join(ROOT, "tests", "offline", "import_map.json")}`;
 
-/** Starts a program of the README as it stands, in a directory. */
+/** Starts an unmodified program of the README in a directory. */
 async function printed(
   path: string,
   source: string | undefined,
@@ -87,7 +87,7 @@ describeProgram("postgres_notify, and README's program for PostgreSQL", () => {
   let postgres: Promise<Postgres> | null = null;
   after(async () => await (await postgres)?.[Symbol.asyncDispose]());
 
-  /** Returns the server, which is started by the first test that needs it. */
+  /** Returns the server. The first test that needs it starts it. */
   function server(): Promise<Postgres> {
     return postgres ??= Postgres.start();
   }
@@ -127,7 +127,7 @@ describeProgram("postgres_notify, and README's program for PostgreSQL", () => {
       await assertEvents("data: it's psql\n\n");
       assertEquals(await post("two\r\nlines; it's \\ grün"), [200, "Sent\n"]);
       await assertEvents("data: two\ndata: lines; it's \\ grün\n\n");
-      // More than the socket takes at once, so that the query has to be flushed.
+      // Larger than the socket's buffer, so that the query has to be flushed.
       const [status, message] = await post("x".repeat(20_000_000));
       assertEquals(status, 400);
       assertMatch(String(message), /payload string too long/);
@@ -142,10 +142,10 @@ describeProgram("postgres_notify, and README's program for PostgreSQL", () => {
       streams.shift();
       const expected = answers.map((_, index) => `data: at once ${index}\n\n`);
       const received = await readEvents(streams[0]!, expected.join("").length);
-      // In any order: each message has a connection of its own.
+      // In any order, because each message has its own connection.
       assertEquals(received.match(/data: .*\n\n/g)!.sort(), expected);
 
-      // All of them are in one read of libpq.
+      // One read of libpq returns all of these messages.
       const many = Array.from({ length: 50 }, (_, index) => index);
       await whileStopped(program, async () => {
         await database.query(many.map((index) => `NOTIFY news, '${index}'`).join(";"));
@@ -159,7 +159,7 @@ describeProgram("postgres_notify, and README's program for PostgreSQL", () => {
     },
   );
 
-  test("postgres_notify ends with libpq's message if it cannot connect", { needs: [LIBPQ] }, async () => {
+  test("postgres_notify exits with libpq's message if it cannot connect", { needs: [LIBPQ] }, async () => {
     await using program = start(command("postgres_notify.ts", FLAGS, "host=/nowhere"));
     await program.line(
       /^postgres_notify: connection to server on socket "\/nowhere\/.* failed: No such file or directory$/,
@@ -189,12 +189,12 @@ describeProgram("curl_multi", () => {
       const path = new URL(url).pathname;
       if (path === "/never") await never.promise;
       if (++requests === 20) all.resolve();
-      await all.promise; // no answer before all requests are there
+      await all.promise; // answers only when every request has arrived
       await new Promise((resolve) => setTimeout(resolve, 200));
       return new Response(path === "/20" ? "x".repeat(3_000_000) : path);
     });
     using ends = new DisposableStack();
-    for (const { resolve } of [all, never]) ends.defer(resolve); // the server waits for its answers
+    for (const { resolve } of [all, never]) ends.defer(resolve); // otherwise the server would not shut down
     const base = `http://127.0.0.1:${site.addr.port}`;
     const urls = Array.from({ length: 20 }, (_, index) => `${base}/${index + 1}`);
     const env = { NO_PROXY: "*" };
@@ -223,7 +223,7 @@ describeProgram("curl_multi", () => {
 describeProgram("inotify", () => {
   const INOTIFY = LINUX ?? library("libc.so.6");
 
-  test("inotify prints changes in order, and ends with the last directory", { needs: [INOTIFY] }, async () => {
+  test("inotify prints changes in order, and exits with the last directory", { needs: [INOTIFY] }, async () => {
     await using temporary = await directory();
     const [one, two] = [join(temporary.path, "one"), join(temporary.path, "two")];
     for (const path of [one, two]) await Deno.mkdir(path);
@@ -250,7 +250,7 @@ describeProgram("inotify", () => {
     assertEquals(await program.ended(), { code: 0, signal: null });
   });
 
-  test("inotify says when the queue of the kernel was full, and goes on", { needs: [INOTIFY] }, async () => {
+  test("inotify reports an overflow of the kernel's queue, and continues", { needs: [INOTIFY] }, async () => {
     await using temporary = await directory();
     const { path } = temporary;
     await using program = start(command("inotify.ts", ["--allow-ffi"], path));
@@ -274,10 +274,10 @@ describeProgram("inotify", () => {
 });
 
 describeProgram("dbus_listen", () => {
-  const DBUS = library("libdbus-1.so.3") ?? (hasBus ? null : "there is no dbus-daemon");
+  const DBUS = library("libdbus-1.so.3") ?? (hasBus ? null : "dbus-daemon is not installed");
 
   test(
-    "dbus_listen prints signals that match, reports an invalid rule, and ends with the bus",
+    "dbus_listen prints matching signals, reports an invalid rule, and exits when the bus closes",
     { needs: [DBUS] },
     async () => {
       const words = ["-c", "exec dbus-daemon --session --nofork --nopidfile --print-address=1 2>&1"];
@@ -301,7 +301,7 @@ describeProgram("dbus_listen", () => {
         "array:byte:1",
       );
       await program.line(/^\/today org\.example\.Weather\.Changed "grün" -25 2\.5 true \(a\)$/);
-      // All of them are in one read of libdbus.
+      // One read of libdbus returns all of these signals.
       await whileStopped(program, async () => {
         await send("/one", "org.example.Weather.Changed");
         await send("/other", "org.example.Other.Changed");
@@ -321,7 +321,7 @@ describeProgram("dbus_listen", () => {
     },
   );
 
-  test("dbus_listen reports a bus that is not there", { needs: [DBUS] }, async () => {
+  test("dbus_listen reports a missing bus", { needs: [DBUS] }, async () => {
     await using program = start(command("dbus_listen.ts", ["--allow-ffi"]), {
       DBUS_SESSION_BUS_ADDRESS: "unix:path=/nowhere",
     });
@@ -331,9 +331,9 @@ describeProgram("dbus_listen", () => {
 });
 
 describeProgram("x11_events", () => {
-  const XVFB = library("libX11.so.6") ?? (hasScreen ? null : "there is no Xvfb");
+  const XVFB = library("libX11.so.6") ?? (hasScreen ? null : "Xvfb is not installed");
 
-  /** Opens, moves and closes three windows, with one flush. */
+  /** Opens, moves and closes three windows in a single flush. */
   const CLIENT = `
     const { symbols: xlib } = Deno.dlopen("libX11.so.6", {
       XOpenDisplay: { parameters: ["pointer"], result: "pointer" },
@@ -357,7 +357,7 @@ describeProgram("x11_events", () => {
     }
     xlib.XCloseDisplay(display);`;
 
-  test("x11_events prints what happens to windows, and ends with the display", { needs: [XVFB] }, async () => {
+  test("x11_events prints window events, and exits when the display closes", { needs: [XVFB] }, async () => {
     const words = ["-c", "exec Xvfb -displayfd 1 -nolisten tcp -screen 0 640x480x24 2>/dev/null"];
     await using screen = new Program("sh", words);
     const [number] = await screen.line(/^(\d+)$/);
@@ -389,10 +389,10 @@ describeProgram("x11_events", () => {
 });
 
 describeProgram("tls_echo", () => {
-  const OPENSSL = PROC ?? (hasOpenssl ? null : "there is no openssl to make a certificate");
+  const OPENSSL = PROC ?? (hasOpenssl ? null : "openssl, which makes the certificate, is not installed");
 
   test(
-    "tls_echo echoes over TLS, and keeps serving after a client that speaks no TLS",
+    "tls_echo echoes over TLS, and keeps serving after a client that does not speak TLS",
     { needs: [OPENSSL] },
     async () => {
       await using temporary = await directory();
@@ -408,7 +408,7 @@ describeProgram("tls_echo", () => {
       const address = { hostname: "localhost", port: Number(port) };
       const connect = () => Deno.connectTls({ ...address, caCerts: [Deno.readTextFileSync(cert)] });
       const before = descriptorsOf(program.pid);
-      for (let round = 0; round <= OF_WAITING; round++) { // more often, so that a leak shows
+      for (let round = 0; round <= OF_WAITING; round++) { // more rounds than descriptors, to detect a leak
         {
           using connection = await connect();
           assertEquals(await echoed(connection, "hello"), "hello");
@@ -419,13 +419,13 @@ describeProgram("tls_echo", () => {
         await plain.read(new Uint8Array(1000)).catch(() => {});
         await program.line(/wrong version number|InvalidContentType/);
       }
-      // More than the buffers of all sockets and streams, so that each side has to wait for the other.
+      // Exceeds the buffers of all sockets and streams, so that each side has to wait for the other.
       await Promise.all([1, 2].map(async (number) => {
         using connection = await connect();
         const data = new Uint8Array(8_000_000).map((_, index) => index * number + (index >> 8));
         const writer = connection.writable.getWriter();
         const written = writer.write(data);
-        await new Promise((resolve) => setTimeout(resolve, 50)); // fills the buffers, which nothing reports
+        await new Promise((resolve) => setTimeout(resolve, 50)); // the buffers fill up; no event reports it
         const reader = connection.readable.getReader();
         for (let received = 0; received < data.length;) {
           const { value } = await reader.read();
@@ -447,7 +447,7 @@ describeProgram("README, With a C library", () => {
     for (const source of [libpq, terminal, priority, child]) assert(source!.split("\n").length <= 26);
   });
 
-  test("its programs type-check", async () => {
+  test("its programs pass the type check", async () => {
     await using temporary = await directory();
     const files = await Promise.all([inotify, loop, libpq, terminal, priority, child].map(async (source, index) => {
       const file = join(temporary.path, `${index}.ts`);
@@ -469,7 +469,7 @@ describeProgram("README, With a C library", () => {
   });
 
   test(
-    "its loop takes all messages, asks to write until all is sent, and reports the timeout",
+    "its loop reads all messages, waits for EVENT_WRITE until everything is sent, and reports the timeout",
     { needs: [LINUX] },
     async () => {
       const library = `const messages = ["one", "two"];
@@ -489,28 +489,28 @@ describeProgram("README, With a C library", () => {
       assert(source !== loop);
       await using temporary = await directory();
       await using program = await printed(temporary.path, source, ["--allow-ffi"]);
-      // Standard output, the descriptor of this library, is always writable.
+      // Standard output is this library's descriptor, and is always writable.
       for (const line of ["one", "two", "process 2", "three", "process 0"]) {
         assertEquals(await program.line(/^(.*)$/), [line]);
       }
     },
   );
 
-  test("its program for a pseudo-terminal runs a shell in one", { needs: [library("libc.so.6")] }, async () => {
+  test("its program for a pseudoterminal runs a shell", { needs: [library("libc.so.6")] }, async () => {
     await using temporary = await directory();
     await using program = await printed(temporary.path, terminal, ["--allow-ffi", "--allow-env", "--allow-run=setsid"]);
     await program.line(/\/dev\/pts\/\d+$/);
     assertEquals(await program.ended(), { code: 0, signal: null });
   });
 
-  test("its program for a priority file prints a mount", {
+  test("its program for EVENT_PRIORITY prints a mount", {
     needs: [LINUX ?? (mayMount ? null : "this user may not mount")],
   }, async () => {
     await using temporary = await directory();
     const [file, mounted] = [join(temporary.path, "main.ts"), join(temporary.path, "mounted")];
     await Deno.writeTextFile(file, priority!);
     await Deno.mkdir(mounted);
-    // A mount namespace of their own, for the program and a shell that takes commands.
+    // The program and a shell that executes commands share a new mount namespace.
     const script = 'exec 3<&0; (while read -r line; do $line; done) <&3 & exec "$@" </dev/null 2>&1';
     const args = ["run", "--quiet", "--no-lock", IMPORTS, "--allow-all", file];
     await using program = new Program("unshare", ["-m", "sh", "-c", script, "sh", Deno.execPath(), ...args], {

@@ -1,5 +1,5 @@
 /**
- * The servers where there is no descriptor for one more connection, and none of theirs is open whose end could give one.
+ * The servers without a free descriptor, and without an open connection that could free a descriptor by closing.
  *
  * @module
  */
@@ -26,7 +26,7 @@ const SERVERS = [
 
 const REFUSED = /Too many open files \(EMFILE\)$/;
 
-const PRLIMIT = await isThere("prlimit", "--version") ? null : "there is no prlimit";
+const PRLIMIT = await isThere("prlimit", "--version") ? null : "prlimit is not installed";
 
 function start(server: string, target: number): Program {
   const args: Record<string, string[]> = {
@@ -40,7 +40,7 @@ function start(server: string, target: number): Program {
   return new Program(Deno.execPath(), [...flags, join(EXAMPLES, `${server}.ts`), ...args[server] ?? ["0"]]);
 }
 
-/** Connects, says something that each of the servers has an answer to, and waits for the begin of it. */
+/** Connects, sends a request that every server answers, and waits for the first byte of the response. */
 async function ask(port: number): Promise<Deno.TcpConn> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
   await connection.write(bytes("GET / HTTP/1.0\r\n\r\n"));
@@ -53,7 +53,7 @@ async function limit(program: Program, descriptors: number): Promise<void> {
   assert(code === 0, error);
 }
 
-/** Returns the least unused descriptor of a program, which can open nothing if that is its limit. */
+/** Returns the lowest unused descriptor of a program. With this number as its limit, the program can open nothing. */
 function leastFree(program: Program): number {
   const fds = new Set([...Deno.readDirSync(`/proc/${program.pid}/fd`)].map(({ name }) => Number(name)));
   let free = 0;
@@ -69,16 +69,16 @@ async function exhaust(server: string): Promise<void> {
   })();
   await using program = start(server, target.addr.port);
   const [port] = await program.line(/.*(?:port|127\.0\.0\.1) (\d+)/);
-  const first = await ask(Number(port)); // from here on, the program has every descriptor that it needs beside connections
+  const first = await ask(Number(port)); // the program opens its other descriptors with the first connection
   const idle = descriptorsOf(program.pid) - (server === "tcp_proxy" ? 2 : 1);
   first.close();
   await until(() => descriptorsOf(program.pid) === idle);
-  // For the proxy one is free, of the two that a connection takes: the client has to stay in the queue.
+  // The proxy gets one descriptor of the two that a connection needs, so the client has to stay in the backlog.
   await limit(program, leastFree(program) + (server === "tcp_proxy" ? 1 : 0));
   const asking = ask(Number(port));
-  asking.catch(() => {}); // which must not hide why the test fails before it is awaited
+  asking.catch(() => {}); // a rejection before the await must not hide another failure
   await program.line(REFUSED);
-  // A line that is read late makes one of the pauses between them look shorter than it was.
+  // If this process reads a line late, the next pause appears too short, so it measures several pauses.
   let pause = 0;
   for (let tries = 0; tries < 5 && pause <= 500; tries++) {
     const before = performance.now();
@@ -93,8 +93,8 @@ async function exhaust(server: string): Promise<void> {
 }
 
 describeProgram("a server without a free descriptor", () => {
-  // All at once, since each of them waits for a second between two tries.
-  test("each server accepts again when it can, and does not spin until then", { needs: [PRLIMIT] }, async () => {
+  // In parallel, because each server pauses for a second before it tries again.
+  test("each server accepts again when a descriptor is free, and does not spin", { needs: [PRLIMIT] }, async () => {
     const outcomes = await Promise.allSettled(SERVERS.map(exhaust));
     const failures = outcomes.map((outcome, index) => [SERVERS[index], outcome] as const)
       .filter(([, { status }]) => status === "rejected");

@@ -1,5 +1,5 @@
 /**
- * The echo servers on the primitives, which behave alike: one set of tests for the three.
+ * The three echo servers on the primitives. They behave alike, so they share one set of tests.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { bytes, isWindows, RESET_ON_CLOSE, test } from "./support/util.ts";
 const SERVERS: readonly [example: string, whyNot: string | null][] = [
   ["select_server", null],
   ["poll_server", isWindows ? "there is no poll() on Windows" : null],
-  ["epoll_edge_server", os === "linux" || os === "android" ? null : "there is no epoll on this system"],
+  ["epoll_edge_server", os === "linux" || os === "android" ? null : "this system has no epoll"],
 ];
 
 const LISTENING = /^Listening on port (\d+); try: nc 127\.0\.0\.1 \1$/;
@@ -32,7 +32,7 @@ function connect({ port }: Server): Promise<Deno.TcpConn> {
 }
 
 for (const [example, whyNot] of SERVERS) {
-  /** Declares a test that runs where the server can run. */
+  /** Declares a test that is skipped on systems that cannot run the server. */
   const testHere = (name: string, body: () => Promise<void>, reason = whyNot) =>
     test(`${example} ${name}`, { needs: [reason] }, body);
 
@@ -48,7 +48,7 @@ for (const [example, whyNot] of SERVERS) {
       for (const _ of connections) await server.line(/^Closing fd \d+$/);
     });
 
-    testHere("ends at Ctrl-C, and closes its connections", async () => {
+    testHere("closes its connections and exits on Ctrl-C", async () => {
       await using server = await started(Program.example(`${example}.ts`, "0"));
       using connection = await connect(server);
       assertEquals(await echoed(connection, "hello"), "hello");
@@ -56,7 +56,7 @@ for (const [example, whyNot] of SERVERS) {
       assertEquals(await connection.read(new Uint8Array(1)), null);
     }, whyNot ?? CTRL_C);
 
-    testHere("waits for a client that does not read, and serves the others meanwhile", async () => {
+    testHere("serves other clients while one does not read", async () => {
       await using server = await started(Program.example(`${example}.ts`, "0"));
       using witness = await connect(server);
       using client = await connect(server);
@@ -86,7 +86,7 @@ for (const [example, whyNot] of SERVERS) {
       }
     });
 
-    testHere("continues without a free descriptor, and accepts again when it has one", async () => {
+    testHere("keeps running without a free descriptor, and accepts again when one is free", async () => {
       const command = `ulimit -n 64; exec "$0" run --no-prompt --allow-ffi "$1" 0`;
       const path = join(EXAMPLES, `${example}.ts`);
       await using server = await started(new Program("sh", ["-c", command, Deno.execPath(), path]));
@@ -101,6 +101,6 @@ for (const [example, whyNot] of SERVERS) {
       for (const client of clients) client.close();
       assertEquals(new TextDecoder().decode(last.recv(10)), "served");
       last.close();
-    }, whyNot ?? (isWindows ? "there is no such limit on Windows" : null));
+    }, whyNot ?? (isWindows ? "Windows has no limit on descriptors" : null));
   });
 }

@@ -1,5 +1,5 @@
 /**
- * The TCP proxy, between Deno's own sockets at both of its ends.
+ * The example `tcp_proxy`, between sockets of Deno.
  *
  * @module
  */
@@ -22,20 +22,20 @@ import { bytes, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
 type Conn = Deno.TcpConn;
 
-/** Starts a proxy to a port of this machine. */
+/** Starts a proxy for a local port. */
 async function proxyTo(target: { port: number }): Promise<Program & { port: number }> {
   const program = Program.example("tcp_proxy.ts", "0", "127.0.0.1", String(target.port));
   const [port] = await program.line(/; try: nc 127\.0\.0\.1 (\d+)$/);
   return Object.assign(program, { port: Number(port) });
 }
 
-/** Connects through a proxy, and returns both ends. */
+/** Connects through a proxy, and returns both ends of the connection. */
 async function pair(proxy: { port: number }, target: Deno.TcpListener): Promise<[client: Conn, server: Conn]> {
   const client = await Deno.connect({ hostname: "127.0.0.1", port: proxy.port });
   return [client, await target.accept()];
 }
 
-/** Returns the bytes of a block of a stream, which encode its position in the stream. */
+/** Returns a block of a stream. Its bytes encode the block's position in the stream. */
 function block(seed: number, index: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(16 * 1024);
   for (let word = 0; word < words.length; word++) {
@@ -53,7 +53,7 @@ async function sendBlocks(connection: Deno.TcpConn, seed: number, count: number)
   await connection.closeWrite();
 }
 
-/** Reads blocks until the end, and compares them with the sent ones. */
+/** Reads blocks until the end of the stream, and compares them with the sent blocks. */
 async function checkBlocks(connection: Deno.Conn, seed: number, count: number): Promise<void> {
   const buffer = new Uint8Array(64 * 1024);
   for (let index = 0; index < count; index++) {
@@ -72,7 +72,7 @@ function listen(port = 0): Deno.TcpListener {
   return Deno.listen({ hostname: "127.0.0.1", port });
 }
 
-/** Reads the available bytes as a string, or null at the end. */
+/** Reads available bytes as a string, or returns null at the end of the stream. */
 async function received(connection: Conn): Promise<string | null> {
   const buffer = new Uint8Array(1024);
   const count = await connection.read(buffer);
@@ -85,14 +85,14 @@ function reset(socket: Socket): void {
 }
 
 describeProgram("tcp_proxy", () => {
-  test("tcp_proxy passes bytes both ways at once, unchanged, in little memory", { needs: [PROC] }, async () => {
+  test("tcp_proxy forwards bytes in both directions at once, with little memory", { needs: [PROC] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const [client, server] = await pair(proxy, target);
     await write(client, bytes("warm"));
     assertEquals(await received(server), "warm");
     const memory = memoryOf(proxy.pid);
-    const count = 512; // 32 MiB each way
+    const count = 512; // 32 MiB in each direction
     await Promise.all([
       sendBlocks(client, 1, count),
       checkBlocks(server, 1, count),
@@ -110,7 +110,7 @@ describeProgram("tcp_proxy", () => {
     await write(client, bytes("warm"));
     assertEquals(await received(server), "warm");
     const memory = memoryOf(proxy.pid);
-    // A gigabyte is on offer; the kernel's buffers, and one of the proxy's, take some megabytes of it.
+    // The client offers 1 GB; the buffers of the kernel and of the proxy hold a few megabytes of it.
     let sent = 0;
     const sending = (async () => {
       for (let index = 0; index < 16_384; index++, sent++) await write(server, block(3, index));
@@ -126,7 +126,7 @@ describeProgram("tcp_proxy", () => {
     assertLess(sent, 1024);
     assertLess(memoryOf(proxy.pid) - memory, 16 << 20);
     client.close();
-    await sending; // the client that left with much unread resets, and so does the proxy
+    await sending; // a close with unread data resets the connection, and the proxy passes on the reset
     other.close();
     await echoing;
     server.close();
@@ -153,7 +153,7 @@ describeProgram("tcp_proxy", () => {
     none.close();
     for (let round = 0; round < 3; round++) {
       await assertRejects(async () => {
-        // The reset can come before Deno has looked at the new connection, which on macOS is an error of another class.
+        // The proxy may reset the connection before Deno.connect() returns; on macOS, that error has another class.
         using client = await Deno.connect({ hostname: "127.0.0.1", port: proxy.port });
         await client.read(new Uint8Array(1));
       }, os === "darwin" ? Error : Deno.errors.ConnectionReset);
@@ -179,7 +179,7 @@ describeProgram("tcp_proxy", () => {
       const [one, other] = fromClient ? pair() : pair().reverse() as [Socket, Socket];
       one.send(bytes("first"));
       assertEquals(text(other.recv(10)), "first");
-      other.send(new Uint8Array(100_000)); // part of it is in the proxy when the reset comes
+      other.send(new Uint8Array(100_000)); // the proxy still holds a part of it at the reset
       reset(one);
       assertEquals(assertThrows(() => other.recv(10), OSError).code, "ECONNRESET");
       other.close();
@@ -189,7 +189,7 @@ describeProgram("tcp_proxy", () => {
     for (const socket of [witness, echo]) socket.close();
   });
 
-  test("tcp_proxy shuts down at Ctrl-C, and resets both sides of its connections", { needs: [CTRL_C] }, async () => {
+  test("tcp_proxy resets both sides of its connections and exits on Ctrl-C", { needs: [CTRL_C] }, async () => {
     using target = listen();
     await using proxy = await proxyTo(target.addr);
     const connections = await pair(proxy, target);

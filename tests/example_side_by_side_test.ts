@@ -1,5 +1,5 @@
 /**
- * The program in which a selector is one of several things that go on.
+ * The example `side_by_side`, which uses a selector together with a timer, a server and standard input.
  *
  * @module
  */

@@ -10,7 +10,7 @@ import { describeProgram, interrupt, listening, Program } from "./support/progra
 import { bytes, test, text } from "./support/util.ts";
 
 describeProgram("slow_handler", () => {
-  test("slow_handler counts more reports than requests, and as many with MODE_ONCE", async () => {
+  test("slow_handler counts more reports than requests without MODE_ONCE, and equally many with it", async () => {
     await using program = Program.example("slow_handler.ts", "0");
     const [level] = await program.line(/^Without MODE_ONCE, 3 requests are reported (\d+) times$/);
     assertGreater(Number(level), 3);
@@ -38,7 +38,7 @@ describeProgram("slow_handler", () => {
     for (const client of clients) client.close();
   });
 
-  test("slow_handler handles requests of one client one after another", async () => {
+  test("slow_handler handles the requests of one client one after another", async () => {
     const [program, connect] = await listening("slow_handler.ts", "0.1");
     await using _ = program;
     using client = connect();

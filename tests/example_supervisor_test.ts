@@ -9,7 +9,7 @@ const needs = [PROCESSES, CTRL_C];
 const FLAGS = ["run", "--no-prompt", "--allow-ffi", "--allow-run", join(EXAMPLES, "supervisor.ts")];
 
 describeProgram("supervisor", () => {
-  test("supervisor restarts a command that fails, and ends all at Ctrl-C", { needs }, async () => {
+  test("supervisor restarts a command that fails, and stops all commands on Ctrl-C", { needs }, async () => {
     await using program = new Program(Deno.execPath(), [...FLAGS, "exit 3", "exec sleep 60"]);
     const [first] = await program.line(/^\[(\d+)\] started: exit 3$/);
     const [sleeper] = await program.line(/^\[(\d+)\] started: exec sleep 60$/);
@@ -36,13 +36,13 @@ describeProgram("supervisor", () => {
     assertEquals(await program.ended(), { code: 0, signal: null });
   });
 
-  test("supervisor ends when every command has succeeded", { needs }, async () => {
+  test("supervisor exits when every command has succeeded", { needs }, async () => {
     const { code, out } = await run(Deno.execPath(), ...FLAGS, "exit 0", "echo hello");
     assertEquals(code, 0);
     assertEquals(out.split("\n").at(-2), "All commands have ended");
   });
 
-  test("supervisor without commands says what to type", async () => {
+  test("supervisor prints its usage without commands", async () => {
     const { code, out, error } = await run(Deno.execPath(), ...FLAGS);
     const usage = 'supervisor: pass one or more shell commands, for example "sleep 2; exit 1" "sleep 5"\n';
     assertEquals([code, out, error], [1, "", usage]);

@@ -1,5 +1,5 @@
 /**
- * The loop of tasks, by way of its echo server, talked to by Deno's own connections and by CPython's asyncio.
+ * The example `tasks` and its echo server, with Deno's own connections and with CPython's asyncio.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { bytes, RESET_ON_CLOSE, test } from "./support/util.ts";
 
 type Server = Program & { port: number };
 
-const PYTHON = await isThere("python3", "--version") ? null : "there is no python3";
+const PYTHON = await isThere("python3", "--version") ? null : "python3 is not installed";
 
 async function echoServer(patience: number): Promise<Server> {
   const program = Program.example("tasks.ts", "0", String(patience));
@@ -56,7 +56,7 @@ describeProgram("tasks", () => {
     await server.line(/^A connection ends$/);
   });
 
-  test("tasks waits for a client that does not read, loses no data, and continues after a reset", async () => {
+  test("tasks loses no data of a client that reads late, and keeps running after a reset", async () => {
     await using server = await echoServer(60);
     using witness = await connect(server);
     using client = await connect(server);
@@ -78,18 +78,18 @@ describeProgram("tasks", () => {
     assertEquals(await echoed(witness, "and again"), "and again");
   });
 
-  test("tasks gives up a client that sends and never reads", async () => {
+  test("tasks disconnects a client that sends and never reads", async () => {
     await using server = await echoServer(0.5);
     const client = await connect(server);
     const sending = (async () => {
       for (const data = new Uint8Array(1 << 20);;) await client.write(data);
     })();
     await server.line(/^A connection ends$/);
-    client.close(); // not every system tells a write that waits
+    client.close(); // not every system reports the server's close to a pending write
     await assertRejects(() => sending);
   });
 
-  test("tasks cancels every task at Ctrl-C, and each closes its socket", { needs: [CTRL_C] }, async () => {
+  test("tasks cancels every task on Ctrl-C, and each task closes its socket", { needs: [CTRL_C] }, async () => {
     await using server = await echoServer(60);
     const connections = await Promise.all(Array.from({ length: 3 }, () => connect(server)));
     for (const connection of connections) assertEquals(await echoed(connection, "hello"), "hello");

@@ -1,5 +1,5 @@
 /**
- * The examples that use terminals: single keys, and a shell on a pseudoterminal.
+ * The examples that use terminals: single keys, and a shell in a pseudoterminal.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import { attributesOf, openPty } from "./support/pty.ts";
 import { bytes, Cleanup, test } from "./support/util.ts";
 
 /** script(1) of util-linux. */
-const SCRIPT = await isThere("script", "--version") ? null : "there is no script(1) to make a terminal";
+const SCRIPT = await isThere("script", "--version") ? null : "script(1) is not installed";
 
 describeProgram("raw_terminal", () => {
   for (const [end, name] of [["\x03", "Ctrl-C (03)"], ["q", "q (71)"]] as const) {
@@ -61,7 +61,7 @@ describeProgram("raw_terminal", () => {
     });
   }
 
-  test("raw_terminal says that standard input is not a terminal", async () => {
+  test("raw_terminal reports that standard input is not a terminal", async () => {
     const { code, error } = await deno("raw_terminal.ts");
     assertEquals([code, error], [1, "raw_terminal: standard input is not a terminal\n"]);
   });
@@ -69,7 +69,7 @@ describeProgram("raw_terminal", () => {
 
 describeProgram("pty_shell", () => {
   test(
-    "pty_shell runs a command on a terminal of its own, and ends with the shell",
+    "pty_shell runs a command in its own terminal, and exits when the shell exits",
     { needs: [LINUX, SCRIPT] },
     async () => {
       const { code, out, error } = await run(
@@ -79,7 +79,7 @@ describeProgram("pty_shell", () => {
         "tty; echo $((6 * 7))",
       );
       assertEquals([code, error], [0, ""]);
-      assertMatch(out, /\/dev\/pts\/\d+$/m); // perhaps after a prompt
+      assertMatch(out, /\/dev\/pts\/\d+$/m); // a prompt may precede it
       assertMatch(out, /^42$/m);
     },
   );

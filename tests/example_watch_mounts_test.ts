@@ -16,12 +16,12 @@ const MOUNTS = LINUX ??
 const example = join(EXAMPLES, "watch_mounts.ts");
 
 describeProgram("watch_mounts", () => {
-  test("watch_mounts prints what is mounted, changed and unmounted", { needs: [MOUNTS] }, async () => {
+  test("watch_mounts prints mounts, changes and unmounts", { needs: [MOUNTS] }, async () => {
     const directory = await Deno.makeTempDir();
     const place = join(directory, "a b");
     await Deno.mkdir(place);
     {
-      // A mount namespace of its own, which ends with the program.
+      // The program runs in its own mount namespace, which ends when the program exits.
       const args = ["-m", Deno.execPath(), "run", "--no-prompt", "--allow-all", example];
       await using program = new Program("unshare", args);
       await program.line(/^[1-9]\d* file systems are mounted; try: sudo mount/);
@@ -38,9 +38,9 @@ describeProgram("watch_mounts", () => {
         await change("mount", "-o", "remount,ro", place);
         await line("Unmounted", "rw");
         await line("Mounted", "ro");
-        await change("mount", "-t", "tmpfs", "some\\thing", place); // above the other
+        await change("mount", "-t", "tmpfs", "some\\thing", place); // mounted over the first
         await line("Mounted", "rw");
-        await change("mount", "-o", "remount,ro", place); // its line equals that of the other
+        await change("mount", "-o", "remount,ro", place); // its line in the table equals the line of the first
         await line("Unmounted", "rw");
         await line("Mounted", "ro");
         for (let times = 0; times < 2; times++) {

@@ -1,5 +1,5 @@
 /**
- * The WebSocket server, with Deno's `WebSocket`, with Chromium's if it is installed, and byte by byte.
+ * The example `websocket_server`, with Deno's `WebSocket`, with Chromium's if it is installed, and with raw bytes.
  *
  * @module
  */
@@ -13,11 +13,11 @@ import { bytes, test, text } from "./support/util.ts";
 const HANDSHAKE = "GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/** The answer to it in RFC 6455, section 1.3. */
+/** The expected response, from RFC 6455, section 1.3. */
 const ACCEPTED = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
   "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
-const CHROMIUM = await isThere("chromium", "--version") ? null : "there is no Chromium";
+const CHROMIUM = await isThere("chromium", "--version") ? null : "Chromium is not installed";
 
 async function websocketServer(): Promise<Program & { port: number; address: string }> {
   const program = Program.example("websocket_server.ts", "0");
@@ -25,12 +25,12 @@ async function websocketServer(): Promise<Program & { port: number; address: str
   return Object.assign(program, { port: Number(port), address: address! });
 }
 
-/** A frame of a client, whose mask is all zeros and so changes nothing; the payload is a string of bytes. */
+/** Returns a client's frame. Its mask is all zeros, which leaves the payload unchanged; each character is a byte. */
 function frame(opcode: number, payload: string): string {
   return String.fromCharCode(0x80 | opcode, 0x80 | payload.length) + "\0\0\0\0" + payload;
 }
 
-/** Gives bytes as a string of characters from 0 to 255, and back. */
+/** Converts between bytes and strings of the characters 0 to 255. */
 const latin1 = {
   encode: (string: string) => Uint8Array.from(string, (character) => character.charCodeAt(0)),
   decode: (data: Uint8Array) => String.fromCharCode(...data),
@@ -43,8 +43,8 @@ function connect(port: number): Socket {
 }
 
 /**
- * Sends bytes in pieces, and gives all that comes back until the server ends the connection. After a handshake it waits for
- * the answer, as a client must (RFC 6455, section 4.1).
+ * Sends bytes in pieces, and returns everything that the server sends until it closes the connection. A client must
+ * wait for the response to its handshake before it sends more (RFC 6455, section 4.1).
  */
 function answersTo(port: number, request: string, piece = request.length): string {
   using socket = connect(port);
@@ -112,10 +112,10 @@ describeProgram("websocket_server", () => {
       ],
       ["GET / HTTP/1.1\r\n\r\n", /^HTTP\/1.1 200 OK\r\n.*<script>/s],
       ["POST / HTTP/1.1\r\n\r\n", /^$/],
-      // The parser of the driver would move backward on a negative length and loop forever.
+      // On a negative length, the driver's parser would move backward and loop forever.
       ["POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-6\r\nX", /^$/],
       ["GET / HTTP/1.1\r\nContent-Length: -40\r\n\r\nX", /^$/],
-      ["GET / HTTP/1.1\r\n\xe3ontent-Length: -40\r\n\r\nX", /^$/], // the driver uses seven bits of each byte
+      ["GET / HTTP/1.1\r\n\xe3ontent-Length: -40\r\n\r\nX", /^$/], // the driver ignores the highest bit of each byte
       ["GET /".padEnd(100_000), /^$/],
     ];
     for (const [request, answers] of cases) {
@@ -129,7 +129,7 @@ describeProgram("websocket_server", () => {
     await using server = await websocketServer();
     using hasty = connect(server.port);
     hasty.send(latin1.encode(HANDSHAKE + frame(1, "hello")));
-    await server.line(/^Cannot read properties/); // the driver's words
+    await server.line(/^Cannot read properties/); // the driver's message
     assertEquals(await talk(server.address, ["hello"]), ["hello", 3000, "enough", true]);
   });
 
@@ -150,7 +150,7 @@ describeProgram("websocket_server", () => {
       assertLess(sent, 100 << 20);
     }
     assertLess(memoryOf(server.pid) - memory, 32 << 20);
-    // Every message comes back once they are taken.
+    // The server echoes every message once the client reads.
     client.setBlocking(true);
     client.shutdown(SHUT_WR);
     let received = 0;
@@ -158,7 +158,7 @@ describeProgram("websocket_server", () => {
     assertEquals(received, Math.floor(sent / 100) * 96);
   });
 
-  test("websocket_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
+  test("websocket_server closes its connections and exits on Ctrl-C", { needs: [CTRL_C] }, async () => {
     await using server = await websocketServer();
     using socket = connect(server.port);
     socket.send(bytes(HANDSHAKE));
@@ -170,7 +170,7 @@ describeProgram("websocket_server", () => {
   test("websocket_server talks to Chromium's WebSocket", { needs: [CHROMIUM] }, async () => {
     await using server = await websocketServer();
     const directory = await Deno.makeTempDir();
-    // Chromium prints the page when it has nothing to do, which can be before the answer has come.
+    // Chromium may print the page before the reply arrives, because it prints as soon as it is idle.
     let page = "";
     for (let tries = 0; tries < 10 && !page.includes("<pre>The"); tries++) {
       const { out } = await run(

@@ -1,6 +1,6 @@
 /**
- * The echo server and the echo client, run as their users run them, and talked to by programs that know nothing of this
- * package: Deno's own sockets, and CPython's `selectors` where there is a Python.
+ * Runs the echo server and the echo client as users run them, against Deno's own sockets and, where Python is
+ * installed, against CPython's `selectors`.
  *
  * @module
  */
@@ -27,17 +27,17 @@ import {
 } from "./support/program.ts";
 import { bytes, descriptorLimit, isWindows, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
-/** A processor that is not emulated. */
-const NATIVE_SPEED = lackedBy({ emulated: "under an emulator it would measure the emulator" });
-/** A limit of descriptors. */
-const DESCRIPTOR_LIMIT = lackedBy({ windows: "there is no such limit" });
+/** Skips a test that would measure the emulator. */
+const NATIVE_SPEED = lackedBy({ emulated: "it would measure the emulator" });
+/** A limit on the number of descriptors. */
+const DESCRIPTOR_LIMIT = lackedBy({ windows: "Windows has no limit on descriptors" });
 
 const HOSTS = ["127.0.0.1", "::1"] as const;
 
-/** Option, a struct timeval: a receiving call fails after that time. Linux has a number of its own. */
+/** The socket option for a receive timeout, a struct timeval. Linux has its own number for it. */
 const SO_RCVTIMEO = os === "linux" ? 20 : 0x1006;
 
-/** Length of a long message; a command line of Windows ends after 32,767 characters. */
+/** Length of a long message. On Windows, a command line has at most 32,767 characters. */
 const LONG = isWindows ? 30_000 : 100_000;
 
 interface EchoServer extends AsyncDisposable {
@@ -58,11 +58,11 @@ async function echoServer(host: string, ...options: string[]): Promise<EchoServe
   };
 }
 
-const PYTHON = await isThere("python3", "--version") ? null : "there is no python3";
+const PYTHON = await isThere("python3", "--version") ? null : "python3 is not installed";
 
 describe("echo_server and echo_client", () => {
   for (const host of HOSTS) {
-    test(`echo_client gets its bytes back from ${host}, and ends`, async () => {
+    test(`echo_client receives its echo from ${host}, and exits`, async () => {
       await using server = await echoServer(host);
       const { code, out, error } = await deno("echo_client.ts", "--host", host, "--port", String(server.port));
       assertEquals([code, error], [0, ""]);
@@ -99,7 +99,7 @@ describe("echo_server and echo_client", () => {
     assertEquals(await echoed(connection, "hello\n"), "hello\n");
   });
 
-  test("echo_server sends the rest of the echo after a client shuts down writing", async () => {
+  test("echo_server sends the rest of the echo after the client shuts down its write side", async () => {
     await using server = await echoServer("127.0.0.1");
     using connection = await Deno.connect(server);
     await connection.write(bytes("hello\n"));
@@ -136,7 +136,7 @@ describe("echo_server and echo_client", () => {
       using selector = new DefaultSelector();
       selector.register(client, EVENT_WRITE);
       const block = new Uint8Array(1 << 20).map((_, index) => index * 31 + (index >> 8));
-      // It offers a gigabyte, and stops when the server reads no more.
+      // The client sends up to 1 GB, and blocks when the server stops reading.
       let sent = 0;
       while (sent < 1 << 30 && selector.select(0.5).length > 0) {
         sent += client.trySend(block.subarray(sent % block.length)) ?? 0;
@@ -144,7 +144,7 @@ describe("echo_server and echo_client", () => {
       assertLess(sent, 1 << 28);
       assertEquals(await echoed(witness, "still here"), "still here");
       assertLess(memoryOf(server.pid) - before, 32 << 20);
-      // The echo arrives once the client reads, complete and in order.
+      // The whole echo arrives in order once the client reads.
       selector.modify(client, EVENT_READ);
       const buffer = new Uint8Array(1 << 20);
       for (let received = 0; received < sent;) {
@@ -176,7 +176,7 @@ describe("echo_server and echo_client", () => {
     for (let round = 0; round < 100; round++) {
       await Promise.all(busy.map(async (one) => assertEquals(await echoed(one, `round ${round}`), `round ${round}`)));
     }
-    // Any of the idle ones can wake up.
+    // Every idle connection must still work.
     for (const socket of [idle[0]!, idle[count >> 1]!, idle[count - 1]!]) {
       socket.send(bytes("awake"));
       assertEquals(text(socket.recv(10)), "awake");
@@ -187,7 +187,7 @@ describe("echo_server and echo_client", () => {
     assertEquals(await echoed(witness, "and again"), "and again");
   });
 
-  test("echo_server shuts down at Ctrl-C, with its connections", { needs: [CTRL_C] }, async () => {
+  test("echo_server closes its connections and exits on Ctrl-C", { needs: [CTRL_C] }, async () => {
     await using program = Program.example("echo_server.ts", "--port", "0");
     const [port] = await program.line(/^Listening on \S+ port (\d+)/);
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
@@ -196,7 +196,7 @@ describe("echo_server and echo_client", () => {
     assertEquals(await connection.read(new Uint8Array(10)), null);
   });
 
-  test("echo_server continues without a free descriptor, and accepts again when it has one", {
+  test("echo_server keeps running without a free descriptor, and accepts again when one is free", {
     needs: [DESCRIPTOR_LIMIT],
   }, async () => {
     const server = join(EXAMPLES, "echo_server.ts");
@@ -207,7 +207,7 @@ describe("echo_server and echo_client", () => {
     const clients = Array.from({ length: 64 }, () => {
       const client = new Socket();
       client.setsockopt(SOL_SOCKET, SO_RCVTIMEO, new Uint8Array(new BigInt64Array([30n, 0n]).buffer));
-      client.connect(address); // the kernel takes it, whether or not the server does
+      client.connect(address); // succeeds as soon as the connection is in the backlog
       return client;
     });
     await program.line(/^accept fd \d+: Too many open files \(EMFILE\)$/);
@@ -219,7 +219,7 @@ describe("echo_server and echo_client", () => {
     for (const client of clients.slice(60)) client.close();
   });
 
-  test("echo_server and echo_client print one line and exit with code 1 for bad options, a used port, and no permission", async () => {
+  test("echo_server and echo_client print one line and exit with 1 on an error", async () => {
     using taken = new Socket();
     taken.bind({ hostname: "127.0.0.1", port: 0 });
     taken.listen();
@@ -254,7 +254,7 @@ describe("echo_server and echo_client", () => {
 
   for (const host of HOSTS) {
     const family = host === "::1" ? AF_INET6 : AF_INET;
-    test(`CPython's echo client gets its bytes back from ${host}`, { needs: [PYTHON] }, async () => {
+    test(`CPython's echo client receives its echo from ${host}`, { needs: [PYTHON] }, async () => {
       await using server = await echoServer(host);
       const script = join(import.meta.dirname!, "python", "echo_client.py");
       const { code, out, error } = await run("python3", script, host, String(server.port));
@@ -262,7 +262,7 @@ describe("echo_server and echo_client", () => {
       assertMatch(out, /received 42 bytes\n$/);
     });
 
-    test(`echo_client gets its bytes back from CPython's echo server at ${host}`, { needs: [PYTHON] }, async () => {
+    test(`echo_client receives its echo from CPython's echo server at ${host}`, { needs: [PYTHON] }, async () => {
       await using program = new Program("python3", [
         "-u",
         join(import.meta.dirname!, "python", "echo_server.py"),

@@ -1,5 +1,5 @@
 /**
- * The tables "From Python" of the module docs: they have every name of the Python that is there.
+ * Checks that the "From Python" tables in the module docs contain every name of the installed Python.
  *
  * @module
  */
@@ -20,15 +20,17 @@ const MODULES: readonly [file: string, module: string, names: string][] = [
   ],
 ];
 
-/** Families of constants, of which the tables name one. */
+/** Families of constants; the tables list one member of each. */
 const FAMILY = /^(POLL|EPOLL)[A-Z]+$/;
 
 /** CPython with epoll. */
-const PYTHON = await isThere("python3", "-c", "import select; select.epoll") ? null : "there is no python3 with epoll";
+const PYTHON = await isThere("python3", "-c", "import select; select.epoll")
+  ? null
+  : "python3 with epoll is not installed";
 
 describe("From Python", () => {
   for (const [file, module, names] of MODULES) {
-    test(`the documentation of ${file} has every name of Python's ${module}`, { needs: [PYTHON] }, async () => {
+    test(`${file} documents every name of Python's ${module}`, { needs: [PYTHON] }, async () => {
       const source = Deno.readTextFileSync(join(ROOT, file));
       const table = source.slice(0, source.indexOf("@module"));
       assert(table.includes("## From Python"), file);

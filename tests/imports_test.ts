@@ -1,5 +1,5 @@
 /**
- * The imports between the files that the architecture allows.
+ * Checks the imports between files against the architecture.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { test } from "./support/util.ts";
 
 const ROOT = join(import.meta.dirname!, "..");
 
-/** The library's files, and the files that each imports, by their paths from the root. */
+/** The files of the library and their imports, as paths from the repository root. */
 const imports = new Map<string, string[]>();
 const sources = new Map<string, string>();
 for (const path of ["mod.ts", ...filesOf("ffi"), ...filesOf("selectors"), ...filesOf("examples")]) {
@@ -34,7 +34,7 @@ function importsOf(path: string, source: string): string[] {
   );
 }
 
-/** Returns true for the name of an entry point of the package, by which examples import it so that they can be copied. */
+/** Returns true for an entry point of the package. Examples import only these, so that users can copy them. */
 function isEntryPoint(specifier: string): boolean {
   return /^@selectors\/selectors(\/(select|socket|sources|streams))?$/.test(specifier);
 }
@@ -44,7 +44,7 @@ function within(directory: string): [path: string, imported: string[]][] {
 }
 
 describe("imports", () => {
-  test("the library has no dependency, and an example at most a parser", () => {
+  test("library files import no external package, and examples import at most a parser", () => {
     const parsers: Record<string, string> = {
       "examples/http_server.ts": "http-parser-js",
       "examples/websocket_server.ts": "websocket-driver",
@@ -64,7 +64,7 @@ describe("imports", () => {
     }
   });
 
-  test("ffi/os/ imports no entry point, and no entry point another one", () => {
+  test("ffi/os/ imports no entry point, and entry points do not import each other", () => {
     const allowed: Record<string, RegExp> = {
       os: /^ffi\/os\//,
       select: /^ffi\/(os|select)\//,
@@ -77,7 +77,7 @@ describe("imports", () => {
     }
   });
 
-  test("selectors/ imports only itself and ffi/os/, without descriptors and sockets", () => {
+  test("selectors/ imports only itself and ffi/os/, but not the modules for descriptors and sockets", () => {
     for (const [path, imported] of within("selectors")) {
       const strange = imported.filter((specifier) =>
         !/^(selectors|ffi\/os)\//.test(specifier) || /\/(sys|posix|winsock)\.ts$/.test(specifier)
@@ -86,14 +86,14 @@ describe("imports", () => {
     }
   });
 
-  test("no file of the library imports the entry points mod.ts and selectors/streams.ts", () => {
+  test("mod.ts and selectors/streams.ts are not imported by library files", () => {
     for (const [path, imported] of imports) {
       if (path.startsWith("examples/")) continue;
       assertEquals(imported.filter((specifier) => ["mod.ts", "selectors/streams.ts"].includes(specifier)), [], path);
     }
   });
 
-  test("examples import the package's entry points only", () => {
+  test("examples import only the package's entry points", () => {
     const entries = Object.values(JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))).exports as object)
       .map((path: string) => path.replace("./", ""));
     for (const [path, imported] of within("examples")) {
@@ -104,7 +104,7 @@ describe("imports", () => {
     }
   });
 
-  test("imports have no cycle", () => {
+  test("imports form no cycle", () => {
     const done = new Set<string>();
     function walk(path: string, way: string[]): void {
       assert(!way.includes(path), [...way, path].join(" -> "));
@@ -115,8 +115,8 @@ describe("imports", () => {
     for (const path of imports.keys()) walk(path, []);
   });
 
-  test("ffi/os/systems.ts alone reads Deno.build, and ffi/os/library.ts opens libraries", () => {
-    const openers = ["ffi/os/library.ts", "ffi/os/signal_worker.ts"]; // the second opens one in a Worker, without imports
+  test("ffi/os/systems.ts alone reads Deno.build, and ffi/os/library.ts alone opens libraries", () => {
+    const openers = ["ffi/os/library.ts", "ffi/os/signal_worker.ts"]; // signal_worker.ts cannot import
     for (const [path, source] of sources) {
       const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
       if (path !== "ffi/os/systems.ts") assert(!/Deno\.build/.test(code), path);
@@ -124,7 +124,7 @@ describe("imports", () => {
     }
   });
 
-  test("no file of the library compares names of systems", () => {
+  test("library files do not compare names of systems", () => {
     for (const [path, source] of sources) {
       const code = source.replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
       if (!path.startsWith("examples/")) assert(!/\bos\s*[!=]==|[!=]==\s*os\b|\[os\]/.test(code), path);

@@ -1,6 +1,6 @@
 /**
- * The package as JSR would serve it: a server on this machine speaks JSR's protocol for what `deno publish` would send,
- * and programs import and run the package from there, from a cache that has nothing.
+ * The package as JSR would serve it. A local server uses JSR's protocol to serve the files that `deno publish` would
+ * send, and programs with an empty cache import and run the package from that server.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { describeProgram, interrupt, Program, ROOT, run } from "./support/progra
 import { bytes, test, text } from "./support/util.ts";
 
 /** SO_REUSEPORT. */
-const REUSE_PORT = lackedBy({ windows: "there is no SO_REUSEPORT" });
+const REUSE_PORT = lackedBy({ windows: "Windows has no SO_REUSEPORT" });
 
 const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(join(ROOT, "deno.json"))) as {
   name: string;
@@ -21,7 +21,7 @@ const { name, version, exports, imports } = JSON.parse(Deno.readTextFileSync(joi
   imports: Record<string, string>;
 };
 
-/** The files that are published, by their paths in the package, as they are published. */
+/** The published files, with their paths in the package and their published contents. */
 async function published(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   const { code, error } = await run(
     Deno.execPath(),
@@ -39,7 +39,7 @@ async function published(): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
   return files;
 }
 
-/** `deno publish` writes out the names that deno.json maps. */
+/** Replaces import names with the specifiers from deno.json, as `deno publish` does. */
 function unfurled(path: string, content: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   if (!path.endsWith(".ts")) return content;
   return bytes(
@@ -52,7 +52,7 @@ function unfurled(path: string, content: Uint8Array<ArrayBuffer>): Uint8Array<Ar
   );
 }
 
-/** The first element. */
+/** Returns the first element. */
 async function received(connection: Deno.Conn): Promise<string> {
   const buffer = new Uint8Array(1000);
   return text(buffer.subarray(0, (await connection.read(buffer))!));
@@ -64,7 +64,7 @@ const TYPES: Readonly<Record<string, string>> = {
   md: "text/markdown",
 };
 
-/** A server for one package, an empty cache, and a log of the requests. */
+/** A server for one package, with an empty cache and a log of the requests. */
 class Registry implements AsyncDisposable {
   readonly directory: string = Deno.makeTempDirSync();
   readonly asked: string[] = [];
@@ -99,12 +99,12 @@ class Registry implements AsyncDisposable {
     return new Registry(files, manifest);
   }
 
-  /** Environment of a command that gets the package from this server. */
+  /** The environment of a command that gets the package from this server. */
   get environment(): Record<string, string> {
     return { JSR_URL: `http://${this.host}/`, DENO_DIR: join(this.directory, "cache"), NO_COLOR: "1" };
   }
 
-  /** The server's name, for a permission. */
+  /** The host of the server, for a permission. */
   get host(): string {
     return `127.0.0.1:${this.#server.addr.port}`;
   }
@@ -133,7 +133,7 @@ class Registry implements AsyncDisposable {
 }
 
 describeProgram("the package on JSR", () => {
-  test("a program with an empty cache imports the package, its types, and no needless file", async () => {
+  test("mod.ts can be imported with an empty cache, with its types and without unneeded files", async () => {
     await using registry = await Registry.start();
     const program = join(registry.directory, "program.ts");
     await Deno.writeTextFile(
@@ -167,7 +167,7 @@ console.log(select([here], [], [], 0)[0].length);
 
   test("reuse_port runs from the registry, with its Workers", { needs: [REUSE_PORT] }, async () => {
     await using registry = await Registry.start();
-    // From jsr.io every program may import, without a flag.
+    // Imports from jsr.io need no flag, but imports from this server do.
     const flags = ["--allow-ffi", `--allow-import=${registry.host}`];
     await using program = registry.program("reuse-port", flags, "0", "2");
     const [port] = await program.line(/^2 workers listen on port (\d+); try/);
@@ -182,14 +182,14 @@ console.log(select([here], [], [], 0)[0].length);
     await interrupt(program);
   });
 
-  test("every entry point exists and passes the type check", async () => {
+  test("exports in deno.json exist and pass the type check", async () => {
     await using registry = await Registry.start();
     const entries = Object.keys(exports).map((path) => path.slice(1));
     const { code, error } = await registry.deno("check", ...entries.map((path) => `jsr:${name}${path}`));
     assertEquals(code, 0, error);
   });
 
-  test("the published package depends on no other", async () => {
+  test("mod.ts and all other published files have no dependencies", async () => {
     for (const [path, content] of await published()) {
       if (!path.endsWith(".ts")) continue;
       const code = text(content).replace(/\/\*[^]*?\*\/|\/\/.*$/gm, "");
@@ -199,7 +199,7 @@ console.log(select([here], [], [], 0)[0].length);
     }
   });
 
-  test("Deno rejects a file with a wrong checksum, so that the test server is believable", async () => {
+  test("Registry serves checksums that Deno verifies", async () => {
     await using registry = await Registry.start((manifest) => {
       manifest["/mod.ts"]!.checksum = manifest["/LICENSE"]!.checksum;
     });

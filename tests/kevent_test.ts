@@ -1,8 +1,8 @@
 /**
- * `Kevent` after CPython's test_kqueue.py.
+ * `Kevent`, after CPython's test_kqueue.py.
  *
- * The order is a method here, `compareTo`. A comparison with anything but a Kevent is false in `equals`, and a TypeError in
- * `compareTo`.
+ * Kevents are ordered by a method here, `compareTo`. For an argument that is not a Kevent, `equals` returns false and
+ * `compareTo` throws a TypeError.
  *
  * @module
  */

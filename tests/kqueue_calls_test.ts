@@ -1,5 +1,6 @@
 /**
- * The bytes that `kevent()` is given, on macOS, FreeBSD, NetBSD and libkqueue, before any stand-in of a kernel.
+ * The bytes that the package passes to `kevent()` on macOS, FreeBSD, NetBSD and libkqueue. No stand-in for a kernel
+ * interprets them.
  *
  * @module
  */
@@ -15,7 +16,7 @@ import type { StandInSystem } from "./standins/kqueue_standin.ts";
 import { FILTERS, NO_STAND_IN, SYSTEMS, test } from "./support/kqueue.ts";
 import { BOTH, readyFds, skip } from "./support/util.ts";
 
-/** Arguments of a kevent() call: lists as the hexadecimal digits of each entry, and null for NULL. */
+/** The arguments of a kevent() call. Lists are hexadecimal digits for each entry, and null stands for NULL. */
 interface KeventCall {
   kq: number;
   changelist: string[] | null;
@@ -25,7 +26,7 @@ interface KeventCall {
   timeout: string | null;
 }
 
-/** Fields of a `struct kevent`, in hexadecimal digits, which are in the order of the bytes, the lowest first. */
+/** The fields of a `struct kevent` in hexadecimal digits, with the lowest byte first. */
 interface Fields {
   ident: string;
   filter: "READ" | "WRITE";
@@ -35,7 +36,7 @@ interface Fields {
   udata: string;
 }
 
-/** A `struct kevent` as the header of a system lays it out, in hexadecimal digits. */
+/** Returns a `struct kevent` with the layout of a system's header, in hexadecimal digits. */
 function struct(system: StandInSystem, { ident, filter, flags, fflags, data, udata }: Fields): string {
   if (system === "netbsd") {
     const number = { READ: "00000000", WRITE: "01000000" }[filter];
@@ -46,7 +47,7 @@ function struct(system: StandInSystem, { ident, filter, flags, fflags, data, uda
   return ident + number + flags + fflags + data + udata + ext;
 }
 
-/** A change of a descriptor's filter, with a tag; both have four bytes. */
+/** Returns a change to a descriptor's filter. The descriptor and the tag have four bytes each. */
 function change(
   system: StandInSystem,
   fd: string,
@@ -61,10 +62,10 @@ function change(
 // EV_ADD, EV_DELETE and EV_ENABLE, each with EV_RECEIPT.
 const [ADD, DELETE, ENABLE] = ["4100", "4200", "4400"];
 
-/** Flags of an answer to a change: EV_ERROR. */
+/** The flag of a receipt: EV_ERROR. */
 const RECEIPT = "0040";
 
-/** Returns functions that record their arguments byte for byte, and return the answers of a test, without a queue. */
+/** Installs functions that record their arguments byte for byte and return a test's answers, without a real queue. */
 function recorder(system: StandInSystem): { calls: KeventCall[]; answers: string[][]; others: unknown[][] } {
   const SIZES: Record<StandInSystem, number> = { darwin: 32, freebsd: 64, netbsd: 40, linux: 32 };
   const size = SIZES[system];
@@ -109,7 +110,7 @@ function recorder(system: StandInSystem): { calls: KeventCall[]; answers: string
     kevent,
     keventAt: kevent,
     ioctl: record("ioctl", 0),
-    fstat: () => -1, // as of a closed descriptor, of which kevent() would tell
+    fstat: () => -1, // fails as for a closed descriptor
     close: record("close", 0),
   };
   standIn("kqueue", functions, system);
@@ -120,18 +121,18 @@ function callTests(system: StandInSystem): void {
   const NO_TIME = "00".repeat(16);
   const FIOCLEX = system === "linux" ? 0x5451n : 0x20006601n;
 
-  /** One call with changes: as much room for receipts as there are changes, and no time. */
+  /** Returns a call that makes changes, with room for one receipt per change, and that does not wait. */
   function changing(...changelist: string[]): KeventCall {
     const count = BigInt(changelist.length);
     return { kq: 0x77, changelist, nchanges: count, eventlist: "array", nevents: count, timeout: NO_TIME };
   }
 
-  /** One call that waits. */
+  /** Returns a call that waits. */
   function waiting(nevents: bigint, timeout: string | null): KeventCall {
     return { kq: 0x77, changelist: null, nchanges: 0n, eventlist: "address", nevents, timeout };
   }
 
-  test("change() passes each change with EV_RECEIPT, and room for as many receipts", () => {
+  test("change() passes each change with EV_RECEIPT, and with room for its receipt", () => {
     const cases: [readFlags: number, writeFlags: number, changes: (fd: string, tag: string) => string[]][] = [
       [1, 0, (fd, tag) => [change(system, fd, "READ", ADD, tag)]],
       [0, 1, (fd, tag) => [change(system, fd, "WRITE", ADD, tag)]],
@@ -139,7 +140,7 @@ function callTests(system: StandInSystem): void {
       [4, 1, (fd, tag) => [change(system, fd, "READ", ENABLE, tag), change(system, fd, "WRITE", ADD, tag)]],
       [1, 4, (fd, tag) => [change(system, fd, "READ", ADD, tag), change(system, fd, "WRITE", ENABLE, tag)]],
       [1, 2, (fd, tag) => [change(system, fd, "READ", ADD, tag), change(system, fd, "WRITE", DELETE, tag)]],
-      // The removal of READ comes last.
+      // READ is removed last.
       [2, 1, (fd, tag) => [change(system, fd, "WRITE", ADD, tag), change(system, fd, "READ", DELETE, tag)]],
       [2, 4, (fd, tag) => [change(system, fd, "WRITE", ENABLE, tag), change(system, fd, "READ", DELETE, tag)]],
       [2, 2, (fd, tag) => [change(system, fd, "WRITE", DELETE, tag), change(system, fd, "READ", DELETE, tag)]],
@@ -158,7 +159,7 @@ function callTests(system: StandInSystem): void {
     }
   });
 
-  test("change() returns the first error of the receipts", () => {
+  test("change() returns the first error among the receipts", () => {
     const { calls, answers } = recorder(system);
     const instance = new KqueueInstance();
     const receipt = (filter: "READ" | "WRITE", flags: string, data: string) =>
@@ -169,7 +170,7 @@ function callTests(system: StandInSystem): void {
       [[receipt("READ", RECEIPT, "0c00000000000000"), receipt("WRITE", RECEIPT, none)], -12],
       [[receipt("READ", RECEIPT, none), receipt("WRITE", RECEIPT, "0c00000000000000")], -12],
       [[receipt("READ", "4140", "0200000000000000"), receipt("WRITE", RECEIPT, "0c00000000000000")], -2],
-      // From a system that knows no receipts: an event, whose data is no errno; and no answer at all.
+      // A system without EV_RECEIPT may return an event, whose data is not an errno, or nothing.
       [[receipt("READ", "0180", "0c00000000000000")], 0],
       [[], 0],
     ];
@@ -183,7 +184,7 @@ function callTests(system: StandInSystem): void {
   test("wait() passes no changes, the address of its buffer, and the timeout", () => {
     const { calls, answers } = recorder(system);
     const instance = new KqueueInstance();
-    // The longest timeout: 2^31-1 milliseconds, or 100,000,000 seconds.
+    // The longest timeouts: 2^31-1 milliseconds, and 100,000,000 seconds.
     const longestMs = system === "linux" ? 2_147_483_647 : 100_000_000_000;
     const longest = system === "linux" ? "9bc4200000000000c06f902600000000" : "00e1f505000000000000000000000000";
     const times: [timeoutMs: number, timeout: string | null][] = [
@@ -212,7 +213,7 @@ function callTests(system: StandInSystem): void {
       assertEquals(calls.splice(0), [waiting(BigInt(room), null)]);
       const found = [0, 1].map((index) => [instance.fdAt(index), instance.isReadAt(index), instance.serialAt(index)]);
       assertEquals(found, [[3, true, 0x0102_0304], [0x7123_4567, false, -2]]);
-      // As many entries as it told the kernel.
+      // Reads only as many entries as it allowed the kernel to write.
       assertEquals([instance.fdAt(room - 1), instance.fdAt(room)], [0, undefined as unknown as number]);
     }
   });
@@ -234,20 +235,20 @@ function callTests(system: StandInSystem): void {
     assertEquals(selector.select(seconds), [[key, EVENT_READ]]);
     answers.push([], [event]);
     assertEquals(kqueue.control(null, 1, seconds).length, 1);
-    assertEquals(kqueue.control([], 0, seconds), []); // does not wait
+    assertEquals(kqueue.control([], 0, seconds), []); // returns without waiting
     assertEquals(calls.length, 5);
     assertEquals(new Set(calls.map(({ timeout }) => timeout)).size, 1);
   });
 
   test("KqueueSelector makes exactly these calls", (cleanup) => {
     const { calls, answers, others } = recorder(system);
-    const [here, there] = [0x21, 0x0143]; // numbers only, which no kernel checks
+    const [here, there] = [0x21, 0x0143]; // not open; no kernel checks these numbers
     const selector = cleanup.add(new KqueueSelector());
     assertEquals(others.splice(0), [["kqueue"], ["ioctl", 0x77, FIOCLEX]]);
     const first = (filter: "READ" | "WRITE", flags: string) => change(system, "21000000", filter, flags, "01000000");
     const second = (filter: "READ" | "WRITE", flags: string) => change(system, "43010000", filter, flags, "02000000");
     const untagged = (filter: "READ" | "WRITE") => change(system, "43010000", filter, DELETE, "00000000");
-    // libkqueue cannot be asked whether a filter is still there.
+    // With libkqueue, the package does not check that a filter still exists.
     const stays = (entry: string) => system === "linux" ? [] : [entry];
 
     selector.register(here, EVENT_READ);

@@ -23,7 +23,7 @@ import type { StandInSystem } from "./standins/kqueue_standin.ts";
 import { FILTERS, NO_STAND_IN, SYSTEMS, test } from "./support/kqueue.ts";
 import { skip } from "./support/util.ts";
 
-/** Returns layout and filters in the order of the test, or null without a compiler or the header. */
+/** Returns the layout and filters in the order of the test, or null if the compiler or header is missing. */
 function askCompiler(header: string): number[] | null {
   const directory = Deno.makeTempDirSync();
   try {
@@ -52,7 +52,7 @@ function askCompiler(header: string): number[] | null {
 
 if (os === "linux") {
   describe("kqueue layouts and constants", () => {
-    // Written down once more, from the C declarations.
+    // Repeated here from the C declarations, not copied from the package.
     const layouts: Record<StandInSystem, number[]> = {
       darwin: [32, 0, 8, 10, 12, 16, 24],
       freebsd: [64, 0, 8, 10, 12, 16, 24],
@@ -60,7 +60,7 @@ if (os === "linux") {
       linux: [32, 0, 8, 10, 12, 16, 24],
     };
 
-    test("struct kevent has the size and the offsets of each system", () => {
+    test("KEVENT has the size and offsets of struct kevent on each system", () => {
       assertEquals(Object.keys(KQUEUE_SYSTEMS).sort(), Object.keys(layouts).sort());
       for (const system of SYSTEMS) {
         const { size, ident, filter, flags, fflags, data, udata } = RECORDS[system].kqueue.kevent;
@@ -68,7 +68,7 @@ if (os === "linux") {
       }
     });
 
-    test("filters have the numbers of each system", () => {
+    test("KQ_FILTER_* have the numbers of each system", () => {
       const bsd = {
         READ: -1,
         WRITE: -2,
@@ -121,7 +121,7 @@ if (os === "linux") {
       assertEquals(SYSTEMS.map((system) => RECORDS[system].kqueue.isPollable), [true, true, true, false]);
     });
 
-    test("KQ_EV_* and KQ_NOTE_* are Python's", () => {
+    test("KQ_EV_* and KQ_NOTE_* have Python's values", () => {
       const numbers = Object.fromEntries(
         Object.entries(constants).filter(([name]) => /^KQ_(EV|NOTE)_/.test(name)),
       );
@@ -175,7 +175,7 @@ if (os === "linux") {
       layoutOfHeader === null ? `there is no ${HEADER} (package libkqueue-dev), or no C compiler \`cc\`` : null,
     ];
 
-    test("struct kevent and its numbers are those of libkqueue's header", { needs }, () => {
+    test("KEVENT and KQ_FILTER_* match libkqueue's header", { needs }, () => {
       const { READ, WRITE, VNODE, PROC, SIGNAL, TIMER, USER } = KQUEUE_SYSTEMS.linux.filters;
       assertEquals(layoutOfHeader, [...layouts.linux, READ, WRITE, VNODE, PROC, SIGNAL, TIMER, USER]);
     });

@@ -1,6 +1,6 @@
 /**
- * KqueueSelector under the contract of all selectors, and its own behavior, over a stand-in of the kernels of macOS,
- * FreeBSD, NetBSD, and of libkqueue.
+ * KqueueSelector under the contract of all selectors, and its own behavior, over a stand-in for the kernels of macOS,
+ * FreeBSD and NetBSD, and for libkqueue.
  *
  * @module
  */
@@ -53,7 +53,7 @@ function peculiarities(system: StandInSystem): void {
     return [selector, kernel];
   }
 
-  test("register() and modify() change both filters by one call", (cleanup) => {
+  test("register() and modify() change both filters in one call", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here] = cleanup.pair();
     selector.register(here, BOTH);
@@ -74,7 +74,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(kernel.filtersOf(here.fileno()), [WRITE]);
   });
 
-  test("select() is one call", (cleanup) => {
+  test("select() makes one call", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     for (let count = 0; count < 3; count++) for (const socket of cleanup.pair()) selector.register(socket, BOTH);
     kernel.calls.length = 0;
@@ -113,7 +113,7 @@ function peculiarities(system: StandInSystem): void {
 
   test("modify() throws EBADF for a closed number and ENOENT for a reused one, as on epoll", (cleanup) => {
     for (const [before, after] of [[BOTH, EVENT_READ], [EVENT_READ, BOTH], [EVENT_WRITE, EVENT_READ]] as const) {
-      // libkqueue cannot tell whether a filter still exists, so that EV_ADD for another file succeeds.
+      // With libkqueue, EV_ADD for another file succeeds, because it cannot tell whether a filter still exists.
       if (system === "linux" && after === BOTH) continue;
       const [selector, kernel] = make(cleanup);
       const [reader, writer] = cleanup.pipe();
@@ -135,7 +135,7 @@ function peculiarities(system: StandInSystem): void {
     const [reader, writer] = cleanup.pipe();
     there.send(bytes("x"));
     selector.register(here, BOTH);
-    selector.register(there, EVENT_WRITE); // whose receipts could be events of the first
+    selector.register(there, EVENT_WRITE); // an event of `here` must not pass for a receipt
     assertEquals(readyFds(selector), [[here.fileno(), BOTH], [there.fileno(), EVENT_WRITE]]);
     selector.modify(here, EVENT_READ);
     selector.unregister(there);
@@ -157,13 +157,13 @@ function peculiarities(system: StandInSystem): void {
     const fds = Array.from({ length: 5 }, () => cleanup.pair()[0].fileno());
     for (const fd of fds) selector.register(fd, BOTH);
     const [a, b, c, d, e] = fds as [number, number, number, number, number];
-    // The tags are given in the order of registration, from 1.
+    // Tags are assigned in the order of registration, starting at 1.
     const event = (fd: number, filter: number) => ({ fd, filter, udata: BigInt(fds.indexOf(fd) + 1) });
     const order = [event(c, WRITE), event(a, READ), event(b, WRITE), event(c, READ), event(e, READ), event(a, WRITE)];
     kernel.inject.push(...order, event(d, WRITE), event(e, READ));
     const ready = selector.select().map(([key, events]) => [key.fd, events]);
     assertEquals(ready, [[c, BOTH], [a, BOTH], [b, EVENT_WRITE], [e, EVENT_READ], [d, EVENT_WRITE]]);
-    // The remembered positions do not affect the next call.
+    // Each call starts without positions from earlier calls.
     kernel.inject.push(event(a, WRITE), event(c, READ), event(a, READ));
     assertEquals(selector.select().map(([key, events]) => [key.fd, events]), [[a, BOTH], [c, EVENT_READ]]);
     kernel.inject.push(event(b, READ));
@@ -187,9 +187,9 @@ function peculiarities(system: StandInSystem): void {
     kernel.inject.push(...strange);
     kernel.calls.length = 0;
     assertEquals(selector.select(0), []);
-    assertEquals(kernel.calls, [0]); // and not until nothing strange is left, which may be never
+    assertEquals(kernel.calls, [0]); // one call, because there may always be more such events
     kernel.inject.push(...strange);
-    // The wait goes on: it is not over because of them.
+    // Such events do not end the wait.
     assertGreaterOrEqual(elapsedMs(() => assertEquals(selector.select(0.05), [])), 50);
     kernel.inject.push(...strange, { fd, filter: READ, udata: 1n }, ...strange);
     assertEquals(readyFds(selector), [[fd, EVENT_READ]]);
@@ -201,7 +201,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(readyFds(selector, 0), [[fd, EVENT_READ]]);
   });
 
-  test("select() reports EV_EOF and EV_ERROR as the event of the filter", (cleanup) => {
+  test("select() reports EV_EOF and EV_ERROR as the filter's event", (cleanup) => {
     const [selector, kernel] = make(cleanup);
     const [here] = cleanup.pair();
     selector.register(here, BOTH);
@@ -242,7 +242,7 @@ function peculiarities(system: StandInSystem): void {
   test("selectAsync() and for await end at an event, and at wake()", async (cleanup) => {
     const [selector] = make(cleanup);
     const [here, there] = cleanup.pair();
-    const signal = AbortSignal.timeout(20_000); // an error in place of a wait that never ends
+    const signal = AbortSignal.timeout(20_000); // fails the test instead of hanging it
     const key = selector.register(here, EVENT_READ);
     const handle = selector.wakeHandle;
 
@@ -272,10 +272,10 @@ function peculiarities(system: StandInSystem): void {
     const [reused] = cleanup.pipe();
     selector.register(closed, EVENT_READ);
     selector.register(reused, EVENT_READ);
-    // The first wait opens descriptors of its own, and would take the free number.
+    // A first wait here, because it opens descriptors, which could take the number to reuse.
     assertEquals(await selector.selectAsync(0.001), []);
     cleanup.close(closed);
-    libc!.dup2(here.fileno(), reused); // which is readable
+    libc!.dup2(here.fileno(), reused); // readable
     kernel.calls.length = 0;
     assertEquals(await selector.selectAsync(0.05), []);
     assertLess(kernel.calls.length, 10);
@@ -285,7 +285,7 @@ function peculiarities(system: StandInSystem): void {
     assertEquals(selector.getMap()!.size, 0);
   });
 
-  test("fileno() returns a descriptor with close-on-exec, until the selector is closed", (cleanup) => {
+  test("fileno() returns a close-on-exec descriptor until the selector is closed", (cleanup) => {
     const [selector] = make(cleanup);
     assertGreaterOrEqual(selector.fileno(), 0);
     assertEquals(libc!.fcntl(selector.fileno(), F_GETFD), FD_CLOEXEC);
@@ -325,7 +325,7 @@ function peculiarities(system: StandInSystem): void {
     }
   });
 
-  test("register() accepts pipes, which have the type of a FIFO", (cleanup) => {
+  test("register() accepts pipes, although fstat() reports them as FIFOs", (cleanup) => {
     const [selector] = make(cleanup);
     const [reader, writer] = cleanup.pipe();
     selector.register(reader, EVENT_READ);
@@ -361,12 +361,12 @@ if (os === "linux") {
         manyDescriptors: system === "freebsd" && !isEmulated ? null : slow,
       },
     };
-    // First the tests that always end: a test of the contracts may wait forever if no event wakes it.
+    // Tests that always end come first: a contract test may hang if no event wakes it.
     describe(`KqueueSelector as on ${system}: its own behavior`, () => peculiarities(system));
     selectorContract(contract);
     if (system === "freebsd" || system === "linux") {
-      // Once for a queue whose descriptor poll(2) can wait for, and once for one whose descriptors it waits for instead. The
-      // structs do not matter to an asynchronous wait.
+      // FreeBSD's queue has a descriptor that poll(2) can wait for; with libkqueue, poll(2) waits for the registered
+      // descriptors instead. Struct layouts do not affect an asynchronous wait.
       selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });
       asyncContract(contract);
     }
@@ -393,11 +393,11 @@ if (os === "linux") {
     });
 
     test("new KqueueInstance() closes its descriptor if it cannot set close-on-exec", () => {
-      kqueueStandIn("darwin").install("linux"); // whose request for that is another
+      kqueueStandIn("darwin").install("linux"); // Linux has another request number for close-on-exec
       assertEquals(assertThrows(() => new KqueueInstance(), OSError, "ioctl").code, "EINVAL");
     });
 
-    test("the stand-in throws instead of waiting or looping forever", (cleanup) => {
+    test("kqueueStandIn() throws instead of waiting or looping forever", (cleanup) => {
       for (const timeout of [undefined, 60]) {
         const [selector, kernel] = selectorOn("darwin");
         cleanup.add(selector);

@@ -1,8 +1,9 @@
 /**
- * `Kqueue` after CPython's test_kqueue.py, over a stand-in of the kernels of macOS, FreeBSD, NetBSD, and of libkqueue.
+ * `Kqueue`, after CPython's test_kqueue.py, over a stand-in for the kernels of macOS, FreeBSD and NetBSD, and for
+ * libkqueue.
  *
- * Two things differ from CPython. An operation on a closed Kqueue throws BadResource, as everything closed does in Deno.
- * test_fork has no counterpart, because Deno does not fork.
+ * Two things differ from CPython. Operations on a closed Kqueue throw BadResource, like operations on any closed
+ * resource in Deno. test_fork has no counterpart, because Deno does not fork.
  *
  * @module
  */
@@ -41,7 +42,7 @@ function rawTests(system: StandInSystem): void {
     return [cleanup.add(new Kqueue()), kernel];
   }
 
-  /** Returns descriptor, filter and flags of events. */
+  /** Returns the descriptor, filter and flags of each event. */
   function brief(kevents: Kevent[]): unknown[] {
     return kevents.map(({ ident, filter, flags }) => [ident, filter, flags & ~KQ_EV_ADD & ~KQ_EV_CLEAR]);
   }
@@ -57,12 +58,12 @@ function rawTests(system: StandInSystem): void {
     assertThrows(() => kqueue.fileno(), Deno.errors.BadResource, "the kqueue is closed");
   });
 
-  test("queue_event: changes and events of a connection, from two objects of one queue", (cleanup) => {
+  test("queue_event: changes and events of a connection, by two objects on one queue", (cleanup) => {
     const [first] = make(cleanup);
     const [client, server] = tcpPair();
     cleanup.add(client);
     cleanup.add(server);
-    // The second object closes the descriptor, as Python's does.
+    // The second object closes the descriptor, like Python's object.
     const second = Kqueue.fromfd(first.fileno());
     assertEquals(second.fileno(), first.fileno());
     for (const socket of [client, server]) {
@@ -145,7 +146,7 @@ function rawTests(system: StandInSystem): void {
     assertThrows(() => kqueue.control(null, 1, NaN), RangeError, "NaN");
   });
 
-  test("control() waits out its timeout, also if it is interrupted", async (cleanup) => {
+  test("control() waits out its timeout, even if it is interrupted", async (cleanup) => {
     const [kqueue, kernel] = make(cleanup);
     const [here, there] = cleanup.pair();
     kqueue.control([new Kevent(here, READ)], 0);
@@ -153,7 +154,7 @@ function rawTests(system: StandInSystem): void {
       assertGreaterOrEqual(elapsedMs(() => assertEquals(kqueue.control(null, 1, timeout), [])), 60);
     }
     assertLess(elapsedMs(() => assertEquals(kqueue.control(null, 1, 0), [])), 30_000);
-    // EV_ADD of an event that has a life of its own must not be made twice.
+    // After an interruption, EV_ADD must not be repeated for an event that changes on its own.
     kernel.calls.length = 0;
     kernel.fail.push(EINTR);
     there.send(bytes("x"));
@@ -197,7 +198,7 @@ function rawTests(system: StandInSystem): void {
     }
   });
 
-  test("EV_RECEIPT answers a change, and takes no event", (cleanup) => {
+  test("EV_RECEIPT returns a receipt for a change, and consumes no event", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [here] = cleanup.pair();
     const flags = KQ_EV_ADD | KQ_EV_RECEIPT;
@@ -208,7 +209,7 @@ function rawTests(system: StandInSystem): void {
     ]);
   });
 
-  test("close() of a descriptor removes it from the queue, and its number can be added again", (cleanup) => {
+  test("close() removes a descriptor from the queue, so that its number can be added again", (cleanup) => {
     const [kqueue] = make(cleanup);
     const [reader, writer] = cleanup.pipe();
     const [here] = cleanup.pair();
@@ -264,7 +265,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(new Set(seen), new Set(fds));
   });
 
-  test("KQ_FILTER_USER is triggered by the program", (cleanup) => {
+  test("KQ_FILTER_USER reports an event that the program triggers", (cleanup) => {
     const [kqueue] = make(cleanup);
     kqueue.control([new Kevent(2n ** 64n - 1n, USER, KQ_EV_ADD | KQ_EV_CLEAR, 0, 0, 7)], 0);
     assertEquals(kqueue.control(null, 4, 0), []);
@@ -274,7 +275,7 @@ function rawTests(system: StandInSystem): void {
     assertEquals(kqueue.control(null, 4, 0), []);
   });
 
-  test("KQ_FILTER_TIMER expires", (cleanup) => {
+  test("KQ_FILTER_TIMER reports the expiry of a timer", (cleanup) => {
     const [kqueue] = make(cleanup);
     const elapsed = elapsedMs(() => {
       assertEquals(brief(kqueue.control([new Kevent(1, TIMER, KQ_EV_ADD, 0, 30)], 4, 5)), [[1, TIMER, 0]]);

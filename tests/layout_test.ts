@@ -1,6 +1,6 @@
 /**
- * Numbers and layouts of C, against the headers of the machine that runs the tests: whatever is written down in `ffi/` as a
- * number is asked of the C compiler, by one program that prints it all.
+ * Compares the numbers and struct layouts in `ffi/` with the C headers of this machine. One C program prints all of
+ * them.
  */
 
 import { assert, assertEquals, assertGreater, assertGreaterOrEqual, assertThrows } from "@std/assert";
@@ -32,10 +32,10 @@ import { answersOf } from "./support/compiler.ts";
 import { EPOLL, lackedBy } from "./support/needs.ts";
 import { bytes, Cleanup, gathered, libc, test as declare, testNeeding } from "./support/util.ts";
 
-/** Sets of descriptors that are bits, of any descriptor. */
+/** Sets that are bit masks and can hold any descriptor. */
 const BITS = lackedBy({
-  windows: "the sets of Windows are arrays",
-  emulated: "the emulator ends at such descriptors",
+  windows: "sets are arrays on Windows",
+  emulated: "the emulator crashes at descriptors above 1,023",
 });
 
 const epoll = { ...epollCalls, ...epollFlags };
@@ -43,14 +43,14 @@ const poll = { ...pollCalls, ...pollFlags };
 
 const hasEpoll = os === "linux" || os === "android";
 
-/** The exported numbers of a module whose names begin so. */
+/** Returns the exported numbers of a module whose names start with a prefix. */
 function numbersOf(module: object, prefix: string): [name: string, value: number][] {
   return Object.entries(module).filter(([name, value]) => name.startsWith(prefix) && typeof value === "number");
 }
 
 /**
- * SOMAXCONN is no part of the binary interface: each C library, and each of its versions, proposes its own. What only
- * Windows has is in no other's headers, and a size is compared as a size.
+ * Omits SOMAXCONN, which varies between C libraries and their versions; SO_EXCLUSIVEADDRUSE, which only the headers of
+ * Windows have; and SOCKADDR_STORAGE_SIZE, which a test below compares with the size of the struct.
  */
 const socketConstants = numbersOf(constants, "")
   .filter(([name]) => !["SOMAXCONN", "SO_EXCLUSIVEADDRUSE", "SOCKADDR_STORAGE_SIZE"].includes(name));
@@ -58,16 +58,16 @@ const pollConstants = numbersOf(poll, "POLL");
 const epollConstants = numbersOf(epoll, "EPOLL");
 const shutConstants: [string, number][] = [["SHUT_RD", SHUT_RD], ["SHUT_WR", SHUT_WR], ["SHUT_RDWR", SHUT_RDWR]];
 
-/** The errors that have a name here. */
+/** The errors whose names the package knows. */
 const errnos = Array.from({ length: 4096 }, (_, errno): [string, number] => [errnoCode(errno), errno])
   .filter(([code, errno]) => code !== `E${errno}`);
 
-/** Codes of getaddrinfo(), each with arguments that cause it on any network. */
+/** Error codes of getaddrinfo(), each with a call that fails with it on any network. */
 const EAI_QUESTIONS: [code: string, ask: () => unknown][] = [
   ["EAI_NONAME", () => getaddrinfo("not.numeric", 80, { flags: constants.AI_NUMERICHOST })],
   ["EAI_FAMILY", () => getaddrinfo("127.0.0.1", 80, { family: 12345 })],
 ];
-// macOS checks no flags, and answers EAI_BADHINTS, which is its own, to an unknown type.
+// macOS does not check flags, and returns EAI_BADHINTS, which only macOS has, for an unknown type.
 if (os !== "darwin") {
   EAI_QUESTIONS.push(
     ["EAI_BADFLAGS", () => getaddrinfo("127.0.0.1", 80, { flags: 0x4000_0000 })],
@@ -80,10 +80,10 @@ const C_NAMES: Readonly<Record<string, string>> = os === "darwin"
   ? { SO_LINGER: "SO_LINGER_SEC", TCP_KEEPIDLE: "TCP_KEEPALIVE" }
   : {};
 
-/** Values of constants that a system does not define: no bit, and an option that no system has. */
+/** Values of constants that a system does not define: no flag, and an option number that no system uses. */
 const UNDEFINED = [0, 0x7fff_ffff];
 
-/** Structs, with those of their fields that are used. */
+/** Structs and the fields that the package uses. */
 const STRUCTS: Record<string, string[]> = {
   pollfd: ["fd", "events", "revents"],
   timespec: ["tv_sec", "tv_nsec"],
@@ -98,16 +98,16 @@ const STRUCTS: Record<string, string[]> = {
   ...(hasEpoll ? { epoll_event: ["events", "data", "data.fd"] } : {}),
 };
 
-/** Types that functions are declared with by another name. */
+/** Types whose sizes the FFI declarations depend on. */
 const TYPES = ["int", "short", "size_t", "ssize_t", "nfds_t", "socklen_t", "sa_family_t", "void *", "fd_set"];
 
-/** Descriptors that are put into an fd_set, one at a time. */
+/** Descriptors to add to an fd_set, one at a time. */
 const FD_SET_MEMBERS = [0, 1, 7, 8, 31, 32, 33, 63, 64, 95, 511, 1023];
 
-/** Sizes of the data of control messages. */
+/** Data sizes of control messages. */
 const CONTROL_SIZES = [0, 1, 3, 4, 5, 7, 8, 9, 12, 16, 1012];
 
-/** A program that prints `name=value` for everything that the tests want to know. */
+/** Returns a program that prints `name=value` for every value that the tests compare. */
 function program(): string {
   const lines: string[] = [];
   const put = (name: string, value: string) => lines.push(`printf("%s=%lld\\n", "${name}", (long long)(${value}));`);
@@ -127,7 +127,7 @@ function program(): string {
     put(`sizeof(${struct})`, `sizeof(struct ${struct})`);
     for (const field of fields) put(`${struct}.${field}`, `offsetof(struct ${struct}, ${field})`);
   }
-  /** Initializes the length with which addresses of the BSDs begin. */
+  /** Initializes the length field at the start of BSD socket addresses. */
   const length = (field: string, value: string) => system.sockaddr.hasLength ? `.${field} = ${value}, ` : "";
   const unixLength = 'offsetof(struct sockaddr_un, sun_path) + sizeof "/a/path"';
   for (const size of CONTROL_SIZES) {
@@ -212,12 +212,12 @@ const CC = answers === null ? "there is no C compiler `cc` for this processor" :
 
 const test = testNeeding(CC);
 
-/** Returns a number of C. */
+/** Returns a number that C printed. */
 function c(name: string): number {
   return Number(cBytes(name));
 }
 
-/** Returns bytes of C, in hexadecimal digits. */
+/** Returns bytes that C printed, in hexadecimal digits. */
 function cBytes(name: string): string {
   const answer = answers!.get(name);
   assert(answer !== undefined, `The program does not say ${name}`);
@@ -228,58 +228,58 @@ function hex(data: ArrayBufferView): string {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).toHex();
 }
 
-/** A layout as C has it, with the field names of our own. */
+/** Returns the layout of a C struct with the package's field names. */
 function layoutOf(struct: string, fields: Record<string, string>, withSize = true): Record<string, number> {
   const entries = Object.entries(fields).map(([name, field]) => [name, c(`${struct}.${field}`)]);
   return Object.fromEntries(withSize ? [["size", c(`sizeof(${struct})`)], ...entries] : entries);
 }
 
 describe("layouts", () => {
-  declare("EPOLL_EVENT is struct epoll_event", { needs: [EPOLL, CC] }, () => {
+  declare("EPOLL_EVENT matches struct epoll_event", { needs: [EPOLL, CC] }, () => {
     assertEquals(epoll.EPOLL_EVENT, layoutOf("epoll_event", { events: "events", data: "data" }));
     assertEquals(c("epoll_event.data.fd"), epoll.EPOLL_EVENT.data);
   });
 
-  test("PIPE_BUF is that of limits.h", () => {
+  test("PIPE_BUF has the value from limits.h", () => {
     assertEquals(system.PIPE_BUF, c("PIPE_BUF"));
   });
 
-  test("POLLFD is struct pollfd", () => {
+  test("POLLFD matches struct pollfd", () => {
     assertEquals(poll.POLLFD, layoutOf("pollfd", { fd: "fd", events: "events", revents: "revents" }));
-    // The masks are held as one integer, events below revents.
+    // The package stores both masks in one integer, with events in the lower half.
     assertEquals(cBytes("pollfd"), hex(new Int32Array([0x01020304, 0x0506 | 0x0708 << 16])));
   });
 
-  test("ADDRINFO is struct addrinfo", () => {
+  test("ADDRINFO matches struct addrinfo", () => {
     const fields = Object.fromEntries(STRUCTS["addrinfo"]!.map((field) => [field, field]));
     assertEquals(ADDRINFO, layoutOf("addrinfo", fields) as typeof ADDRINFO);
   });
 
-  test("SOCKADDR and SOCKADDR_IN are struct sockaddr_in", () => {
+  test("SOCKADDR and SOCKADDR_IN match struct sockaddr_in", () => {
     const { family, port } = SOCKADDR;
     assertEquals({ family, port }, layoutOf("sockaddr_in", { family: "sin_family", port: "sin_port" }, false));
     assertEquals(SOCKADDR_IN, layoutOf("sockaddr_in", { sin_addr: "sin_addr" }));
   });
 
-  test("SOCKADDR and SOCKADDR_IN6 are struct sockaddr_in6", () => {
+  test("SOCKADDR and SOCKADDR_IN6 match struct sockaddr_in6", () => {
     const { family, port } = SOCKADDR;
     assertEquals({ family, port }, layoutOf("sockaddr_in6", { family: "sin6_family", port: "sin6_port" }, false));
     const fields = { sin6_flowinfo: "sin6_flowinfo", sin6_addr: "sin6_addr", sin6_scope_id: "sin6_scope_id" };
     assertEquals(SOCKADDR_IN6, layoutOf("sockaddr_in6", fields));
   });
 
-  test("SOCKADDR_UN is struct sockaddr_un, with its longest path", () => {
+  test("SOCKADDR_UN matches struct sockaddr_un, including the longest path", () => {
     assertEquals(SOCKADDR.family, c("sockaddr_un.sun_family"));
     assertEquals(SOCKADDR_UN, layoutOf("sockaddr_un", { sun_path: "sun_path" }, false));
     const room = c("sizeof(sun_path)");
     assertEquals(SOCKADDR.sun_path, room);
-    assertEquals(encodeUnix("x".repeat(room - 1)).length, c("sizeof(sockaddr_un)")); // and a zero
+    assertEquals(encodeUnix("x".repeat(room - 1)).length, c("sizeof(sockaddr_un)")); // and the terminating null byte
     assertThrows(() => encodeUnix("x".repeat(room)), RangeError, `longer than ${room - 1} bytes`);
     assertEquals(encodeUnix("\0" + "x".repeat(room - 1)).length, c("sizeof(sockaddr_un)"));
     assertThrows(() => encodeUnix("\0" + "x".repeat(room)), RangeError);
   });
 
-  test("IOVEC, MSGHDR and CMSGHDR are struct iovec, msghdr and cmsghdr", () => {
+  test("IOVEC, MSGHDR and CMSGHDR match struct iovec, msghdr and cmsghdr", () => {
     assertEquals(IOVEC, layoutOf("iovec", { iov_base: "iov_base", iov_len: "iov_len" }));
     const fields = Object.fromEntries(STRUCTS["msghdr"]!.map((field) => [field, field]));
     assertEquals(MSGHDR, layoutOf("msghdr", fields) as typeof MSGHDR);
@@ -300,7 +300,7 @@ describe("layouts", () => {
     assertEquals(hex(control), cBytes("two control messages"));
   });
 
-  test("SOCKADDR_STORAGE_SIZE fits every address", () => {
+  test("SOCKADDR_STORAGE_SIZE is large enough for every address", () => {
     assertEquals(constants.SOCKADDR_STORAGE_SIZE, c("sizeof(sockaddr_storage)"));
     assertEquals(SOCKADDR.family, c("sockaddr_storage.ss_family"));
     for (const struct of ["sockaddr_in", "sockaddr_in6", "sockaddr_un"]) {
@@ -308,7 +308,7 @@ describe("layouts", () => {
     }
   });
 
-  test("Timespec is struct timespec, rounded up to the nanosecond", () => {
+  test("Timespec matches struct timespec, and rounds up to the next nanosecond", () => {
     const timespec = new Timespec();
     assertEquals(timespec.buffer.byteLength, c("sizeof(timespec)"));
     assertEquals(hex(timespec.set(1500.25)), cBytes("timespec 1500.25 ms"));
@@ -322,14 +322,14 @@ describe("layouts", () => {
     assertEquals(fields(1e-6), [0, 1]);
     assertEquals(fields(1e-300), [0, 1]);
     assertEquals(fields(999), [0, 999_000_000]);
-    assertEquals(fields(999.9999999), [1, 0]); // and not 1,000,000,000 nanoseconds, which C refuses
+    assertEquals(fields(999.9999999), [1, 0]); // not 1,000,000,000 nanoseconds, which C rejects
     assertEquals(fields(1000), [1, 0]);
     assertEquals(fields(100_000_000_000 - 1), [99_999_999, 999_000_000]);
     assertEquals(fields(Number.MAX_VALUE), [100_000_000, 0]);
-    assertEquals(fields(2.5), [0, 2_500_000]); // nothing remains of the previous value
+    assertEquals(fields(2.5), [0, 2_500_000]); // overwrites every byte of the previous value
   });
 
-  test("types have the sizes in the declarations of the functions", () => {
+  test("C types have the sizes that the FFI declarations assume", () => {
     const sizes = Object.fromEntries(TYPES.map((type) => [type, c(`sizeof(${type})`)]));
     assertEquals(sizes, {
       "int": 4,
@@ -344,7 +344,7 @@ describe("layouts", () => {
     });
   });
 
-  test("fd_set has its bits in the order in which 32-bit words have them", () => {
+  test("fd_set stores its bits in the order of 32-bit words", () => {
     for (const fd of FD_SET_MEMBERS) {
       const words = new Int32Array(32);
       words[fd >>> 5] = 1 << (fd & 31);
@@ -368,8 +368,8 @@ describe("layouts", () => {
 });
 
 describe("the other systems", () => {
-  // From their headers, by way of the libc crate and Go's syscall definitions; written out again, so that they are no copy.
-  declare("epoll_event is packed on x86_64 alone", () => {
+  // From the systems' headers, as the libc crate and Go's syscall package repeat them; not copied from the package.
+  declare("epoll_event is packed only on x86_64", () => {
     assertEquals(epoll.epollEventOf("x86_64"), { size: 12, events: 0, data: 4 });
     assertEquals(epoll.epollEventOf("aarch64"), { size: 16, events: 0, data: 8 });
   });
@@ -474,10 +474,10 @@ describe("addresses", () => {
 describe("constants", () => {
   for (
     const [title, numbers, least] of [
-      ["the constants of sockets are those of C", socketConstants, 50],
-      ["SHUT_RD, SHUT_WR and SHUT_RDWR are those of C", shutConstants, 3],
-      ["POLL* are those of C", pollConstants, 12],
-      ["the numbers of errors are those of C", errnos, 60],
+      ["socket constants have C's values", socketConstants, 50],
+      ["SHUT_RD, SHUT_WR and SHUT_RDWR have C's values", shutConstants, 3],
+      ["POLL* have C's values", pollConstants, 12],
+      ["error numbers have C's values", errnos, 60],
     ] as const
   ) {
     test(title, () => {
@@ -490,13 +490,13 @@ describe("constants", () => {
     });
   }
 
-  declare("EPOLL* are those of C", { needs: [EPOLL, CC] }, () => {
+  declare("EPOLL* have C's values", { needs: [EPOLL, CC] }, () => {
     assertGreaterOrEqual(epollConstants.length, 19);
-    // EPOLLET is the sign of an int, and positive.
+    // EPOLLET is bit 31, and must be positive.
     assertEquals(epollConstants, epollConstants.map(([name]) => [name, c(name)]));
   });
 
-  test("OSError knows the errors of C by name", () => {
+  test("OSError has the name of every error in C", () => {
     for (const [code] of errnos) {
       const error = new OSError("call", c(code));
       assertEquals([error.code, error.errno, error.syscall], [code, c(code), "call"]);
@@ -504,7 +504,7 @@ describe("constants", () => {
     assertEquals(new OSError("call", c("EWOULDBLOCK")).code, "EAGAIN");
   });
 
-  test("getaddrinfo() throws errors with the names and numbers of C", () => {
+  test("getaddrinfo() throws errors with C's names and numbers", () => {
     for (const [code, ask] of EAI_QUESTIONS) {
       const error = assertThrows(ask, OSError);
       assertEquals([error.code, error.errno], [code, c(code)]);

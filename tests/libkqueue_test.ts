@@ -1,6 +1,6 @@
 /**
- * KqueueSelector on libkqueue, which gives Linux a kqueue over epoll, where it is installed; and what is said where there is
- * none. What libkqueue does otherwise than a kernel is skipped below, with the reason.
+ * KqueueSelector on libkqueue, which implements kqueue for Linux on epoll, and the error if libkqueue is not installed.
+ * Tests of behavior in which libkqueue differs from a kernel are skipped below, with the reason.
  */
 
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
@@ -25,7 +25,7 @@ import { bytes, Cleanup, openDescriptors, readyFds, shell, skip, test } from "./
 
 const EFAULT = 14;
 
-/** Why there is no kqueue here, or null if there is one. */
+/** Returns the error if this system has no kqueue, or null. */
 function whyNot(): unknown {
   try {
     settled(() => new KqueueSelector().close());
@@ -35,7 +35,7 @@ function whyNot(): unknown {
   }
 }
 
-/** Waits until a thread of libkqueue has closed the descriptors of a closed queue. */
+/** Closes a queue, and waits until libkqueue's thread has closed its descriptors. */
 function settled(close: () => void, before: number = openDescriptors().size): void {
   close();
   const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -44,12 +44,12 @@ function settled(close: () => void, before: number = openDescriptors().size): vo
 
 class SettledSelector<D, F extends FileObject = FileObject> extends KqueueSelector<D, F> {
   override close(): void {
-    // A queue has descriptors of its own besides the one that has a number here.
+    // A queue has two more descriptors than its own.
     if (!this.closed) settled(() => super.close(), openDescriptors().size - 2);
   }
 }
 
-/** Returns whether libkqueue reports EFAULT, and not EBADF, for a closed descriptor: versions up to 2.7.0 do. */
+/** Returns true if libkqueue reports EFAULT instead of EBADF for a closed descriptor: up to 2.7.0, it does. */
 function saysEfault(): boolean {
   const kqueue = new Kqueue();
   const [reader, writer] = pipe();
@@ -60,18 +60,18 @@ function saysEfault(): boolean {
   return error!.data === EFAULT;
 }
 
-const stale = "libkqueue does not learn of a number that was closed while its description lives on in a duplicate";
+const stale = "libkqueue does not notice that a descriptor was closed while a duplicate is open";
 const reused = "libkqueue up to 2.7.0 uses freed memory after EV_DELETE of a closed descriptor whose number was reused";
-/** Returns what libkqueue lacks. */
+/** Returns the abilities that libkqueue lacks. */
 function lacks(): Lacks {
   return {
-    manyDescriptors: "libkqueue gives 512 events at a time",
+    manyDescriptors: "libkqueue returns at most 512 events per call",
     closedDuplicates: stale,
     reusedNumbers: saysEfault() ? reused : null,
   };
 }
 
-// The library keeps descriptors of its own open after its first use.
+// Created before the tests, because libkqueue keeps some descriptors open after its first use.
 const obstacle = whyNot();
 
 if (obstacle !== null) {
@@ -104,7 +104,8 @@ if (obstacle !== null) {
 
   describe("Timer and ProcessExit on libkqueue", () => {
     /**
-     * Calls a function until its result is not `nothing`, because the descriptor of libkqueue is never readable.
+     * Calls a function until it no longer returns `nothing`. A selector cannot wait for libkqueue: its descriptor never
+     * becomes readable.
      */
     function polled<T>(read: () => T, nothing: T): T {
       const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -164,7 +165,7 @@ if (obstacle !== null) {
     });
   });
 } else {
-  // A kernel's own: the contract without exception.
+  // A kernel's kqueue meets the whole contract.
   const contract = { name: "KqueueSelector", create: <D>() => new KqueueSelector<D>() };
   selectorContract(contract);
   selectorContract({ ...contract, name: `${contract.name}, waiting asynchronously`, select: asynchronously });

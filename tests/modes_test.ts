@@ -1,5 +1,5 @@
 /**
- * MODE_ONCE: the number of waits beside a spent descriptor.
+ * MODE_ONCE: the number of system calls of a wait with a spent descriptor.
  *
  * @module
  */
@@ -37,7 +37,7 @@ describe("MODE_ONCE", () => {
         const start = performance.now();
         assertEquals(isAsync ? await selector.selectAsync(0.1) : selector.select(0.1), []);
         assertGreaterOrEqual(performance.now() - start, 100);
-        // One look before the wait is parked, one at its end, and one more if a clock is coarse.
+        // One call before the wait parks, one at its end, and one more if the clock is coarse.
         assertLessOrEqual(selector.waits - before, 3);
       });
     }

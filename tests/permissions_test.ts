@@ -5,10 +5,10 @@ import { lackedBy } from "./support/needs.ts";
 import { TIMERS } from "./support/sources.ts";
 import { isWindows, LIBC, skip, test } from "./support/util.ts";
 
-/** Pipes, and the errors of Unix. */
-const UNIX = lackedBy({ windows: "it uses pipes, and tells by the errors of Unix" });
-/** Sockets in the C library. */
-const LIBC_SOCKETS = lackedBy({ windows: "sockets are in another library there" });
+/** Pipes, and Unix errors. */
+const UNIX = lackedBy({ windows: "it uses pipes and checks Unix errors" });
+/** A C library that contains the socket functions. */
+const LIBC_SOCKETS = lackedBy({ windows: "on Windows, sockets are in another library" });
 
 const MODULES = [
   "../mod.ts",
@@ -19,7 +19,7 @@ const MODULES = [
 ].map((path) => new URL(path, import.meta.url).href);
 const [SELECTORS, SELECT, SOCKET, SOURCES, STREAMS] = MODULES.map((href) => JSON.stringify(href));
 
-/** Names from `ffi/os/systems.ts` that a permission can be for. */
+/** Names from `ffi/os/systems.ts` that `--allow-ffi` accepts as a path. */
 const LIBC_PATHS = [
   `/lib/${arch}-linux-gnu/libc.so.6`,
   `/usr/lib/${arch}-linux-gnu/libc.so.6`,
@@ -36,7 +36,7 @@ const LIBC_PATHS = [
   "/lib/64/libc.so.1",
 ];
 
-/** Uses every source, with a signal to itself by kill(2), because Deno.kill() needs a permission. */
+/** Uses every source. The program signals itself with kill(2), because Deno.kill() needs another permission. */
 const SOURCES_WORK = `
   import { DefaultSelector, EVENT_READ } from ${SELECTORS};
   import { Notifier, ProcessExit, Signals, Timer } from ${SOURCES};
@@ -61,7 +61,7 @@ const SOURCES_WORK = `
 `;
 const SOURCES_PRINT = [["1", '["SIGINT"]', "true"], null];
 
-/** Uses selectors, primitives, sockets and names, and errors of each. */
+/** Uses selectors, primitives, sockets and name resolution, and causes errors of each. */
 const EVERYTHING = `
   import { DefaultSelector, EVENT_READ } from ${SELECTORS};
   import { select } from ${SELECT};
@@ -127,7 +127,7 @@ const EVERYTHING_PRINTS = [
   "streamed",
 ];
 
-/** Runs a module as the main one of another Deno, with these permissions and no others. */
+/** Runs a module in another Deno with only these permissions. */
 async function run(source: string, ...permissions: string[]): Promise<{ code: number; out: string; err: string }> {
   const folder = await Deno.makeTempDir();
   try {
@@ -161,7 +161,7 @@ function isFile(path: string): boolean {
 }
 
 describe("permissions", () => {
-  test("importing the public modules needs no permission", async () => {
+  test("imports of the public modules need no permission", async () => {
     const source = `
       import { DefaultSelector } from ${SELECTORS};
       import { select } from ${SELECT};
@@ -176,8 +176,8 @@ describe("permissions", () => {
     await assertPrints(expected, source, "--deny-ffi");
   });
 
-  test("importing opens no library, and the first selector or socket does", async () => {
-    // The import is a dynamic one, so that it is looked on while it runs.
+  test("imports open no library, and the first selector or socket does", async () => {
+    // A dynamic import, so that the program can observe whether it opens a library.
     const source = (href: string, use: string) => `
       let opened = 0;
       const { dlopen } = Deno;
@@ -236,19 +236,19 @@ describe("permissions", () => {
     }
   });
 
-  test("an uncaught error of a program without --allow-ffi names the flag", async () => {
+  test("NotCapable, if uncaught, names --allow-ffi", async () => {
     const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`);
     assertEquals(code, 1);
     assertMatch(err, /NotCapable: .*--allow-ffi/);
   });
 
-  test("everything works with --allow-ffi alone", { needs: [UNIX] }, async () => {
+  test("mod.ts and every other entry point work with only --allow-ffi", { needs: [UNIX] }, async () => {
     await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi");
   });
 
   const withLibrary = (path: string) => SOURCES_WORK.replace("LIBRARY", JSON.stringify(path));
   test(
-    "every source works with --allow-ffi alone, without imports from elsewhere",
+    "sources work with only --allow-ffi, without remote imports",
     { needs: [UNIX, TIMERS] },
     async () => {
       await assertPrints(SOURCES_PRINT, withLibrary(LIBC), "--allow-ffi");
@@ -263,16 +263,16 @@ describe("permissions", () => {
   } else {
     test(alone, { needs: [LIBC_SOCKETS] }, () => assertPrints(EVERYTHING_PRINTS, EVERYTHING, `--allow-ffi=${path}`));
 
-    test("every source works with --allow-ffi=<path of the C library> alone", { needs: [UNIX, TIMERS] }, async () => {
+    test("sources work with only --allow-ffi=<path of the C library>", { needs: [UNIX, TIMERS] }, async () => {
       await assertPrints(SOURCES_PRINT, withLibrary(path), `--allow-ffi=${path}`);
     });
 
-    test("everything works with --allow-ffi and a denial of something else", { needs: [UNIX] }, async () => {
+    test("--allow-ffi suffices if another permission is denied", { needs: [UNIX] }, async () => {
       await assertPrints(EVERYTHING_PRINTS, EVERYTHING, "--allow-ffi", "--deny-ffi=/nowhere/other.so");
     });
 
     test(
-      "new Socket() throws NotCapable if the C library is denied by any of its paths",
+      "new Socket() throws NotCapable if any path of the C library is denied",
       { needs: [LIBC_SOCKETS] },
       async () => {
         const permissions = ["--allow-ffi", `--deny-ffi=${path}`];
@@ -283,7 +283,7 @@ describe("permissions", () => {
     );
   }
 
-  test("new Socket() throws NotCapable with --allow-ffi=<path of another library, or of the current folder>", async () => {
+  test("new Socket() throws NotCapable with --allow-ffi=<other path>", async () => {
     for (const path of ["/nowhere/other.so", "."]) {
       const { code, err } = await run(`import { Socket } from ${SOCKET}; new Socket();`, `--allow-ffi=${path}`);
       assertEquals(code, 1);

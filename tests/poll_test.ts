@@ -1,9 +1,9 @@
 /**
- * `Poll`, after CPython's test_poll.py, and the behavior of PollSelector alone.
+ * `Poll`, after CPython's test_poll.py, and the behavior that only PollSelector has.
  *
- * These tests differ from CPython's. test_threaded_poll: Workers cannot share an object, so no second thread can use a Poll
- * during its wait. test_poll3 and test_poll_c_limits: a timeout that overflows a C int is accepted and lasts practically
- * forever. TypeScript has no OverflowError, so an invalid event mask throws a RangeError.
+ * Three tests differ from CPython's. test_threaded_poll: Workers cannot share an object, so no second thread can use a
+ * Poll during its wait. test_poll3 and test_poll_c_limits: a timeout that overflows a C int is accepted, and lasts
+ * practically forever. TypeScript has no OverflowError, so an invalid event mask throws a RangeError.
  */
 
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertThrows } from "@std/assert";
@@ -47,10 +47,10 @@ import {
 
 /** `poll()`. */
 const POLL = lackedBy({ windows: "Windows has no poll()" });
-/** Events of a regular file that are POLLIN and POLLOUT alone. */
-const FILE_MASKS = lackedBy({ darwin: "poll() of macOS reports POLLPRI for a file, too" });
-/** The end of a FIFO as an event. */
-const FIFO_ENDS = lackedBy({ darwin: "poll() of macOS does not report the end of a FIFO" });
+/** Regular files that report only POLLIN and POLLOUT. */
+const FILE_MASKS = lackedBy({ darwin: "poll() on macOS also reports POLLPRI for a file" });
+/** FIFOs that report their end as an event. */
+const FIFO_ENDS = lackedBy({ darwin: "poll() on macOS does not report the end of a FIFO" });
 
 const test = testNeeding(POLL);
 
@@ -67,7 +67,7 @@ describe("Poll", () => {
     assertEquals(Deno.inspect(poll), "Poll { registered: 1 }");
   });
 
-  test("register() accepts the greatest possible descriptor", () => {
+  test("register() accepts the highest possible descriptor", () => {
     const poll = new Poll();
     const greatest = 2 ** 31 - 1;
     poll.register(greatest, POLLIN);
@@ -87,7 +87,7 @@ describe("Poll", () => {
     }
   });
 
-  test("poll() reports only the bits of the mask, and those that cannot be masked", { needs: [EMPTY_MASKS] }, () => {
+  test("poll() reports only the bits in the mask, and errors and hang-ups", { needs: [EMPTY_MASKS] }, () => {
     using cleanup = new Cleanup();
     const flagsOf = (socket: Socket | number, mask: number) => {
       const poll = new Poll();
@@ -128,7 +128,7 @@ describe("Poll", () => {
       assertEquals(found[0], fd);
       assertEquals(found[1] & ~(POLLIN | POLLHUP), 0);
       const count = read(fd, buffer);
-      // Data may come with the hang-up or before it; the end comes with nothing but the hang-up.
+      // The hang-up may arrive together with data or after it; at the end, only the hang-up is left.
       assertEquals(count > 0, (found[1] & POLLIN) !== 0);
       if (count === 0) break;
       output += text(buffer.subarray(0, count));
@@ -137,11 +137,11 @@ describe("Poll", () => {
     assert((await child.status).success);
   });
 
-  test("poll() waits without limit if the timeout is null, undefined or negative", async () => {
+  test("poll() waits indefinitely if the timeout is null, undefined or negative", async () => {
     using cleanup = new Cleanup();
     const [requests, request] = fifo(cleanup, O_RDWR);
     const [answers, answer] = fifo(cleanup, O_RDWR);
-    // The child answers each line after 30 ms. Of what it could not have said before, poll() must wait for.
+    // The child answers each line after 30 ms, so poll() has to wait for the answer.
     const child = shell('while read line && test -n "$line"; do sleep 0.03; echo; done <"$0" >"$1"', requests, answers);
     const poll = new Poll();
     poll.register(answer, POLLIN);
@@ -190,16 +190,16 @@ describe("PollSet", () => {
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
     there.send(bytes("ping"));
-    // More than the 16 that there is room for at first.
+    // More descriptors than the 16 in the initial capacity.
     const readyFlags = new Map<number, number>();
     for (let number = 1500; number < 1524; number += 3) {
       readyFlags.set(duplicate(cleanup, here.fileno(), number), POLLIN | POLLOUT);
       readyFlags.set(duplicate(cleanup, idle.fileno(), number + 1), POLLOUT);
-      readyFlags.set(number + 2, POLLNVAL); // open nowhere
+      readyFlags.set(number + 2, POLLNVAL); // not an open descriptor
     }
     const numbers = [...readyFlags.keys()];
     const fd = fc.constantFrom(...numbers);
-    // poll() of macOS reports nothing for an empty mask, not even POLLNVAL.
+    // On macOS, poll() reports nothing for an empty mask, not even POLLNVAL.
     const masks = [...(os === "darwin" ? [] : [0]), POLLIN, POLLOUT, POLLIN | POLLOUT];
     const call = fc.oneof(
       { weight: 4, arbitrary: fc.record({ set: fd, mask: fc.constantFrom(...masks) }) },
@@ -237,7 +237,7 @@ describe("PollSet", () => {
 scanContract(PollSelector, test);
 
 describe("PollSelector", () => {
-  test("unregister() in the middle, at the beginning and at the end keeps the others", () => {
+  test("unregister() keeps the other descriptors when it removes the first, a middle or the last one", () => {
     using cleanup = new Cleanup();
     const pairs = Array.from({ length: 40 }, () => cleanup.pair());
     const model = new Map<number, number>();
@@ -291,7 +291,7 @@ describe("PollSelector", () => {
     fc.assert(property, { seed: 1, numRuns: 100 });
   });
 
-  test("select() reports ready descriptors beside a closed one, by one system call", () => {
+  test("select() reports ready descriptors and skips a closed one in one system call", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     using selector = new CountingSelector(new PollPoller());
@@ -302,13 +302,13 @@ describe("PollSelector", () => {
     assertEquals(selector.waits, 1);
   });
 
-  test("unregister() removes a closed descriptor, and no other", () => {
+  test("unregister() removes only the closed descriptor", () => {
     using cleanup = new Cleanup();
     const pairs = [cleanup.pair(), cleanup.pair(), cleanup.pair()];
     using selector = new PollSelector();
     const [first, second, third] = pairs.map(([here], index) => duplicate(cleanup, here.fileno(), 1500 + index));
     for (const fd of [first!, second!, third!]) selector.register(fd, EVENT_WRITE);
-    // The last is muted, and then takes the place of the first.
+    // The last entry is muted, and then moves into the place of the first.
     close(third!);
     assertEquals(readyFds(selector, 0), [[first, EVENT_WRITE], [second, EVENT_WRITE]]);
     selector.unregister(first!);

@@ -1,5 +1,5 @@
 /**
- * The README's code, run as it stands.
+ * The README's code, run unmodified.
  *
  * @module
  */
@@ -12,7 +12,7 @@ import { ROOT } from "./support/program.ts";
 import { blocks, README, section } from "./support/readme.ts";
 import { bytes, isEmulated, test, text } from "./support/util.ts";
 
-/** A program with this source, started as a reader would. */
+/** A program with the given source, started as a reader would start it. */
 async function started(source: string, stdout: "inherit" | "piped"): Promise<AsyncDisposable & Deno.ChildProcess> {
   const file = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(file, source);
@@ -29,7 +29,7 @@ async function started(source: string, stdout: "inherit" | "piped"): Promise<Asy
       try {
         child.kill("SIGKILL");
       } catch (error) {
-        if (!(error instanceof TypeError)) throw error; // it has ended by itself
+        if (!(error instanceof TypeError)) throw error; // the program has already exited
       }
       await child.status;
       await Deno.remove(file);
@@ -38,7 +38,7 @@ async function started(source: string, stdout: "inherit" | "piped"): Promise<Asy
 }
 
 describe("README", () => {
-  test("its echo server serves", async () => {
+  test("its echo server echoes", async () => {
     const [server, ...others] = blocks("ts", section("An echo server"));
     assertEquals(others, []);
     const free = new Socket(AF_INET);
@@ -55,14 +55,14 @@ describe("README", () => {
     }
   });
 
-  test("its asynchronous loop has both events", async () => {
-    const [, loop] = blocks("ts"); // example_libraries_test.ts runs the others
+  test("its asynchronous loop receives both events", async () => {
+    const [, loop] = blocks("ts"); // example_libraries_test.ts runs the other blocks
     await using program = await started(loop!, "piped");
     const output = await new Response(program.stdout).text();
     assertMatch(output, /^Pair 0: from a timer\nPair 1: from a timer\n$/);
   });
 
-  test("its tables list every example, and each is an entry point unless it needs a package of npm", () => {
+  test("its tables list every example, and each example is an entry point unless it needs an npm package", () => {
     const listed = [...README.matchAll(/^\| `--allow-[^`]*?(examples\/\w+\.ts)/gm)].map((match) => match[1]!).sort();
     const files = [...Deno.readDirSync(join(ROOT, "examples"))].map(({ name }) => `examples/${name}`).sort();
     assertEquals(listed, files);
@@ -88,7 +88,7 @@ describe("README", () => {
   });
 });
 
-/** Connects as soon as the server is there. */
+/** Connects as soon as the server accepts connections. */
 async function connect(client: Socket, address: { hostname: string; port: number }): Promise<void> {
   for (let tries = 0; client.connectEx(address) !== null; tries++) {
     assert(tries < 3_000, "The server does not listen");

@@ -1,25 +1,25 @@
 /**
- * Runs every test: `deno task test`. With arguments after it, they are those of `deno test`.
+ * Runs every test: `deno task test`. Arguments after it are passed to `deno test`.
  *
- * The tests import `@std/assert`, `@std/path` and `@std/testing` by these names. If neither JSR nor a cache of it answers,
- * the names are mapped to modules that Deno has built in. JSR is asked once, before the first test.
+ * The tests import `@std/assert`, `@std/path` and `@std/testing`. If neither JSR nor Deno's cache has these packages,
+ * an import map replaces them by modules that Deno has built in. The script tries JSR once, before the first test.
  *
- * Two processes run at the same time: tests that start other programs, which mostly wait, and all others. A process has its
- * descriptors to itself. `deno test --parallel` would not do: its Workers share the descriptors of one process, in which
- * each test looks for those that it has left open.
+ * Two processes run at the same time: one for the tests that start other programs, which mostly wait, and one for all
+ * other tests. `deno test --parallel` would not work: its Workers share the descriptors of one process, and each test
+ * checks that process for descriptors that it has left open.
  *
  * @module
  */
 
 import { type Tally, tally } from "./support/tally.ts";
 
-/** Files, and folders of files, whose tests start other programs. */
+/** Test files that start other programs. */
 const PROGRAMS = /\/(example|jsr|permissions|readme)/;
 
 /** Files and folders with doc comments; each example in them is a test. */
 const DOCUMENTED = ["mod.ts", "ffi", "selectors", "examples"];
 
-/** Files with examples that use what Windows does not have. */
+/** Files with examples that do not run on Windows. */
 const NOT_ON_WINDOWS = [
   "ffi/select/poll.ts",
   "ffi/socket/mod.ts",
@@ -29,7 +29,7 @@ const NOT_ON_WINDOWS = [
   "selectors/poll.ts",
 ];
 
-/** Files with examples that use what Linux alone has. */
+/** Files with examples that run only on Linux. */
 const ONLY_ON_LINUX = ["ffi/select/epoll.ts"];
 
 const { imports } = JSON.parse(Deno.readTextFileSync("deno.json")) as { imports: Record<string, string> };
@@ -80,7 +80,7 @@ for (const [name, { output, status }] of Object.entries(suites)) {
     await write(chunk);
   }
   const counts = tally(printed);
-  // A suite that ends without a failed test may have crashed, or found no test.
+  // A suite that fails without a failed test, or passes without a test, counts as one failure.
   if (counts.failed === 0 && (!(await status).success || counts.passed === 0)) counts.failed = 1;
   lines.push(`${name}: ${shown(counts)}`);
   for (const key of ["passed", "failed", "skipped"] as const) sum[key] += counts[key];
@@ -96,16 +96,16 @@ function testFiles(directory: string): string[] {
   }).sort();
 }
 
-/** Gives the option that leaves out files with examples that cannot run on this system. */
+/** Returns the option that excludes files with examples that do not run on this system. */
 function leftOut(): string[] {
   const { os } = Deno.build;
   for (const path of [...NOT_ON_WINDOWS, ...ONLY_ON_LINUX]) Deno.statSync(path); // throws if the list is out of date
   const paths = [...(os === "windows" ? NOT_ON_WINDOWS : []), ...(os === "linux" ? [] : ONLY_ON_LINUX)];
-  // Beside several files and folders, Deno passes over a path, but not over a pattern.
+  // If several files and folders are given, Deno disregards a path in --ignore, but respects a pattern.
   return paths.length === 0 ? [] : [`--ignore=${paths.map((path) => `**/${path}`).join(",")}`];
 }
 
-/** Starts `deno test`, and keeps what it prints until it is read. */
+/** Starts `deno test`, and buffers its output until it is read. */
 function suite(...args: string[]): { output: ReadableStream<Uint8Array>; status: Promise<Deno.CommandStatus> } {
   const process = new Deno.Command(Deno.execPath(), {
     args: [...command, ...args],

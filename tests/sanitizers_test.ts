@@ -1,5 +1,5 @@
 /**
- * The package in tests of its users, with Deno's sanitizers.
+ * The package in users' tests, with Deno's sanitizers.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const [SELECTORS, SELECT, SOCKET] = ["../mod.ts", "../ffi/select/mod.ts", "../ff
   JSON.stringify(new URL(path, import.meta.url).href)
 );
 
-/** A test file in which one test uses everything first. */
+/** Returns a test file whose only test is the first code that uses the package. */
 function testFile(line: string): string {
   return `
 import { DefaultSelector, EVENT_READ, openLibraries, SelectSelector, wake } from ${SELECTORS};
@@ -65,12 +65,12 @@ async function outcomeOf(line: string): Promise<Awaited<ReturnType<typeof run>>>
 }
 
 describe("sanitizers", () => {
-  test("openLibraries() lets a test with sanitizeResources use the package first", async () => {
+  test("openLibraries() keeps sanitizeResources from reporting the libraries as leaks", async () => {
     const { code, out, error } = await outcomeOf("openLibraries();");
     assertEquals(code, 0, out + error);
   });
 
-  test("without openLibraries(), Deno reports the libraries as leaks, so that the test above is believable", async () => {
+  test("sanitizeResources reports the libraries as leaks without openLibraries()", async () => {
     const { code, out } = await outcomeOf("");
     assertEquals(code, 1);
     assertMatch(out, /dynamic librar(y was|ies were) loaded/);

@@ -1,5 +1,5 @@
 /**
- * SelectSelector, and the sets of descriptors that it waits with.
+ * SelectSelector, and the descriptor sets that it passes to select().
  *
  * @module
  */
@@ -16,11 +16,11 @@ import { scanContract } from "./contracts/scan_contract.ts";
 import { DUP2, lackedBy, WIDE_SELECT } from "./support/needs.ts";
 import { BOTH, bytes, Cleanup, duplicate, gathered, readyFds, SOON, test } from "./support/util.ts";
 
-/** Sets of descriptors that are bits. */
-const BITS = lackedBy({ windows: "the sets of Windows are arrays: see windows_select_test.ts" });
+/** Sets that are bit masks. */
+const BITS = lackedBy({ windows: "sets are arrays on Windows; see windows_select_test.ts" });
 
 describe("SelectSet", () => {
-  test("BitSelectSet spans the words that its greatest descriptor needs", {
+  test("BitSelectSet spans the words up to its highest descriptor", {
     needs: [BITS, WIDE_SELECT],
   }, () => {
     using cleanup = new Cleanup();
@@ -40,9 +40,9 @@ describe("SelectSet", () => {
     assertEquals(set.words, 313);
     set.set(9999, 0);
     assertEquals(set.words, 47);
-    set.set(1500, IN_WRITE); // still there
+    set.set(1500, IN_WRITE); // keeps its words
     assertEquals(set.words, 47);
-    set.set(0, 0); // not the greatest
+    set.set(0, 0); // not the highest descriptor
     assertEquals(set.words, 47);
     set.set(1500, 0);
     assertEquals(set.words, 2);
@@ -50,7 +50,7 @@ describe("SelectSet", () => {
     assertEquals(set.words, 1);
     set.set(31, 0);
     assertEquals(set.words, 0);
-    set.set(31, 0); // is not there
+    set.set(31, 0); // not in the set
     assertEquals(set.words, 0);
   });
 
@@ -104,7 +104,7 @@ describe("SelectSet", () => {
 scanContract(SelectSelector, test, WIDE_SELECT);
 
 describe("SelectSelector", () => {
-  test("select() reports the events of small descriptors and of those beyond FD_SETSIZE", {
+  test("select() reports the events of descriptors below and beyond FD_SETSIZE", {
     needs: [DUP2, WIDE_SELECT],
   }, () => {
     using cleanup = new Cleanup();
@@ -124,7 +124,7 @@ describe("SelectSelector", () => {
   });
 
   test(
-    "unregister() of the greatest descriptors keeps the smaller ones",
+    "unregister() of the highest descriptors keeps the lower descriptors",
     { needs: [DUP2, WIDE_SELECT] },
     () => {
       using cleanup = new Cleanup();
@@ -160,7 +160,7 @@ describe("SelectSelector", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
   });
 
-  test("register() accepts a number again after it was closed and unregistered", {
+  test("register() accepts a number again after its descriptor was closed and unregistered", {
     needs: [DUP2, WIDE_SELECT],
   }, () => {
     using cleanup = new Cleanup();

@@ -1,8 +1,8 @@
 /**
  * `select()`, after CPython's test_select.py.
  *
- * These tests differ from CPython's. test_select_mutated: select() copies the lists before it calls any `fileno()`, so a
- * list that shrinks during the call is still used as a whole. test_disallow_instantiation: `new Poll()` is valid here.
+ * Two tests differ from CPython's. test_select_mutated: select() copies the lists before it calls any `fileno()`, so it
+ * waits for a whole list even if the list shrinks during the call. test_disallow_instantiation: `new Poll()` is valid.
  */
 
 import {
@@ -25,7 +25,7 @@ import { DUP2, FILES, SIGNALS, WIDE_SELECT } from "./support/needs.ts";
 import { interrupted } from "./support/signals.ts";
 import { bytes, Cleanup, duplicate, elapsedMs, libc, SOON, test, text } from "./support/util.ts";
 
-/** A number that stands for no descriptor, and that nothing else in the process will be given meanwhile. */
+/** A number that is not an open descriptor, and that this process will not open by chance. */
 function closedNumber(cleanup: Cleanup, number: number): number {
   const [fd] = cleanup.pipe();
   close(duplicate(cleanup, fd, number));
@@ -33,8 +33,8 @@ function closedNumber(cleanup: Cleanup, number: number): number {
 }
 
 describe("select()", () => {
-  test("select() throws EBADF for a closed descriptor above every descriptor so far", () => {
-    // In a new process: the kernel passes over numbers beyond its table of descriptors, which never shrinks.
+  test("select() throws EBADF for a closed descriptor above every descriptor that was ever open", () => {
+    // In a new process, because the kernel ignores numbers beyond its descriptor table, which never shrinks.
     const script = `
       import { select } from ${JSON.stringify(import.meta.resolve("../ffi/select/mod.ts"))};
       for (const fd of [100, 255, 256, 500, 1000, 1023, 1024, 4000, 2 ** 30, 2 ** 31 - 1]) {
@@ -50,7 +50,7 @@ describe("select()", () => {
     assertEquals([success, text(stdout)], [true, ""]);
   });
 
-  test("select() throws a TypeError that names a list which is not iterable", () => {
+  test("select() throws a TypeError that names the list if a list is not iterable", () => {
     const notAList = 1 as never;
     assertThrows(() => select(notAList, [], [], 0), TypeError, "rlist");
     assertThrows(() => select([], notAList, [], 0), TypeError, "wlist");
@@ -72,7 +72,7 @@ describe("select()", () => {
     for (const nope of ["not a number", "1", true, 1n, () => 1]) {
       assertThrows(() => select([], [], [], nope as never), TypeError);
     }
-    assertThrows(() => select([], [], [], {}), TypeError); // a duration without a single unit
+    assertThrows(() => select([], [], [], {}), TypeError); // a duration without any unit
   });
 
   test("select() throws RangeError if the timeout is negative, NaN, or in calendar units", () => {
@@ -95,7 +95,7 @@ describe("select()", () => {
       using cleanup = new Cleanup();
       const [reader, writer] = cleanup.pipe();
       const closed = closedNumber(cleanup, 1500);
-      // The kernel looks at no number beyond the greatest that was ever open.
+      // The kernel ignores numbers above the highest descriptor that was ever open.
       duplicate(cleanup, reader, 1600);
       for (
         const call of [
@@ -112,7 +112,7 @@ describe("select()", () => {
     },
   );
 
-  test("select() rethrows the error of a fileno()", () => {
+  test("select() rethrows an error of fileno()", () => {
     const error = new Error("no number today");
     const fileobj = {
       fileno(): number {
@@ -138,7 +138,7 @@ describe("select()", () => {
     assertEquals(list, [here]);
   });
 
-  test("select() returns the given objects in their order, including repeated ones", () => {
+  test("select() returns the given objects in the given order, including duplicates", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle] = cleanup.pair();
@@ -152,7 +152,7 @@ describe("select()", () => {
     }
   });
 
-  test("select() keeps its three lists apart", () => {
+  test("select() reports the events of each list separately", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const all = [here, there];
@@ -176,7 +176,7 @@ describe("select()", () => {
     assertEquals(select(once(), new Set([here]), map.keys(), SOON), [[here], [here], []]);
   });
 
-  test("select() waits for the whole list even if a fileno() empties it", () => {
+  test("select() waits for the whole list even if fileno() empties it", () => {
     using cleanup = new Cleanup();
     const [, writer] = cleanup.pipe();
     const list: FileObject[] = [];
@@ -192,7 +192,7 @@ describe("select()", () => {
   });
 
   test(
-    "select() waits for another process, and reports the end of its output as readable",
+    "select() waits for the output of another process, and reports its end as readable",
     { needs: [FILES] },
     async () => {
       const directory = Deno.makeTempDirSync();
@@ -239,7 +239,7 @@ describe("select()", () => {
   test("select() reports a regular file as readable and writable", { needs: [FILES] }, () => {
     const fd = openSync(import.meta.filename!, "r");
     try {
-      // macOS reports a file as exceptional, too.
+      // macOS also reports a file as exceptional.
       const exceptional = os === "darwin" ? [] : [fd];
       assertEquals(select([fd], [fd], exceptional, SOON), [[fd], [fd], []]);
     } finally {
@@ -247,7 +247,7 @@ describe("select()", () => {
     }
   });
 
-  test("select() reports urgent data as exceptional, and not as readable, until it is read", () => {
+  test("select() reports urgent data as exceptional, not as readable, until it is read", () => {
     using cleanup = new Cleanup();
     const [client, server] = cleanup.pair(AF_INET);
     assertEquals(select([], [], [server], 0), [[], [], []]);
@@ -271,7 +271,7 @@ describe("select()", () => {
     const [urgent, sender] = cleanup.pair(AF_INET);
     there.send(bytes("ping"));
     sender.send(bytes("!"), MSG_OOB);
-    // 1,503 is the last bit of a word, which is the sign of an integer; 1,504 is the first of the next.
+    // 1,503 is the last bit of a word, which is the sign bit of an integer; 1,504 is the first bit of the next word.
     const numbers = [1500, 1503, 1504, 1535, 1536, 2047, 2048, 4095, 4096];
     const readable = numbers.map((number) => duplicate(cleanup, here.fileno(), number));
     const neither = numbers.map((number) => duplicate(cleanup, idle.fileno(), number + 1000));

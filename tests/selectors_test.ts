@@ -10,8 +10,8 @@ import { hasEpollPwait2, hasPpoll, isWindows, isWine, skip, test } from "./suppo
 const epollLacks: Lacks = { shortTimeouts: hasEpollPwait2() ? null : "this kernel has no epoll_pwait2" };
 const pollLacks: Lacks = { shortTimeouts: hasPpoll ? null : "this system has no ppoll()" };
 const selectLacks: Lacks = {
-  highDescriptors: lackedBy({ emulated: "the emulator ends the process at such a descriptor in select()" }),
-  manyDescriptors: lackedBy({ emulated: "the emulator's select() knows 1,024 descriptors" }),
+  highDescriptors: lackedBy({ emulated: "the emulator crashes in select() at a descriptor above 1,023" }),
+  manyDescriptors: lackedBy({ emulated: "the emulator's select() supports only 1,024 descriptors" }),
 };
 
 const afdLacks: Lacks = {
@@ -44,7 +44,7 @@ for (const [contract, systems] of contracts) {
 }
 
 describe("DefaultSelector", () => {
-  test("DefaultSelector is a class that the contracts test, here or in libkqueue_test.ts", () => {
+  test("DefaultSelector is a class that the contracts test, in this file or in libkqueue_test.ts", () => {
     const tested = [...contracts.map(([{ name }]) => name), "KqueueSelector"];
     assert(tested.includes(DefaultSelector.name), DefaultSelector.name);
   });

@@ -31,13 +31,13 @@ import { lackedBy, LINUX } from "./support/needs.ts";
 import { assertCode, folder, IPV6, listener, portOf, udp, UNIX_SOCKETS } from "./support/sockets.ts";
 import { bytes, Cleanup, isWindows, test } from "./support/util.ts";
 
-/** The name of a socket that is not bound. */
-const UNBOUND_NAMES = lackedBy({ windows: "Winsock says EINVAL of it" });
+/** The names of unbound sockets. */
+const UNBOUND_NAMES = lackedBy({ windows: "Winsock fails with EINVAL" });
 
-/** Interfaces with names. */
-const INTERFACE_NAMES = lackedBy({ windows: "Windows knows interfaces by their numbers" });
+/** Interface names. */
+const INTERFACE_NAMES = lackedBy({ windows: "Windows identifies interfaces by number" });
 
-/** An IPv6 address that means nothing without the name of its interface. */
+/** A link-local IPv6 address, which needs the name of its interface. */
 const linkLocal = Deno.networkInterfaces().find(({ family, address }) =>
   family === "IPv6" && address.startsWith("fe80:")
 );
@@ -154,7 +154,7 @@ describe("Socket: names", () => {
   test("connect() and connectEx() throw the resolver's error for an unknown name", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
-    // Longer than a name can be, so that no server is asked.
+    // Longer than any valid name, so that no server is queried.
     const hostname = "a".repeat(300);
     for (
       const call of [() => socket.connect({ hostname, port: 80 }), () => socket.connectEx({ hostname, port: 80 })]
@@ -166,7 +166,7 @@ describe("Socket: names", () => {
   });
 
   test("connect() throws the resolver's error for an address of the other family", {
-    needs: [IPV6, lackedBy({ windows: "Wine lets a number of Linux's through" })],
+    needs: [IPV6, lackedBy({ windows: "Wine accepts a Linux number" })],
   }, () => {
     using cleanup = new Cleanup();
     assertMatch(
@@ -198,7 +198,7 @@ describe("Socket: names", () => {
     socket.bind({ hostname: `${address}%${name}`, port: 0 });
     const bound = socket.getsockname();
     assertEquals(bound, { hostname: `${address}%${scopeid}`, port: portOf(socket) });
-    // A returned address is accepted again, and a datagram to the own address never leaves the machine.
+    // The returned address is valid as an argument, and a datagram to a local address never leaves the machine.
     socket.sendTo(bytes("x"), bound);
     assertEquals(socket.recvFrom(10), [bytes("x"), bound]);
     assertEquals(getaddrinfo(`${address}%${name}`, 7)[0]?.address, { hostname: `${address}%${scopeid}`, port: 7 });
@@ -226,7 +226,7 @@ describe("getaddrinfo", () => {
   });
 
   test("getaddrinfo() returns every type for type 0, and only the type of the hints otherwise", {
-    needs: [lackedBy({ windows: "Winsock gives type 0 for type 0" })],
+    needs: [lackedBy({ windows: "Winsock returns type 0 for type 0" })],
   }, () => {
     const types = getaddrinfo("127.0.0.1", 80, { type: 0 }).map(({ type }) => type);
     assert(types.includes(SOCK_STREAM) && types.includes(SOCK_DGRAM), `${types}`);
@@ -262,7 +262,7 @@ describe("getaddrinfo", () => {
   });
 
   test("getaddrinfo() returns the canonical name with AI_CANONNAME", () => {
-    if (os !== "darwin") { // which has no canonical name for an address in numbers
+    if (os !== "darwin") { // macOS has no canonical name for a numeric address
       assertEquals(getaddrinfo("127.0.0.1", 80, { flags: AI_CANONNAME })[0]?.canonname, "127.0.0.1");
     }
     assertStringIncludes(getaddrinfo("localhost", 80, { family: AF_INET, flags: AI_CANONNAME })[0]!.canonname, "local");
@@ -270,14 +270,14 @@ describe("getaddrinfo", () => {
   });
 
   test("getaddrinfo() throws an OSError with the resolver's own code", {
-    needs: [lackedBy({ windows: "Winsock refuses less: see windows_test.ts" })],
+    needs: [lackedBy({ windows: "Winsock rejects less; see windows_test.ts" })],
   }, () => {
     const error = assertThrows(() => getaddrinfo("localhost", 80, { flags: AI_NUMERICHOST }), OSError);
     assertEquals(error.message, "getaddrinfo localhost: Name or service not known (EAI_NONAME)");
     assertEquals([error.code, error.syscall, error.name], ["EAI_NONAME", "getaddrinfo", "OSError"]);
     assertCode(() => getaddrinfo("127.0.0.1", 80, { family: 12345 }), "EAI_FAMILY");
     if (os !== "darwin") assertCode(() => getaddrinfo("127.0.0.1", 80, { flags: -1 }), "EAI_BADFLAGS");
-    // Longer than a name can be, so that no server is asked.
+    // Longer than any valid name, so that no server is queried.
     assertMatch(assertThrows(() => getaddrinfo("a".repeat(300), 80), OSError).code, /^EAI_/);
   });
 

@@ -1,5 +1,5 @@
 /**
- * Arguments that sockets reject before the system sees them.
+ * Arguments that sockets reject before the system call.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import { LINUX } from "./support/needs.ts";
 import { assertCode, folder, UNIX_SOCKETS } from "./support/sockets.ts";
 import { bytes, Cleanup, isLinux, isWindows, test } from "./support/util.ts";
 
-/** Values that are not a C `int`, by the error that they cause. */
+/** Values that are not a C `int`, and the errors that they cause. */
 const NOT_INTEGERS: readonly [error: typeof RangeError | typeof TypeError, values: unknown[]][] = [
   [RangeError, [NaN, 1.5, 2 ** 32 + 2, 2 ** 31, Infinity]],
   [TypeError, ["2", null, true, 2n, {}]],
@@ -159,7 +159,7 @@ describe("Socket: arguments", () => {
       const directory = folder(cleanup);
       const cases: [ending: number[], shown: string][] = [
         [[0xff], "\udcff"],
-        [[0x61, 0xc3, 0xa9, 0xc3, 0x62], "aé\udcc3b"], // a character, and the first half of one
+        [[0x61, 0xc3, 0xa9, 0xc3, 0x62], "aé\udcc3b"], // a character, and the first byte of a character
         [[0xe2, 0x82, 0xf0, 0x9f, 0x98, 0x80, 0x80], "\udce2\udc82\u{1f600}\udc80"],
         [[0xed, 0xa0, 0x80], "\udced\udca0\udc80"], // an encoded surrogate is not UTF-8
       ];

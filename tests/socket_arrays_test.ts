@@ -1,5 +1,5 @@
 /**
- * Arrays that sockets send from and receive into: detached, shrunk, shared, or lying about their length.
+ * Arrays that sockets send or receive into: detached arrays, shrunk arrays, shared memory, and false lengths.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { bytes, Cleanup, isWindows, received, test, text } from "./support/util.
 /** The cache of sizes. */
 const SIZE_CACHE = lackedBy({ windows: "only Unix has this cache" });
 
-/** More bytes than an unsigned integer of 32 bits can count. */
+/** A length that exceeds an unsigned 32-bit integer. */
 const LONG = 2 ** 32 + 5;
 
-/** Arrays of that many bytes. */
-const LONG_ARRAYS = isWindows || hasRoom() ? null : "this machine refuses an array of 4 GiB";
+/** Arrays of that length. */
+const LONG_ARRAYS = isWindows || hasRoom() ? null : "this machine cannot allocate an array of 4 GiB";
 
 function hasRoom(): boolean {
   try {
@@ -30,7 +30,7 @@ function hasRoom(): boolean {
   }
 }
 
-/** Calls with bytes, each on a socket of a connected pair of datagram sockets. */
+/** Calls with bytes, each on one end of a pair of datagram sockets. */
 const BYTE_CALLS: readonly [name: string, call: (socket: Socket, data: Uint8Array) => unknown][] = [
   ["recvInto()", (socket, data) => socket.recvInto(data)],
   ["recvFromInto()", (socket, data) => socket.recvFromInto(data)],
@@ -43,7 +43,7 @@ const BYTE_CALLS: readonly [name: string, call: (socket: Socket, data: Uint8Arra
   ["write()", (socket, data) => write(socket.fileno(), data)],
 ];
 
-/** A Uint8Array whose every property describes an array of 60,000 bytes. */
+/** A Uint8Array whose own properties describe an array of 60,000 bytes. */
 class Liar extends Uint8Array<ArrayBuffer> {
   static override [Symbol.hasInstance](): boolean {
     return true;
@@ -74,7 +74,7 @@ class Liar extends Uint8Array<ArrayBuffer> {
   }
 }
 
-/** A Uint8Array whose parts are arrays of 60,000 bytes. */
+/** A Uint8Array whose subarrays have 60,000 bytes. */
 class Growing extends Uint8Array<ArrayBuffer> {
   static get [Symbol.species](): unknown {
     return function () {
@@ -90,7 +90,7 @@ function lying(array: Uint8Array, size: number): Uint8Array {
   return Object.defineProperty(array, "subarray", { value: () => new Uint8Array(size) });
 }
 
-/** Ways to make an array of 100 bytes, 50 bytes into memory of 1,000, that claims to have another length. */
+/** Ways to make a 100-byte array, at offset 50 in a buffer of 1,000 bytes, that claims another length. */
 const LIARS: readonly [name: string, make: (memory: ArrayBuffer) => Uint8Array][] = [
   ["a subclass", (memory) => new Liar(memory, 50, 100)],
   ["a species", (memory) => new Growing(memory, 50, 100)],
@@ -158,7 +158,7 @@ describe("Socket: arrays", () => {
         (array: Uint8Array) => read(reader, array),
       ];
       for (const call of calls) {
-        const memory = new ArrayBuffer(1000); // catches writes past the end of an array
+        const memory = new ArrayBuffer(1000); // detects writes past the end of the array
         assertEquals(call(make(memory)), 100);
         assertEquals(new Uint8Array(memory), new Uint8Array(1000).fill(1, 50, 150));
       }
@@ -233,12 +233,12 @@ describe("Socket: arrays", () => {
     assertThrows(() => socket.sendTo(data, address), TypeError, "detached");
   });
 
-  test("recvInto() keeps within a short array after one whose length has the same low 32 bits", {
+  test("recvInto() stays within a short array after a long array whose length has the same low 32 bits", {
     needs: [LONG_ARRAYS, SIZE_CACHE],
   }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
-    const long = new Uint8Array(LONG); // never touched, and so without memory behind it
+    const long = new Uint8Array(LONG); // never accessed, so the system allocates no memory
     const closed = new Socket();
     closed.close();
     assertCode(() => closed.send(long), "EBADF");
@@ -254,7 +254,7 @@ describe("Socket: arrays", () => {
     const client = cleanup.add(new InParts());
     client.connect(server.getsockname());
     const connection = cleanup.add(server.accept()[0]);
-    client.sendAll(Buffer.from("a Buffer")); // one from Node's pool, with an offset
+    client.sendAll(Buffer.from("a Buffer")); // from Node's pool, so it has an offset
     const buffer = Buffer.alloc(8);
     for (let count = 0; count < 8;) count += connection.recvInto(buffer.subarray(count));
     assertEquals(buffer.toString(), "a Buffer");
@@ -281,7 +281,7 @@ describe("Socket: arrays", () => {
     for (const size of ["3", null, undefined, 3n, true] as never[]) {
       assertThrows(() => here.recv(size), TypeError, "from 0 to 2147483647");
       assertThrows(() => here.recvFrom(size), TypeError, "from 0 to 2147483647");
-      if (size === undefined) continue; // then the option is a number
+      if (size === undefined) continue; // then getsockopt() returns a number
       assertThrows(() => here.getsockopt(SOL_SOCKET, SO_LINGER, size), TypeError, "from 0 to 2147483647");
     }
     assertEquals(here.recv(-0).length, 0);

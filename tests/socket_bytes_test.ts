@@ -1,5 +1,5 @@
 /**
- * Bytes through a socket: parts, flags, and descriptors that do not block.
+ * Bytes through a socket: partial sends, flags, and nonblocking sockets.
  *
  * @module
  */
@@ -28,18 +28,18 @@ import { lackedBy } from "./support/needs.ts";
 import { assertCode, InParts, listener, SOCKET, UNIX_SOCKETS, waitReadable } from "./support/sockets.ts";
 import { bytes, Cleanup, moduleOf, printedBy, test, text } from "./support/util.ts";
 
-/** MSG_DONTWAIT as a flag of `send()`, and of `recv()`. */
+/** MSG_DONTWAIT, as a flag of `recv()` and of `send()`. */
 const SEND_DONTWAIT = lackedBy({
-  darwin: "send() of macOS ignores MSG_DONTWAIT",
+  darwin: "send() on macOS ignores MSG_DONTWAIT",
   windows: "Winsock has no such flag",
 });
 
 const RECV_DONTWAIT = lackedBy({ windows: "Winsock has no such flag" });
 
 /** Urgent data. */
-const OOB = lackedBy({ windows: "the second half of it waits for ever under Wine" });
+const OOB = lackedBy({ windows: "its second half hangs under Wine" });
 
-/** A sum that changes with the order of the bytes, so that it can go on from part to part. */
+/** Returns a checksum that depends on the order of the bytes, and that later calls can continue. */
 function checksum(sum: number, data: Uint8Array): number {
   for (let i = 0; i < data.length; i++) sum = (Math.imul(sum, 31) + data[i]!) | 0;
   return sum;
@@ -59,7 +59,7 @@ describe("Socket: bytes", () => {
   test("recv() returns more than 64 KiB at once", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
-    // A Unix socket of macOS takes 8 KiB, and sendAll() would wait for the rest of them to be read.
+    // On macOS, a Unix socket takes 8 KiB, so sendAll() would block until the rest is read.
     here.setsockopt(SOL_SOCKET, SO_SNDBUF, 200_000);
     there.setsockopt(SOL_SOCKET, SO_RCVBUF, 200_000);
     const sent = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251);
@@ -92,7 +92,7 @@ describe("Socket: bytes", () => {
     assertEquals(text(there.recv(100)), "cdgha");
   });
 
-  test("send() and recvInto() use shared memory in place, even after V8 compiled them", () => {
+  test("send() and recvInto() use shared memory in place, even after V8 has compiled them", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const shared = new SharedArrayBuffer(12);
@@ -109,12 +109,12 @@ describe("Socket: bytes", () => {
   });
 
   test(
-    "send() and recvInto() distinguish sizes that share a slot of the cache",
+    "send() and recvInto() distinguish sizes that share a cache slot",
     { needs: [UNIX_SOCKETS] },
     () => {
       using cleanup = new Cleanup();
       const [here, there] = cleanup.pair(AF_UNIX, SOCK_DGRAM);
-      // macOS takes 2 KiB and keeps 4.
+      // macOS takes 2 KiB and keeps 4 KiB.
       here.setsockopt(SOL_SOCKET, SO_SNDBUF, 20_000);
       there.setsockopt(SOL_SOCKET, SO_RCVBUF, 20_000);
       const buffer = new Uint8Array(10_000);
@@ -176,7 +176,7 @@ describe("Socket: bytes", () => {
   });
 
   test("trySend() sends a part, then returns null, and send() and sendAll() throw EAGAIN", {
-    needs: [lackedBy({ windows: "Winsock takes a buffer of any size as long as there is room at all" })],
+    needs: [lackedBy({ windows: "Winsock accepts a buffer of any size if it has any room" })],
   }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
@@ -196,7 +196,7 @@ describe("Socket: bytes", () => {
     let got = 0;
     for (let count; (count = there.tryRecvInto(received.subarray(got))) !== null;) got += count;
     assertEquals(got, sent);
-    // In words, since a comparison of millions of single bytes takes seconds.
+    // Compares words, because comparing millions of bytes takes seconds.
     assertStrictEquals(text(received.subarray(0, got)), text(much.subarray(0, sent)));
     assertNotEquals(here.trySend(much), null);
   });

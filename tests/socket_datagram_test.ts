@@ -23,7 +23,7 @@ import { bytes, Cleanup, test, text } from "./support/util.ts";
 
 /** MSG_TRUNC as a flag of `recv()`. */
 const MSG_TRUNC_LENGTH = lackedBy({
-  darwin: "recv() of macOS ignores MSG_TRUNC",
+  darwin: "recv() on macOS ignores MSG_TRUNC",
   windows: "Winsock has no such flag",
 });
 
@@ -49,7 +49,7 @@ describe("Socket: datagram sockets", () => {
     );
   }
 
-  test("recvFrom() returns all data of a stream whose peer closed, without a sender", () => {
+  test("recvFrom() returns the data of a stream whose peer has closed, without a sender", () => {
     using cleanup = new Cleanup();
     const [client, server] = cleanup.pair(AF_INET);
     client.shutdown(SHUT_WR);
@@ -62,7 +62,7 @@ describe("Socket: datagram sockets", () => {
   });
 
   test(
-    "recvFrom() returns the sender's path over Unix, or an empty one",
+    "recvFrom() returns the path of a Unix sender, or an empty path",
     { needs: [UNIX_SOCKETS] },
     () => {
       using cleanup = new Cleanup();
@@ -96,7 +96,7 @@ describe("Socket: datagram sockets", () => {
     },
   );
 
-  test("connect() of a datagram socket limits it to datagrams of that peer", () => {
+  test("connect() limits a datagram socket to datagrams of its peer", () => {
     using cleanup = new Cleanup();
     const receiver = udp(cleanup);
     const friend = udp(cleanup);

@@ -1,5 +1,5 @@
 /**
- * The life of a socket: `fromFd()`, `shutdown()`, `close()` and `detach()`.
+ * The lifecycle of a socket: `fromFd()`, `shutdown()`, `close()` and `detach()`.
  *
  * @module
  */
@@ -39,14 +39,14 @@ import { lackedBy, LINUX } from "./support/needs.ts";
 import { assertBroken, assertCode, IPV6, listener, PIPES, UNIX_SOCKETS } from "./support/sockets.ts";
 import { bytes, Cleanup, isWindows, type Need, tcpPair, test, text } from "./support/util.ts";
 
-/** `shutdown(SHUT_RD)` that stops the peer of a Unix socket. */
+/** A `shutdown(SHUT_RD)` that also ends the output of a Unix socket's peer. */
 const SHUTDOWN_READ = lackedBy({
-  darwin: "shutdown(SHUT_RD) on macOS lets the peer of a Unix socket go on sending",
-  windows: "Winsock gives another error, or none",
+  darwin: "shutdown(SHUT_RD) on macOS lets the peer of a Unix socket continue to send",
+  windows: "Winsock fails with another error, or succeeds",
 });
 
-/** `node:net` on a descriptor. */
-const NODE_NET = lackedBy({ windows: "node:net does not answer there under Wine" });
+/** `node:net` on an existing descriptor. */
+const NODE_NET = lackedBy({ windows: "node:net does not respond to an existing descriptor under Wine" });
 
 describe("Socket: fromFd()", () => {
   const kinds: readonly [name: string, family: number, type: number, protocol: number, need: Need][] = [
@@ -62,7 +62,7 @@ describe("Socket: fromFd()", () => {
     test(`fromFd() recognizes ${name}`, { needs: [need] }, () => {
       const fd = new Socket(family, type).detach();
       using socket = Socket.fromFd(fd);
-      // macOS has no SO_PROTOCOL.
+      // macOS does not have SO_PROTOCOL.
       const known = os === "darwin" ? 0 : protocol;
       assertEquals([socket.fileno(), socket.family, socket.type, socket.protocol], [fd, family, type, known]);
       assertEquals(socket.getsockopt(SOL_SOCKET, SO_TYPE), type);
@@ -171,7 +171,7 @@ describe("Socket: close() and detach()", () => {
     assertEquals(here.fileno(), -1);
   });
 
-  test("close() leaves a new descriptor with the same number alone", () => {
+  test("close() does not close a new descriptor with the same number", () => {
     const first = new Socket();
     const fd = first.fileno();
     first.close();
@@ -191,7 +191,7 @@ describe("Socket: close() and detach()", () => {
     assertEquals(socket.fileno(), -1);
   });
 
-  test("detach() returns the open descriptor, and the socket is closed", () => {
+  test("detach() returns the open descriptor, and closes the Socket", () => {
     const socket = new Socket(AF_INET, SOCK_DGRAM);
     const fd = socket.fileno();
     assertEquals(socket.detach(), fd);
@@ -202,7 +202,7 @@ describe("Socket: close() and detach()", () => {
     assertEquals([again.fileno(), again.type], [fd, SOCK_DGRAM]);
   });
 
-  test("using closes the socket at the end of the block", () => {
+  test("Socket is closed at the end of a using block", () => {
     let outside: Socket;
     let fd: number;
     {
@@ -215,7 +215,7 @@ describe("Socket: close() and detach()", () => {
     assertCode(() => close(fd), "EBADF", "close");
   });
 
-  test("every method throws EBADF once the socket is closed", () => {
+  test("Socket throws EBADF from every method once it is closed", () => {
     const inet = new Socket();
     const address: Address = { hostname: "127.0.0.1", port: 9 };
     inet.close();
@@ -261,7 +261,7 @@ describe("Socket: close() and detach()", () => {
 
   for (const family of [AF_INET, AF_UNIX]) {
     const needs = [family === AF_UNIX ? UNIX_SOCKETS : NODE_NET];
-    test(`detach() hands ${family === AF_UNIX ? "a Unix" : "a TCP"} connection on to node:net`, { needs }, async () => {
+    test(`detach() hands ${family === AF_UNIX ? "a Unix" : "a TCP"} connection to node:net`, { needs }, async () => {
       using cleanup = new Cleanup();
       const [here, there] = family === AF_UNIX ? socketpair() : tcpPair();
       cleanup.add(there);

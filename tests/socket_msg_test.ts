@@ -1,5 +1,5 @@
 /**
- * Messages with ancillary data, after CPython's tests of `sendmsg()`, `recvmsg()`, `send_fds()` and `recv_fds()`.
+ * Messages with ancillary data, after CPython's tests for `sendmsg()`, `recvmsg()`, `send_fds()` and `recv_fds()`.
  *
  * @module
  */
@@ -55,7 +55,7 @@ const test = testNeeding(UNIX_SOCKETS);
 
 const MESSAGE = bytes("Michael Gilfix was here\n");
 
-/** Kinds of sockets, each with a pair of which the first sends to the second. */
+/** Kinds of sockets. The first socket of each pair sends to the second. */
 const KINDS: readonly [name: string, isStream: boolean, need: Need, pair: (cleanup: Cleanup) => [Socket, Socket]][] = [
   ["a TCP connection", true, null, (cleanup) => tcpPair().map((socket) => cleanup.add(socket)) as [Socket, Socket]],
   ["a Unix stream", true, null, (cleanup) => cleanup.pair(AF_UNIX, SOCK_STREAM)],
@@ -71,15 +71,15 @@ function connected(cleanup: Cleanup, family: number): [Socket, Socket] {
   return [sender, receiver];
 }
 
-/** Returns the address from which a kind of socket receives; a connection names no sender. */
+/** Returns the address that recvMsg() reports for a sender; on a connection, there is none. */
 function senderOf(sender: Socket): Address {
   if (sender.family === AF_UNIX) return { path: "" };
   return sender.type === SOCK_STREAM ? { hostname: "", port: 0 } : sender.getsockname();
 }
 
-/** Control messages as the kernel writes them. */
+/** Returns control messages as the kernel writes them. */
 const CONTROL = lackedBy({
-  emulated: "the emulator converts control messages, and does not cut them as the kernel does",
+  emulated: "the emulator converts control messages, and truncates them differently from the kernel",
 });
 
 describe("Socket: sendMsg() and recvMsg()", () => {
@@ -109,7 +109,7 @@ describe("Socket: sendMsg() and recvMsg()", () => {
       assertEquals(buffer.subarray(0, MESSAGE.length), MESSAGE);
     });
 
-    test(`recvMsg() reports that a message is cut off over ${name}`, { needs }, () => {
+    test(`recvMsg() reports a truncated message over ${name}`, { needs }, () => {
       using cleanup = new Cleanup();
       const [here, there] = pair(cleanup);
       here.send(MESSAGE);
@@ -139,7 +139,7 @@ describe("Socket: sendMsg() and recvMsg()", () => {
       assertEquals([first, second, third].map(text), ["Mary", "01 had a 9", "little lamb---"]);
     });
 
-    test(`sendMsg() and recvMsg() throw EBADF for a closed socket of ${name}`, { needs }, () => {
+    test(`sendMsg() and recvMsg() throw EBADF for a closed socket over ${name}`, { needs }, () => {
       using cleanup = new Cleanup();
       const [here] = pair(cleanup);
       here.close();
@@ -150,7 +150,7 @@ describe("Socket: sendMsg() and recvMsg()", () => {
 
   for (const [name, isStream, need, pair] of KINDS) {
     if (!isStream) continue;
-    test(`recvMsg() returns an empty message at the end of ${name}`, { needs: [need] }, () => {
+    test(`recvMsg() returns an empty message at the end of a connection over ${name}`, { needs: [need] }, () => {
       using cleanup = new Cleanup();
       const [here, there] = pair(cleanup);
       const sender = senderOf(here);
@@ -248,7 +248,7 @@ describe("Socket: sendMsg() and recvMsg()", () => {
     assertThrows(() => here.sendMsg([late], [], 0, address), TypeError, "detached");
   });
 
-  test("recvMsgInto() and sendMsg() use the true length of an array that claims another", () => {
+  test("recvMsgInto() and sendMsg() use the true length of an array that claims another length", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const memory = new ArrayBuffer(100);
@@ -260,8 +260,8 @@ describe("Socket: sendMsg() and recvMsg()", () => {
     assertEquals(here.sendMsg([liar, liar]), 10);
   });
 
-  test("sendMsg() and recvMsg() keep their arrays while memory is collected and reused", async () => {
-    const rounds = isEmulated ? 3 : 20; // each makes two dozen collections, of which the emulator needs seconds
+  test("sendMsg() and recvMsg() keep their arrays alive during garbage collections", async () => {
+    const rounds = isEmulated ? 3 : 20; // two dozen collections each, which take the emulator seconds
     const source = `
       const { dlopen } = Deno;
       let reused = [];
@@ -333,7 +333,7 @@ describe("CMSG_LEN() and CMSG_SPACE()", () => {
   });
 });
 
-/** Descriptors of pipes, each of which contains its index. */
+/** Descriptors of pipes. Each pipe contains its index. */
 class Passed {
   readonly fds: number[];
 
@@ -345,13 +345,13 @@ class Passed {
     });
   }
 
-  /** The descriptors as ancillary data. */
+  /** Returns the descriptors as ancillary data. */
   item(start = 0, end = this.fds.length): ControlMessage {
     return [SOL_SOCKET, SCM_RIGHTS, new Uint8Array(Int32Array.from(this.fds.slice(start, end)).buffer)];
   }
 }
 
-/** Checks that received descriptors are close-on-exec and the expected ones, and closes them. */
+/** Checks that received descriptors are the expected ones and close-on-exec, and closes them. */
 function checkFds(fds: number[], expected: number[]): void {
   const found = fds.map((fd) => {
     const buffer = new Uint8Array(1);
@@ -363,7 +363,7 @@ function checkFds(fds: number[], expected: number[]): void {
   assertEquals(found, expected);
 }
 
-// The test() of every test here fails if a received descriptor stays open.
+// Every test() here also fails if a received descriptor stays open.
 describe("Socket: descriptors in messages", () => {
   test("recvMsg() returns descriptors that sendMsg() has sent", () => {
     for (const [count, ancillarySize] of [[1, 10_240], [4, 10_240], [4, CMSG_SPACE(16)], [1, CMSG_LEN(16)]] as const) {
@@ -380,7 +380,7 @@ describe("Socket: descriptors in messages", () => {
     }
   });
 
-  test("recvMsg() returns descriptors of several items", { needs: [LINUX] }, () => {
+  test("recvMsg() returns the descriptors of several items", { needs: [LINUX] }, () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const passed = new Passed(cleanup, 2);
@@ -404,7 +404,7 @@ describe("Socket: descriptors in messages", () => {
   });
 
   test(
-    "recvMsg() without room for descriptors sets MSG_CTRUNC, and leaves none open",
+    "recvMsg() without room for descriptors sets MSG_CTRUNC, and leaves no descriptor open",
     { needs: [LINUX, CONTROL] },
     () => {
       using cleanup = new Cleanup();
@@ -432,7 +432,7 @@ describe("Socket: descriptors in messages", () => {
       here.sendMsg([MESSAGE], [passed.item()]);
       assertEquals(there.recv(100), MESSAGE);
       here.sendMsg([MESSAGE], [passed.item()]);
-      there.close(); // with descriptors in its queue
+      there.close(); // while descriptors are in its queue
     },
   );
 
@@ -462,7 +462,7 @@ describe("Socket: descriptors in messages", () => {
   });
 
   for (const closesTruncated of [true, false]) {
-    // On Linux, both ways have the same result.
+    // Linux has the same result in both ways.
     const way = closesTruncated ? "kernel" : "package";
     test(`recvFds() returns at most the given number of descriptors; the ${way} closes the others`, {
       needs: closesTruncated ? [LINUX, CONTROL] : [],
@@ -517,7 +517,7 @@ describe("Socket: descriptors in messages", () => {
     assertEquals(received.recv(100), bytes("ping"));
   });
 
-  test("the call for macOS sets close-on-exec in a second step", () => {
+  test("recvMsg() sets close-on-exec in a second step on macOS", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const passed = new Passed(cleanup, 3);
@@ -549,7 +549,7 @@ describe("Socket: descriptors in messages", () => {
   });
 });
 
-/** Options and types of ancillary data of linux/in6.h. */
+/** Socket options and types of ancillary data from linux/in6.h. */
 const [IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, IPV6_RECVTCLASS, IPV6_TCLASS] = [51, 52, 66, 67];
 
 describe("Socket: ancillary data of IPv6", () => {
@@ -584,7 +584,7 @@ describe("Socket: ancillary data of IPv6", () => {
 
 describe("Socket: messages on Windows", () => {
   declare("sendMsg(), recvMsg(), sendFds() and recvFds() throw NotSupported there", {
-    needs: [isWindows ? null : "this is a Unix"],
+    needs: [isWindows ? null : "this is Unix"],
   }, () => {
     const [here, there] = socketpair();
     const { NotSupported } = Deno.errors;

@@ -1,5 +1,5 @@
 /**
- * Options, and sockets that do not block.
+ * Socket options, and nonblocking sockets.
  *
  * @module
  */
@@ -46,8 +46,8 @@ import { lackedBy, LINUX } from "./support/needs.ts";
 import { ANY_OPTION, assertCode, detached, folder, IPV6, SOCKET } from "./support/sockets.ts";
 import { bytes, Cleanup, libc, moduleOf, printedBy, test, text } from "./support/util.ts";
 
-/** `struct linger` of two integers. */
-const LINGER = lackedBy({ windows: "SO_LINGER is another struct: see windows_test.ts" });
+/** A `struct linger` of two integers. */
+const LINGER = lackedBy({ windows: "SO_LINGER has another struct; see windows_test.ts" });
 
 /** SOCK_NONBLOCK. */
 const NONBLOCK_FLAG = SOCK_NONBLOCK === 0 ? `${os} has no such flag` : null;
@@ -56,7 +56,7 @@ describe("Socket: options", () => {
   test("setsockopt() accepts numbers and booleans, and getsockopt() returns numbers", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
-    // The BSDs give the bit of the option for a switch that is on, the others 1.
+    // For a boolean option that is on, the BSDs return the option's flag, and other systems return 1.
     const isOn = (level: number, option: number) => socket.getsockopt(level, option) !== 0;
     for (const [value, expected] of [[true, true], [false, false], [1, true], [0, false]] as const) {
       socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, value);
@@ -142,7 +142,7 @@ describe("Socket: options", () => {
 });
 
 describe("Socket: blocking", () => {
-  test("setBlocking() sets and getBlocking() returns whether calls block", () => {
+  test("setBlocking() changes whether calls block, and getBlocking() returns it", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     assert(here.getBlocking());
@@ -168,7 +168,7 @@ describe("Socket: blocking", () => {
     close(fd);
   });
 
-  test("type leaves out SOCK_NONBLOCK, and the socket does not block", {
+  test("type omits SOCK_NONBLOCK, and the socket is nonblocking", {
     needs: [NONBLOCK_FLAG],
   }, () => {
     using cleanup = new Cleanup();
@@ -212,7 +212,7 @@ describe("Socket: blocking", () => {
       worker.postMessage(here.detach());
       await new Promise((resolve) => worker.onmessage = resolve);
       const answer = new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data));
-      await new Promise((resolve) => setTimeout(resolve, 50)); // An answer before the send would be seen now.
+      await new Promise((resolve) => setTimeout(resolve, 50)); // A recv() that does not wait would answer now.
       there.send(new TextEncoder().encode("at last"));
       console.log(JSON.stringify(await answer));
       Deno.exit();

@@ -38,7 +38,7 @@ import {
 } from "./support/sockets.ts";
 import { bytes, Cleanup, RESET_ON_CLOSE, test, text } from "./support/util.ts";
 
-/** Returns the address of a bound socket that does not listen. */
+/** Returns the address of a bound socket that is not listening. */
 function deadAddress(cleanup: Cleanup): Address {
   const socket = cleanup.add(new Socket());
   socket.bind({ hostname: "127.0.0.1", port: 0 });
@@ -121,7 +121,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.getpeername(), { path: `${path}/sërver` });
   });
 
-  test("bind() accepts an abstract name, which has no file and may contain zeros", { needs: [LINUX] }, () => {
+  test("bind() accepts an abstract name, which has no file and may contain null bytes", { needs: [LINUX] }, () => {
     using cleanup = new Cleanup();
     const path = `\0selectors ${crypto.randomUUID()}\0 and more`;
     const server = cleanup.add(new Socket(AF_UNIX));
@@ -152,7 +152,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(socket.connectEx({ path }), "ENOENT");
   });
 
-  test("SOCK_SEQPACKET keeps the boundaries of records", { needs: [LINUX] }, () => {
+  test("SOCK_SEQPACKET preserves record boundaries", { needs: [LINUX] }, () => {
     using cleanup = new Cleanup();
     const path = `${folder(cleanup)}/server`;
     const server = cleanup.add(new Socket(AF_UNIX, SOCK_SEQPACKET));
@@ -170,7 +170,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(connection.recv(100).length, 0);
   });
 
-  test("bind() throws EADDRINUSE for a used address", () => {
+  test("bind() throws EADDRINUSE for an address in use", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const second = cleanup.add(new Socket());
@@ -181,7 +181,7 @@ describe("Socket: stream sockets", () => {
   test("bind() throws EADDRNOTAVAIL for an address of another machine", () => {
     using cleanup = new Cleanup();
     const socket = cleanup.add(new Socket());
-    // 192.0.2.0/24 and 203.0.113.0/24 are for documentation.
+    // 203.0.113.0/24 is reserved for documentation.
     assertCode(() => socket.bind({ hostname: "203.0.113.77", port: 0 }), "EADDRNOTAVAIL", "bind");
   });
 
@@ -231,7 +231,7 @@ describe("Socket: stream sockets", () => {
   });
 
   test("connect() throws EINPROGRESS, then SO_ERROR is ECONNREFUSED once", {
-    needs: [lackedBy({ windows: "Winsock says it each time" })],
+    needs: [lackedBy({ windows: "Winsock reports the error each time" })],
   }, () => {
     using cleanup = new Cleanup();
     const client = cleanup.add(new Socket());
@@ -274,7 +274,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.connectEx(server.getsockname()), "EALREADY");
   });
 
-  test("recv() throws ECONNRESET if the peer reset the connection, and send() EPIPE after it", {
+  test("recv() throws ECONNRESET if the peer has reset the connection, and send() throws EPIPE afterwards", {
     needs: [UNIX_ERRORS],
   }, () => {
     using cleanup = new Cleanup();
@@ -286,7 +286,7 @@ describe("Socket: stream sockets", () => {
     assertEquals(client.recv(1).length, 0);
   });
 
-  test("send(), trySend() and sendAll() throw EPIPE if the peer is closed, without SIGPIPE", {
+  test("send(), trySend() and sendAll() throw EPIPE without SIGPIPE if the peer is closed", {
     needs: [lackedBy({ windows: "the first send() to a TCP peer that has closed still succeeds" })],
   }, () => {
     using cleanup = new Cleanup();

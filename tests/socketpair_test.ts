@@ -1,5 +1,5 @@
 /**
- * Pairs of descriptors, and that no way to make a descriptor leaves it open for other programs.
+ * Pairs of descriptors, and close-on-exec for every call that opens a descriptor.
  *
  * @module
  */
@@ -41,7 +41,7 @@ function tryAcceptOne(cleanup: Cleanup, server: Socket): [Socket, Address] {
 }
 
 describe("socketpair", () => {
-  const own = lackedBy({ windows: "it has a test of its own in windows_test.ts" });
+  const own = lackedBy({ windows: "it is tested in windows_test.ts" });
   const types = [["SOCK_STREAM", SOCK_STREAM, own], ["SOCK_DGRAM", SOCK_DGRAM, UNIX_SOCKETS]] as const;
   for (const [name, type, need] of types) {
     test(`socketpair() returns two connected sockets of type ${name}`, { needs: [need] }, () => {
@@ -72,7 +72,7 @@ describe("socketpair", () => {
   });
 
   test("socketpair() throws the system's error for a family without pairs", {
-    needs: [lackedBy({ windows: "it has a test in windows_test.ts" })],
+    needs: [lackedBy({ windows: "it is tested in windows_test.ts" })],
   }, () => {
     assertCode(() => socketpair(AF_INET), "EOPNOTSUPP", "socketpair");
     assertCode(() => socketpair(200), "EAFNOSUPPORT", "socketpair");
@@ -80,7 +80,7 @@ describe("socketpair", () => {
 });
 
 describe("pipe", () => {
-  test("pipe() returns a descriptor to read from and one to write to", { needs: [PIPES] }, () => {
+  test("pipe() returns a read end and a write end", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const whole = bytes("abcdef");
@@ -94,7 +94,7 @@ describe("pipe", () => {
     assertEquals(read(reader, buffer), 0);
   });
 
-  test("read() and write() throw EAGAIN on non-blocking descriptors", { needs: [PIPES] }, () => {
+  test("read() and write() throw EAGAIN on nonblocking descriptors", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     setBlocking(reader, false);
@@ -109,7 +109,7 @@ describe("pipe", () => {
     assertCode(() => read(reader, much), "EAGAIN", "read");
   });
 
-  test("write() throws EPIPE without a reader, without SIGPIPE", { needs: [PIPES] }, () => {
+  test("write() throws EPIPE without SIGPIPE if there is no reader", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     cleanup.close(reader);
@@ -131,7 +131,7 @@ describe("pipe", () => {
     },
   );
 
-  test("read() and write() throw EBADF for the wrong end", { needs: [PIPES] }, () => {
+  test("read() and write() throw EBADF for the wrong end of a pipe", { needs: [PIPES] }, () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     assertCode(() => read(writer, new Uint8Array(1)), "EBADF", "read");
@@ -152,7 +152,7 @@ if (libc === null) {
   skip("every call that opens a descriptor sets close-on-exec", `there is no fcntl() on ${os}`);
 } else {
   const { fcntl } = libc;
-  test("every call that opens a descriptor sets close-on-exec", () => {
+  test("close-on-exec is set by every call that opens a descriptor", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     const client = cleanup.add(new Socket());
@@ -170,7 +170,7 @@ if (libc === null) {
     assertEquals(fds.filter((fd) => (fcntl(fd, F_GETFD) & FD_CLOEXEC) === 0), []);
   });
 
-  test("the calls for macOS, in two steps, set close-on-exec and leave descriptors blocking", () => {
+  test("close-on-exec is set in a second step on macOS, and descriptors stay blocking", () => {
     using cleanup = new Cleanup();
     const server = listener(cleanup);
     server.setBlocking(false);
@@ -184,7 +184,7 @@ if (libc === null) {
     const accepted = makers.accept(server.fileno(), sockaddr, new Uint32Array([16]));
     const fds = [makers.socket(AF_INET, SOCK_STREAM, 0), accepted, ...pair, ...ends];
     for (const fd of fds) cleanup.defer(() => close(fd));
-    assertEquals(fds.map((fd) => fcntl(fd, F_GETFD)), fds.map(() => FD_CLOEXEC)); // and nothing else
+    assertEquals(fds.map((fd) => fcntl(fd, F_GETFD)), fds.map(() => FD_CLOEXEC)); // no other flag
     assert(Socket.fromFd(accepted).getBlocking());
     assertEquals(makers.socket(200, SOCK_STREAM, 0) < 0, true);
     assertEquals(makers.socketpair(200, SOCK_STREAM, 0, pair) < 0, true);

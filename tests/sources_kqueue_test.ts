@@ -1,5 +1,5 @@
 /**
- * The kqueue mechanisms of `Timer` and `ProcessExit`, over a stand-in of the kernels of macOS, FreeBSD and NetBSD.
+ * The kqueue mechanisms of `Timer` and `ProcessExit`, over a stand-in for the kernels of macOS, FreeBSD and NetBSD.
  *
  * @module
  */
@@ -26,7 +26,7 @@ function sourceTests(system: StandInSystem): void {
     return [source, kernel];
   }
 
-  test("a timer expires once, never early, and its descriptor is close-on-exec", (cleanup) => {
+  test("Timer expires once, never early, and has a close-on-exec descriptor", (cleanup) => {
     const [timer] = make(cleanup, () => new KqueueTimer());
     assertEquals(libc!.fcntl(timer.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
     assertEquals(timer.read(), 0);
@@ -40,7 +40,7 @@ function sourceTests(system: StandInSystem): void {
     assertEquals(select([timer.fd], [], [], 0)[0], []);
   });
 
-  test("a periodic timer keeps its rhythm, and counts missed expiries", (cleanup) => {
+  test("Timer with `every` keeps its rhythm, and counts missed expiries", (cleanup) => {
     const [timer] = make(cleanup, () => new KqueueTimer());
     const start = performance.now();
     timer.set(20, 10);
@@ -50,7 +50,7 @@ function sourceTests(system: StandInSystem): void {
     while (periods < 5) {
       assertEquals(selector.select(SOON).length, 1);
       periods += timer.read();
-      // The clocks of the stand-in and the program differ by less than a millisecond.
+      // The clocks of the stand-in and of the program differ by less than a millisecond.
       assertGreaterOrEqual(performance.now() - start, 20 + (periods - 1) * 10 - 1);
     }
     const cell = new Int32Array(new SharedArrayBuffer(4));
@@ -59,7 +59,7 @@ function sourceTests(system: StandInSystem): void {
     assertGreaterOrEqual(timer.read(), least);
   });
 
-  test("set() replaces, and stops, a timer that has expired or not", (cleanup) => {
+  test("set() replaces or stops a timer, before and after it has expired", (cleanup) => {
     const [timer, kernel] = make(cleanup, () => new KqueueTimer());
     for (const isExpired of [false, true]) {
       timer.set(isExpired ? 0 : 3_600_000, Infinity);
@@ -72,11 +72,11 @@ function sourceTests(system: StandInSystem): void {
     }
   });
 
-  test("a delay that is longer than the system's longest lasts its full time", (cleanup) => {
+  test("Timer waits the full delay even if it exceeds the system's maximum", (cleanup) => {
     const [timer, kernel] = make(cleanup, () => new KqueueTimer());
     timer.set(Number.MAX_VALUE, Infinity);
     assertEquals(timer.read(), 0);
-    // The system's timer ends long before the delay. Its end is not an expiry, and another timer follows for the rest.
+    // The system's timer ends long before the delay. That is not an expiry: another system timer continues the delay.
     kernel.expire(1);
     assertEquals(select([timer.fd], [], [], SOON)[0], [timer.fd]);
     assertEquals(timer.read(), 0);
@@ -85,7 +85,7 @@ function sourceTests(system: StandInSystem): void {
   });
 
   for (const [script, status] of [["exit 0", 0], ["exit 7", 7 << 8], ["kill -TERM $$", 15]] as const) {
-    test(`a process that runs \`${script}\` is reported with its wait status, and stays readable`, async (cleanup) => {
+    test(`ProcessExit reports the wait status of \`${script}\`, and stays readable`, async (cleanup) => {
       const child = shell(`sleep 0.05; ${script}`);
       const [process] = make(cleanup, () => new KqueueProcess(child.pid));
       assertEquals(libc!.fcntl(process.fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
@@ -97,18 +97,18 @@ function sourceTests(system: StandInSystem): void {
     });
   }
 
-  test("a child that has ended before is reported, if Deno has not reaped it", async (cleanup) => {
+  test("ProcessExit reports a child that has already ended, if Deno has not reaped it", async (cleanup) => {
     const child = shell("exit 3");
     const cell = new Int32Array(new SharedArrayBuffer(4));
     while (!/^State:\s+Z/m.test(Deno.readTextFileSync(`/proc/${child.pid}/status`))) Atomics.wait(cell, 0, 0, 1);
     const [process] = make(cleanup, () => new KqueueProcess(child.pid));
     assertEquals(select([process.fd], [], [], SOON)[0], [process.fd]);
-    // macOS does not watch a zombie, so its status is not known.
+    // macOS does not watch a zombie, so its status is unknown.
     assertEquals(process.status(), system === "darwin" ? undefined : 3 << 8);
     assertEquals((await child.status).code, 3);
   });
 
-  test("the end of a process that is not a child is reported; on macOS without its status", async (cleanup) => {
+  test("ProcessExit reports the end of a process that is not a child, without its status on macOS", async (cleanup) => {
     const parent = new Deno.Command("sh", {
       args: ["-c", "sleep 60 & echo $!; wait $!; exit 0"],
       stdin: "null",
@@ -126,7 +126,7 @@ function sourceTests(system: StandInSystem): void {
     await parent.status;
   });
 
-  test("a missing process is ESRCH with advice, and leaves no descriptor", async () => {
+  test("new ProcessExit() throws ESRCH with advice if the process does not exist, and leaks no descriptor", async () => {
     const child = shell("exit 0");
     await child.status;
     kqueueStandIn(system).install();
@@ -135,7 +135,7 @@ function sourceTests(system: StandInSystem): void {
     assertEquals([error.code, openDescriptors().size], ["ESRCH", before]);
   });
 
-  test("an error of kevent() is an OSError, and leaves no descriptor", () => {
+  test("new Timer() and new ProcessExit() throw an OSError if kevent() fails, and leak no descriptor", () => {
     const kernel = kqueueStandIn(system);
     kernel.install();
     const before = openDescriptors().size;
@@ -143,7 +143,7 @@ function sourceTests(system: StandInSystem): void {
     assertThrows(() => new KqueueProcess(Deno.pid), OSError, "ENOMEM");
     assertEquals(openDescriptors().size, before);
     const timer = new KqueueTimer();
-    kernel.fail = [ENOMEM, ENOMEM]; // the first call is a removal, which may fail
+    kernel.fail = [ENOMEM, ENOMEM]; // the first call removes a filter, and may fail
     assertThrows(() => timer.set(1, Infinity), OSError, "ENOMEM");
     timer.close();
   });

@@ -1,5 +1,5 @@
 /**
- * Numbers and layouts of `Timer`, `ProcessExit` and `Signals`, against the headers of the C compiler.
+ * Compares the numbers and layouts of `Timer`, `ProcessExit` and `Signals` with the headers of the C compiler.
  *
  * @module
  */
@@ -13,20 +13,20 @@ import { answersOf } from "./support/compiler.ts";
 import { LINUX } from "./support/needs.ts";
 import { isLinux, test as declare, testNeeding } from "./support/util.ts";
 
-/** Constants by their names in C. */
+/** Constants, by their C names. */
 const CONSTANTS: Record<string, number> = Object.fromEntries(
   Object.entries({ ...timerfd, ...pidfd })
     .filter(([name, value]) => /^[A-Z_]+$/.test(name) && ["number", "bigint"].includes(typeof value))
     .map(([name, value]) => [name === "SYS_PIDFD_OPEN" ? "SYS_pidfd_open" : name, Number(value)]),
 );
 
-/** Constants that an old header does not have. */
+/** Constants that old headers lack. */
 const NEW = ["PIDFD_GET_INFO", "PIDFD_INFO_EXIT"];
 
 const { size: _itimerspec, ...itimerspec } = timerfd.ITIMERSPEC;
 const { size: _siginfo, ...siginfo } = pidfd.SIGINFO;
 
-/** Every name that could be a signal, with 1 to 64 as numbers. */
+/** Names of possible signals, including the numbers 1 to 64. */
 const SIGNALS = Array.from({ length: 65 }, (_, number) => signalName(number)).filter((name) => name !== null);
 
 const answers = answersOf(() => `
@@ -65,7 +65,7 @@ const answers = answersOf(() => `
 const CC = answers === null ? "there is no C compiler `cc` for this processor" : null;
 const test = testNeeding(CC, LINUX);
 
-/** Returns a number of C. */
+/** Returns a number that C printed. */
 function c(name: string): number {
   const answer = answers!.get(name);
   assert(answer !== undefined, `The program does not say ${name}`);
@@ -73,14 +73,14 @@ function c(name: string): number {
 }
 
 describe("layouts of the sources", () => {
-  test("ITIMERSPEC is struct itimerspec, and SIGINFO is siginfo_t", () => {
+  test("ITIMERSPEC matches struct itimerspec, and SIGINFO matches siginfo_t", () => {
     for (const [field, offset] of Object.entries(timerfd.ITIMERSPEC)) {
       assertEquals(offset, c(`itimerspec.${field}`), field);
     }
     for (const [field, offset] of Object.entries(pidfd.SIGINFO)) assertEquals(offset, c(`siginfo.${field}`), field);
   });
 
-  test("constants have the values of the headers", () => {
+  test("constants have the values from the headers", () => {
     assert(Object.keys(CONSTANTS).length >= 10);
     for (const [name, value] of Object.entries(CONSTANTS)) {
       if (NEW.includes(name) && !answers!.has(name)) continue;

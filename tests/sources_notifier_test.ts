@@ -9,7 +9,7 @@ import { describe } from "@std/testing/bdd";
 import { select } from "../ffi/select/mod.ts";
 import { Notifier } from "../ffi/sources/mod.ts";
 import { DefaultSelector, EVENT_READ, wake } from "../mod.ts";
-import "./support/sources.ts"; // has socket pairs to spare
+import "./support/sources.ts"; // creates the socket pairs that are kept for reuse
 import { printedBy, SOON, test } from "./support/util.ts";
 
 const SOURCES = import.meta.resolve("../ffi/sources/mod.ts");
@@ -30,7 +30,7 @@ describe("Notifier", () => {
     assert(notifier.read());
   });
 
-  test("wake() with the handle of a closed notifier does not notify the next one", () => {
+  test("wake() with the handle of a closed notifier does not notify the next notifier", () => {
     const closed = new Notifier();
     const { handle } = closed;
     closed.notify();
@@ -46,7 +46,7 @@ describe("Notifier", () => {
     assertThrows(() => closed.handle, Deno.errors.BadResource, "closed");
   });
 
-  test("a selector distinguishes two notifiers", () => {
+  test("Notifier objects are distinct in a selector", () => {
     using selector = new DefaultSelector<string>();
     using one = new Notifier();
     using other = new Notifier();
@@ -56,7 +56,7 @@ describe("Notifier", () => {
     assertEquals(selector.select(SOON).map(([key]) => key.data), ["other"]);
   });
 
-  test("no notification of four Workers is lost in a blocking select()", async () => {
+  test("notify() in four Workers loses no notification in a blocking select()", async () => {
     const worker = `
       import { wake } from ${JSON.stringify(SELECTORS)};
       onmessage = ({ data: { handle, counts, index } }) => {
@@ -82,7 +82,7 @@ describe("Notifier", () => {
       }
       let seen;
       do {
-        // A lost notification would make this wait end without one.
+        // After a lost notification, this wait would end without another notification.
         if (selector.select(20).length === 0) throw new Error("A notification was lost");
         notifier.read();
         seen = [...counts];

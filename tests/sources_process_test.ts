@@ -15,14 +15,13 @@ import { shell, SOON, testNeeding } from "./support/util.ts";
 
 const test = testNeeding(PROCESSES);
 
-/** Results of processes that Deno has reaped. */
 /** Starts a child, and opens a ProcessExit for it. */
 function started(script: string): { child: Deno.ChildProcess; exit: ProcessExit } {
   const child = shell(script);
   return { child, exit: new ProcessExit(child.pid) };
 }
 
-/** Waits in a blocking select() for the end of a process. */
+/** Waits for the end of a process in a blocking select(). */
 function ended(exit: ProcessExit): ProcessResult | null {
   assertEquals(select([exit], [], [], SOON)[0], [exit]);
   return exit.read();
@@ -40,7 +39,7 @@ describe("ProcessExit", () => {
     }
   });
 
-  test("the result of a killed child is that of child.status", async () => {
+  test("read() returns the same result as child.status for a killed child", async () => {
     for (const signal of ["SIGTERM", "SIGKILL", "SIGABRT", "SIGUSR2", "SIGHUP"] satisfies Deno.Signal[]) {
       const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
       using exit = new ProcessExit(child.pid);
@@ -53,7 +52,7 @@ describe("ProcessExit", () => {
     }
   });
 
-  test("200 children at once: every end is reported once, and every child.status is correct", async () => {
+  test("ProcessExit reports each of 200 children once, and every child.status is correct", async () => {
     const children = Array.from({ length: 200 }, (_, index) => started(`exit ${index}`));
     using selector = new DefaultSelector<number, ProcessExit>();
     for (const [index, { exit }] of children.entries()) selector.register(exit, EVENT_READ, index);
@@ -68,7 +67,7 @@ describe("ProcessExit", () => {
     const statuses = await Promise.all(children.map(({ child }) => child.status));
     assertEquals(statuses.map(({ code }) => code), children.map((_, index) => index));
     const expected = children.map((_, index) => index);
-    // Without PIDFD_GET_INFO, the code of a child that Deno has reaped meanwhile is not known.
+    // Without PIDFD_GET_INFO, the exit code is unknown if Deno has already reaped the child.
     assertEquals(expected.map((index) => codes.get(index) ?? (EXIT_INFO === null ? undefined : index)), expected);
   });
 
@@ -79,8 +78,8 @@ describe("ProcessExit", () => {
     assertEquals(ended(exit), { code: 9, signal: null });
   });
 
-  test("the end of a process that is not a child is reported", { needs: [LINUX] }, async () => {
-    // The shell starts a process of its own, and prints its ID.
+  test("ProcessExit reports the end of a process that is not a child", { needs: [LINUX] }, async () => {
+    // The shell starts another process, and prints its ID.
     const parent = new Deno.Command("sh", {
       args: ["-c", "sleep 60 & echo $!; wait $!; exit 3"],
       stdin: "null",
@@ -94,14 +93,14 @@ describe("ProcessExit", () => {
     Deno.kill(pid, "SIGTERM");
     assertEquals(select([exit], [], [], SOON)[0], [exit]);
     const result = exit.read();
-    // The status is not known if the shell has not reaped the process yet.
+    // The status is unknown if the shell has not reaped the process yet.
     assert(result!.code === 143 ? result!.signal === "SIGTERM" : result!.code === undefined, JSON.stringify(result));
     assertEquals(exit.read(), result);
     await reader.cancel();
     assertEquals((await parent.status).code, 3);
   });
 
-  test("new ProcessExit() throws OSError ESRCH with advice if there is no such process", async () => {
+  test("new ProcessExit() throws OSError ESRCH with advice if the process does not exist", async () => {
     const child = shell("exit 0");
     await child.status;
     const error = assertThrows(() => new ProcessExit(child.pid), OSError, "right after spawn()");

@@ -1,5 +1,5 @@
 /**
- * `Signals` in other programs, to which a test can send signals.
+ * `Signals` in separate programs, to which the tests can send signals.
  *
  * @module
  */
@@ -18,13 +18,13 @@ const HEADER = `
   import { Signals } from ${JSON.stringify(import.meta.resolve("../ffi/sources/mod.ts"))};
 `;
 
-/** Starts a program, by default with `--allow-ffi` alone. */
+/** Starts a program, by default with only `--allow-ffi`. */
 function program(source: string, permission = "--allow-ffi"): Program {
   const args = ["run", "--quiet", "--no-prompt", "--no-config", "--no-lock", permission];
   return new Program(Deno.execPath(), [...args, moduleOf(HEADER + source)], { env: { NO_COLOR: "1" } });
 }
 
-/** Sources of programs that print each signal, by how they wait. */
+/** Programs that print each signal, by how they wait. */
 const LOOPS = {
   "select()": `
     using signals = new Signals(["SIGINT", "SIGTERM", "SIGCHLD", "SIGWINCH"]);
@@ -51,7 +51,7 @@ const QUICK = lackedBy({ emulated: "the emulator takes ten seconds to start a pr
 
 describe("Signals", () => {
   for (const [way, source] of Object.entries(LOOPS)) {
-    test(`no signal at a random moment is lost in ${way}`, { needs: [SIGNALS] }, async () => {
+    test(`Signals loses no signal at random times in ${way}`, { needs: [SIGNALS] }, async () => {
       await using running = program(source);
       await running.line(/^ready$/);
       for (let round = 0; round < 100; round++) {
@@ -65,7 +65,7 @@ describe("Signals", () => {
   }
 
   test(
-    "read() returns several signals in the order of the argument of the constructor",
+    "read() returns several signals in the order of the constructor's argument",
     { needs: [CTRL_C] },
     async () => {
       await using running = program(`
@@ -89,7 +89,7 @@ describe("Signals", () => {
     },
   );
 
-  test("Ctrl-C ends a program in a select() without a timeout", { needs: [CTRL_C] }, async () => {
+  test("Signals lets Ctrl-C end a select() without a timeout", { needs: [CTRL_C] }, async () => {
     await using running = program(`
       using signals = new Signals(["SIGINT"]);
       console.log("ready");
@@ -103,10 +103,10 @@ describe("Signals", () => {
   });
 
   test(
-    "a signal during the constructor is not lost if the constructor has returned",
+    "new Signals() listens as soon as it returns",
     { needs: [CTRL_C, QUICK] },
     async () => {
-      // The program sends the signal to itself, immediately after the constructor.
+      // The program signals itself immediately after the constructor.
       await using running = program(`
       const { kill } = Deno.dlopen(${JSON.stringify(LIBC)}, {
         kill: { parameters: ["i32", "i32"], result: "i32" },
@@ -124,7 +124,7 @@ describe("Signals", () => {
     },
   );
 
-  test("after close(), a signal does what it did before", { needs: [CTRL_C, QUICK] }, async () => {
+  test("close() restores the default action of each signal", { needs: [CTRL_C, QUICK] }, async () => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGUSR2"] satisfies Deno.Signal[]) {
       await using running = program(`
         new Signals([${JSON.stringify(signal)}]).close();
@@ -137,7 +137,7 @@ describe("Signals", () => {
     }
   });
 
-  test("close() of one object leaves another one listening", { needs: [CTRL_C] }, async () => {
+  test("close() does not affect other Signals objects", { needs: [CTRL_C] }, async () => {
     await using running = program(`
       using one = new Signals(["SIGINT", "SIGTERM"]);
       new Signals(["SIGINT"]).close();
@@ -150,7 +150,7 @@ describe("Signals", () => {
     await running.line(/^end SIGINT$/);
   });
 
-  test("a program ends by Deno.exit(), by an error, and by itself after close()", { needs: [QUICK] }, async () => {
+  test("Signals lets a program exit by Deno.exit(), an error, and close()", { needs: [QUICK] }, async () => {
     const endings: [source: string, code: number][] = [
       ["new Signals(['SIGINT']); Deno.exit(5);", 5],
       ["using signals = new Signals(['SIGINT']); setTimeout(() => Deno.exit(6), 20);", 6],
@@ -176,7 +176,7 @@ describe("Signals", () => {
     assertMatch(new TextDecoder().decode(stderr), /^error: Uncaught .*Error: mine/);
   });
 
-  test("terminating a Worker ends the listening of its Signals object", { needs: [CTRL_C, QUICK] }, async () => {
+  test("Signals stops listening when its Worker is terminated", { needs: [CTRL_C, QUICK] }, async () => {
     const worker = `${HEADER} self.signals = new Signals(["SIGUSR2"]); postMessage("up"); setInterval(() => {}, 1000);`;
     await using running = program(
       `
@@ -191,22 +191,22 @@ describe("Signals", () => {
       "--allow-all",
     );
     await running.line(/^ready$/);
-    // A terminated Worker keeps listening for a moment.
+    // A terminated Worker keeps listening briefly.
     const repeated = setInterval(() => {
       try {
         running.kill("SIGUSR2");
       } catch (error) {
-        if (!(error instanceof TypeError)) throw error; // it has ended
+        if (!(error instanceof TypeError)) throw error; // the program has already exited
       }
     }, 20);
     const { signal } = await running.ended().finally(() => clearInterval(repeated));
     assertEquals(signal, "SIGUSR2");
   });
 
-  test("close() ends the thread", { needs: [PROC] }, async () => {
+  test("close() ends the thread of the Signals object", { needs: [PROC] }, async () => {
     await using running = program(
       `
-      new Signals(["SIGINT"]).close(); // Deno's thread for signals stays
+      new Signals(["SIGINT"]).close(); // starts Deno's own signal thread, which stays
       const cell = new Int32Array(new SharedArrayBuffer(4));
       const threads = () => {
         let least = Infinity;
@@ -253,7 +253,7 @@ describe("Signals", () => {
     }
   });
 
-  testOfWorkers("fifty objects, one after another, leave no descriptor", { needs: [SIGNALS, QUICK] }, () => {
+  testOfWorkers("Signals leaks no descriptor in fifty objects, one after another", { needs: [SIGNALS, QUICK] }, () => {
     for (let round = 0; round < 50; round++) {
       using signals = new Signals(["SIGWINCH"]);
       assertEquals(signals.read(), []);

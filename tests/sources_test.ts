@@ -1,5 +1,5 @@
 /**
- * Common behavior of the classes of `./sources`, in every selector class and every other wait.
+ * The behavior that the classes of `./sources` share, in every selector class and in every other wait.
  *
  * @module
  */
@@ -14,18 +14,18 @@ import { EPOLL, SIGNALS } from "./support/needs.ts";
 import { EXIT_INFO, PROCESSES, testOfWorkers, TIMERS } from "./support/sources.ts";
 import { F_GETFD, FD_CLOEXEC, isWindows, libc, type Need, SOON, test } from "./support/util.ts";
 
-/** A class of sources, as the tests below see it. */
+/** A source class under test. */
 interface Subject {
   name: string;
   needs: readonly Need[];
   /**
-   * Creates a source, and returns it with a function that makes it readable and one that waits for what that leaves.
+   * Creates a source, a function that makes it readable, and a function that waits until that has no more effects.
    */
   create(): { source: Source; fire(): void; ended?(): Promise<unknown> };
-  /** Result of `read()` before and after something happened. */
+  /** The results of `read()` before and after the event. */
   nothing: unknown;
   something: unknown;
-  /** Another result of `read()`. */
+  /** Another valid result of `read()` after the event. */
   alternative?: unknown;
   /** True if the source stays readable after `read()`. */
   stays?: boolean;
@@ -69,7 +69,7 @@ const SUBJECTS: readonly Subject[] = [
     },
     nothing: null,
     something: { code: 143, signal: "SIGTERM" },
-    // Deno may reap the child during an asynchronous wait.
+    // Deno may reap the child during an asynchronous wait, and then its exit code is unknown.
     alternative: EXIT_INFO === null ? undefined : { code: undefined, signal: null },
     stays: true,
     test,
@@ -88,7 +88,7 @@ const SUBJECTS: readonly Subject[] = [
   {
     name: "Signals",
     needs: [SIGNALS],
-    // A signal that arrives during close() does what it does without a listener: SIGWINCH does nothing then.
+    // SIGWINCH, because its default action is to do nothing if it arrives during close().
     create: () => ({ source: new Signals(["SIGUSR2", "SIGWINCH"]), fire: () => Deno.kill(Deno.pid, "SIGWINCH") }),
     nothing: [],
     something: ["SIGWINCH"],
@@ -96,7 +96,7 @@ const SUBJECTS: readonly Subject[] = [
   },
 ];
 
-/** Waits in each way that the package has, until the source is readable; null if this system lacks it. */
+/** Ways to wait until the source is readable, with a need that this system may lack. */
 const WAITS: Record<string, [need: Need, wait: (source: Source) => unknown]> = {
   "select()": [null, (source) => select([source], [], [], SOON)[0].length],
   "Poll": [isWindows ? "Windows has no poll()" : null, (source) => {
@@ -117,7 +117,7 @@ const CLASSES: [need: Need, Selector: new () => BaseSelector][] = [
 ];
 CLASSES.push([kqueueNeed(), KqueueSelector]);
 
-/** Returns why there is no kqueue, or null. */
+/** Returns the reason why this system has no kqueue, or null. */
 function kqueueNeed(): Need {
   try {
     new KqueueSelector().close();
@@ -174,7 +174,7 @@ describe("systems", () => {
     });
   }
 
-  test("each system has the mechanisms of its kernel", () => {
+  test("SYSTEMS have the mechanisms of each system's kernel", () => {
     const found = Object.entries(SYSTEMS).map(([name, { timer, process }]) => [name, timer, process]);
     assertEquals(found, [
       ["linux", "timerfd", "pidfd"],
@@ -192,7 +192,7 @@ describe("systems", () => {
 
 for (const { name, needs, create, nothing, something, alternative, stays = false, test } of SUBJECTS) {
   describe(name, () => {
-    test(`${name} is a file object that closes once, and then has no descriptor`, { needs }, async () => {
+    test(`${name} is a file object that closes once, and has no descriptor afterwards`, { needs }, async () => {
       const { source, fire, ended } = create();
       const fd = source.fileno();
       assert(fd >= 0);
@@ -209,7 +209,7 @@ for (const { name, needs, create, nothing, something, alternative, stays = false
       await ended?.();
     });
 
-    test(`${name} closes at the end of a using block`, { needs }, async () => {
+    test(`${name} is closed at the end of a using block`, { needs }, async () => {
       const { source, fire, ended } = create();
       {
         using _ = source;
@@ -220,7 +220,7 @@ for (const { name, needs, create, nothing, something, alternative, stays = false
     });
 
     for (const [way, [need, wait]] of Object.entries(WAITS)) {
-      test(`${name} ends a wait of ${way}, and read() empties it`, { needs: [...needs, need] }, async () => {
+      test(`${name} ends a wait of ${way}, and read() clears it`, { needs: [...needs, need] }, async () => {
         const { source, fire, ended } = create();
         using _ = source;
         assertEquals(select([source], [], [], 0)[0], []);

@@ -1,5 +1,5 @@
 /**
- * `Timer`: when it expires, how often, and what it rejects.
+ * `Timer`: times and counts of expiries, and invalid arguments.
  *
  * @module
  */
@@ -18,19 +18,19 @@ const test = testNeeding(TIMERS);
 /** RLIMIT_NOFILE of Linux. */
 const RLIMIT_NOFILE = 7;
 
-/** Waits until a timer expires; returns the milliseconds since `start`. */
+/** Waits until a timer expires, and returns the milliseconds since `start`. */
 function expiry(timer: Timer, start: number): number {
   assertEquals(select([timer], [], [], SOON)[0], [timer]);
   return performance.now() - start;
 }
 
-/** Returns true if a timer has expired and was not read. */
+/** Returns true if a timer has an unread expiry. */
 function isReadable(timer: Timer): boolean {
   return select([timer], [], [], 0)[0].length > 0;
 }
 
 describe("Timer", () => {
-  test("a timer never expires early", () => {
+  test("Timer never expires early", () => {
     using timer = new Timer();
     for (let round = 0; round < 200; round++) {
       const delay = (round % 20) / 4000;
@@ -60,7 +60,7 @@ describe("Timer", () => {
     });
   }
 
-  test("a long timer does not expire, and a shorter delay replaces it", () => {
+  test("set() replaces a long delay by a shorter delay", () => {
     for (const delay of [{ days: 30 }, 100_000_001, 2 ** 40, Number.MAX_VALUE] satisfies Timeout[]) {
       using timer = new Timer(delay, { every: delay });
       assertEquals(select([timer], [], [], 0.005)[0], []);
@@ -70,7 +70,7 @@ describe("Timer", () => {
     }
   });
 
-  test("`every` repeats the timer in its own rhythm, even after a late read()", () => {
+  test("Timer with `every` keeps its rhythm, even after a late read()", () => {
     const start = performance.now();
     using timer = new Timer(0.02, { every: 0.01 });
     let periods = 0;
@@ -84,7 +84,7 @@ describe("Timer", () => {
   test("read() counts the missed expiries", () => {
     const start = performance.now();
     using timer = new Timer(0.001, { every: 0.001 });
-    const armed = performance.now(); // the timer started between the two
+    const armed = performance.now(); // the timer started between `start` and now
     const cell = new Int32Array(new SharedArrayBuffer(4));
     Atomics.wait(cell, 0, 0, 50);
     const least = Math.floor(performance.now() - armed) - 1;
@@ -93,7 +93,7 @@ describe("Timer", () => {
     assert(periods >= least && periods <= most, `${periods} periods between ${least} and ${most} ms`);
   });
 
-  test("set() and cancel() forget an expiry that was not read", () => {
+  test("set() and cancel() discard an unread expiry", () => {
     using timer = new Timer(0, { every: 0.001 });
     expiry(timer, 0);
     timer.cancel();
@@ -106,7 +106,7 @@ describe("Timer", () => {
     timer.cancel();
   });
 
-  test("the constructor and set() reject invalid times, and change nothing", () => {
+  test("new Timer() and set() throw for invalid times, and change nothing", () => {
     using timer = new Timer(0.001);
     for (const make of [(delay?: Timeout, options = {}) => new Timer(delay, options), timer.set.bind(timer)]) {
       assertThrows(() => make(NaN), RangeError);
@@ -122,7 +122,7 @@ describe("Timer", () => {
     assertThrows(() => timer.cancel(), Deno.errors.BadResource, "closed");
   });
 
-  test("set() does not change the next file after an argument has closed the timer", () => {
+  test("set() does not affect another file if an argument closes the timer", () => {
     const timer = new Timer();
     const next: Timer[] = [];
     const delay = {
@@ -139,7 +139,7 @@ describe("Timer", () => {
     }
   });
 
-  test("10,000 timers work in one selector", { needs: [LINUX] }, () => {
+  test("Timer works with 10,000 timers in one selector", { needs: [LINUX] }, () => {
     const limits = new BigUint64Array(2);
     assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
     using cleanup = new Cleanup();
@@ -160,7 +160,7 @@ describe("Timer", () => {
     assertEquals([expired, selector.select(0)], [10_000, []]);
   });
 
-  test("new Timer() throws OSError EMFILE without a free descriptor, and opens none", { needs: [LINUX] }, () => {
+  test("new Timer() throws OSError EMFILE without a free descriptor, and leaks none", { needs: [LINUX] }, () => {
     const limits = new BigUint64Array(2);
     assertEquals(libc!.getrlimit(RLIMIT_NOFILE, limits), 0);
     new Timer().close();
@@ -176,7 +176,7 @@ describe("Timer", () => {
     assert(error instanceof OSError && error.code === "EMFILE", String(error));
   });
 
-  test("a timer works in a Poll beside others, each with its own time", () => {
+  test("Timer works in a Poll together with other timers", () => {
     using first = new Timer(0.02);
     using second = new Timer(0.001);
     const poll = new Poll();

@@ -1,6 +1,6 @@
 /**
- * Descriptors beside the mechanism: those that epoll and kqueue reject, with the option `fallback`, and files that report an
- * urgent event to one call only.
+ * Descriptors that the mechanism of a selector cannot watch by itself: those that epoll and kqueue reject, with the
+ * option `fallback`, and files that report an urgent event to one call only.
  *
  * @module
  */
@@ -58,14 +58,14 @@ function make(cleanup: Cleanup): BaseSelector {
 }
 
 describe("fallback", () => {
-  test("a selector rejects an unknown value of the option", () => {
+  test("new SelectSelector() throws RangeError for an unknown fallback", () => {
     for (const fallback of ["poll", null, 1, true]) {
       assertThrows(() => new SelectSelector({ fallback: fallback as "select" }), RangeError, "fallback");
     }
     new SelectSelector({ fallback: "select" }).close();
   });
 
-  test("EPERM names the option", { needs: [EPOLL] }, () => {
+  test("EPERM errors name the option", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     using selector = new EpollSelector();
     const error = assertThrows(() => selector.register(open(cleanup, "/dev/null"), EVENT_READ), OSError, "EPERM");
@@ -73,7 +73,7 @@ describe("fallback", () => {
   });
 
   for (const path of ["/dev/null", "/proc/self/status", "/etc"]) {
-    test(`EpollSelector reports ${path} as ready at each wait`, { needs: [EPOLL] }, () => {
+    test(`EpollSelector reports ${path} as ready in each wait`, { needs: [EPOLL] }, () => {
       using cleanup = new Cleanup();
       const selector = make(cleanup);
       const fd = open(cleanup, path);
@@ -94,7 +94,7 @@ describe("fallback", () => {
     });
   }
 
-  test("select() waits once until its timeout, with or without a rejected descriptor", { needs: [EPOLL] }, () => {
+  test("select() reaches its timeout in one wait, with or without a rejected descriptor", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     const counting = new CountingSelector(new SplitPoller(new EpollPoller(), true));
     using selector = counting;
@@ -123,7 +123,7 @@ describe("fallback", () => {
     selector.register(fd, EVENT_READ);
   });
 
-  test("a rejected descriptor may be closed before unregister()", { needs: [EPOLL] }, () => {
+  test("unregister() accepts a rejected descriptor that is closed", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const [here] = cleanup.pair();
@@ -136,7 +136,7 @@ describe("fallback", () => {
     assertEquals(readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
   });
 
-  test("a stale registration does not hide a rejected descriptor", { needs: [EPOLL] }, () => {
+  test("select() reports a rejected descriptor in spite of a stale registration", { needs: [EPOLL] }, () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const [here, there] = cleanup.pair();
@@ -152,7 +152,7 @@ describe("fallback", () => {
     assertEquals(readyFds(selector, 0), []);
   });
 
-  test("asynchronous waits report rejected descriptors, and wait beside spent ones", { needs: [EPOLL] }, async () => {
+  test("selectAsync() reports rejected descriptors, and waits if they are spent", { needs: [EPOLL] }, async () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const [here, there] = cleanup.pair();
@@ -179,7 +179,7 @@ describe("fallback", () => {
     assertEquals((await fourth).map(([key]) => key.fd), [here.fileno()]);
   });
 
-  test("for await reads a regular file to its end", { needs: [EPOLL] }, async () => {
+  test("for await reads a regular file to the end", { needs: [EPOLL] }, async () => {
     using cleanup = new Cleanup();
     const selector = make(cleanup);
     const fd = open(cleanup, "/proc/self/status");
@@ -194,7 +194,7 @@ describe("fallback", () => {
     assertStringIncludes(content, "VmRSS:");
   });
 
-  test("KqueueSelector of macOS waits for a FIFO", { needs: [LINUX] }, async () => {
+  test("KqueueSelector waits for a FIFO as on macOS", { needs: [LINUX] }, async () => {
     using cleanup = new Cleanup();
     kqueueStandIn("darwin").install();
     const selector = cleanup.add(new KqueueSelector({ fallback: "select" }));
@@ -222,18 +222,19 @@ const MOUNTS = LINUX ??
   (await isThere("unshare", "-m", "true") ? null : "unshare -m fails: it needs util-linux and root");
 
 describe("EVENT_PRIORITY", () => {
-  test("every wait reports each change of /proc/self/mounts once", { needs: [MOUNTS] }, async () => {
+  test("EVENT_PRIORITY reports each change of /proc/self/mounts once", { needs: [MOUNTS] }, async () => {
     const program = join(ROOT, "tests", "support", "mounts_program.ts");
     const args = ["-m", Deno.execPath(), "run", "--no-prompt", "--allow-all", "--no-lock", program];
     const { code, out, error } = await run("unshare", ...args);
     assertEquals([code, error], [0, ""]);
-    // select(), three times selectAsync(), twice next(), and selectAsync() with MODE_ONCE: each one entry, and then none.
-    const counts = [1, 0, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0];
+    // One entry, or none, for select(), selectAsync() three times, next() twice, selectAsync() with MODE_ONCE, and an
+    // aborted wait.
+    const counts = [1, 0, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0];
     const expected = { EpollSelector: counts, PollSelector: counts, SelectSelector: counts, waitFor: [1, 1] };
     assertEquals(JSON.parse(out), expected);
   });
 
-  test("select() reports urgent data of a file and of a socket together with others", { needs: [LINUX] }, async () => {
+  test("select() reports urgent data of a file and a socket with other events", { needs: [LINUX] }, async () => {
     using cleanup = new Cleanup();
     using selector = new EpollSelector();
     const mounts = open(cleanup, "/proc/self/mounts");
@@ -255,7 +256,7 @@ describe("EVENT_PRIORITY", () => {
     assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));
     selector.modify(mounts, EVENT_READ);
     assertEquals(readyFds(selector, 0), expected);
-    // Only epoll has this mode, and it accepts the file.
+    // EpollSelector passes MODE_EDGE to epoll, which accepts this file.
     selector.modify(mounts, EVENT_READ | EVENT_PRIORITY | MODE_EDGE);
     assertEquals(readyFds(selector, 0), expected);
     assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));

@@ -1,5 +1,5 @@
 /**
- * Closing the file object of a stream: autoClose, cancel(), abort(), and two streams of one object.
+ * Closing the file object of a stream: autoClose, cancel(), abort(), and two streams of one file object.
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { bytes, Cleanup, nextTurns, printedBy, test, text } from "./support/util
 /** More than a socket takes at once. */
 const MUCH = 8 * 2 ** 20;
 
-/** A file object that counts the calls of its close(). */
+/** A file object that counts its close() calls. */
 class Counted {
   closes = 0;
   readonly #socket: Socket;
@@ -31,7 +31,7 @@ class Counted {
   }
 }
 
-/** Ways in which a stream ends. */
+/** Ways to end a stream. */
 const ENDS: Record<string, (file: Counted, peer: Socket, autoClose: boolean) => Promise<unknown>> = {
   "the end of the file"(file, peer, autoClose) {
     peer.shutdown(1);
@@ -87,13 +87,13 @@ describe("autoClose", () => {
         const file = new Counted(here);
         await end(file, there, autoClose);
         assertEquals(file.closes, autoClose ? 1 : 0);
-        // The object can have other streams afterwards.
+        // Another stream of the same object is possible afterwards.
         if (!autoClose) await toWritableStream(file).close();
       }
     });
   }
 
-  test("autoClose closes a descriptor that is a number, and an object without close() stays open", async () => {
+  test("autoClose closes a numeric descriptor, and leaves an object without close() open", async () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     await toReadableStream(cleanup.disown(reader)).cancel();
@@ -104,7 +104,7 @@ describe("autoClose", () => {
     assertEquals(isOpen(writer), false);
   });
 
-  test("close() and cancel() reject with the error of a close() that fails, and a failed read keeps its own", async () => {
+  test("close() and cancel() reject if close() of the object fails, and a failed read keeps its own error", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const failing = {
@@ -120,7 +120,7 @@ describe("autoClose", () => {
     await assertRejects(() => toReadableStream(failing).getReader().read(), Error, "cannot close");
   });
 
-  test("a stream whose construction fails does not own its file object", async () => {
+  test("toReadableStream() and toWritableStream() do not own the file object if they throw", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const strategy = new CountQueuingStrategy({ highWaterMark: 1 });
@@ -135,7 +135,7 @@ describe("autoClose", () => {
 });
 
 describe("two streams of one file object", () => {
-  test("the last stream of a Socket closes it, and the peer reads the end when the writable one closes", async () => {
+  test("Socket is closed by its last stream, and its peer reads the end when the writable stream closes", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const readable = toReadableStream(here);
@@ -150,7 +150,7 @@ describe("two streams of one file object", () => {
     assertEquals(here.fileno(), -1);
   });
 
-  test("the writable stream of a Socket goes on after the readable one has ended", async () => {
+  test("toWritableStream() continues after the readable stream of the Socket has ended", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const echo = toReadableStream(here).pipeTo(toWritableStream(here));
@@ -162,7 +162,7 @@ describe("two streams of one file object", () => {
     assertEquals([back.byteLength, here.fileno()], [MUCH, -1]);
   });
 
-  test("the last stream of a descriptor closes it", async () => {
+  test("autoClose closes a descriptor with its last stream", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const fd = here.detach();
@@ -174,7 +174,7 @@ describe("two streams of one file object", () => {
     assertEquals(isOpen(fd), false);
   });
 
-  test("a stream with autoClose closes the object under one without", async () => {
+  test("autoClose of one stream closes the object of a second stream without autoClose", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const readable = toReadableStream(here, { autoClose: false });
@@ -200,7 +200,7 @@ describe("a stream that has ended", () => {
   });
 
   const PROGRAM = lackedBy({ emulated: "it takes ten seconds to start a program" });
-  test("cancel() and abort() let the program end", { needs: [PROGRAM, LIMITED_WRITES] }, async () => {
+  test("cancel() and abort() let the program exit", { needs: [PROGRAM, LIMITED_WRITES] }, async () => {
     const [streams, socket] = ["selectors/streams.ts", "ffi/socket/mod.ts"]
       .map((path) => JSON.stringify(new URL(`../${path}`, import.meta.url).href));
     assertEquals(

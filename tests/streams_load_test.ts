@@ -1,5 +1,5 @@
 /**
- * Streams under load: much data, many streams, the event loop beside them, and memory.
+ * Streams under load: large transfers, many streams, timers, and memory.
  *
  * @module
  */
@@ -34,7 +34,7 @@ function blockingPipe(cleanup: Cleanup): [from: number, to: number] {
   return [cleanup.disown(writer), cleanup.disown(reader)];
 }
 
-/** Returns the SHA-256 of chunks, and their number of bytes. */
+/** Returns the SHA-256 and the total length of chunks. */
 async function hashOf(chunks: AsyncIterable<Uint8Array>): Promise<[hash: string, size: number]> {
   const hash = createHash("sha256");
   let size = 0;
@@ -45,7 +45,7 @@ async function hashOf(chunks: AsyncIterable<Uint8Array>): Promise<[hash: string,
   return [hash.digest("hex"), size];
 }
 
-/** A source of bytes that do not repeat, in chunks of an odd size. */
+/** Returns a stream of bytes that do not repeat, in chunks of an odd size. */
 function source(size: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   const noise = crypto.getRandomValues(new Uint8Array(65_536));
   let sent = 0;
@@ -63,7 +63,7 @@ function source(size: number): ReadableStream<Uint8Array<ArrayBuffer>> {
   });
 }
 
-/** Sends bytes from one end to the other, and compares them. */
+/** Sends bytes from one end to the other, and compares the checksums. */
 async function transfer([from, to]: Ends, size: number): Promise<void> {
   const [checked, sent] = source(size).tee();
   const [expected, piped, received] = await Promise.all([
@@ -77,13 +77,13 @@ async function transfer([from, to]: Ends, size: number): Promise<void> {
 
 describe("streams under load", () => {
   for (const [name, open] of Object.entries(WAYS)) {
-    test(`32 MiB through ${name} arrive as they were sent`, async () => {
+    test(`streams transfer 32 MiB unchanged through ${name}`, async () => {
       using cleanup = new Cleanup();
       await transfer(open(cleanup), 32 * MIB);
     });
   }
 
-  test("eight connections with streams in both directions do not disturb each other", async () => {
+  test("streams of eight connections do not affect each other", async () => {
     using cleanup = new Cleanup();
     await Promise.all(Array.from({ length: 8 }, async () => {
       const [here, there] = cleanup.pair();
@@ -100,7 +100,7 @@ describe("streams under load", () => {
     }));
   });
 
-  test("timers run while a stream always finds bytes", { needs: [FILES] }, async () => {
+  test("toReadableStream() does not starve timers if bytes are always available", { needs: [FILES] }, async () => {
     let ticks = 0;
     const interval = setInterval(() => ticks++, 1);
     for await (const chunk of toReadableStream(openFile("/dev/zero", READ_ONLY))) {
@@ -110,7 +110,7 @@ describe("streams under load", () => {
     clearInterval(interval);
   });
 
-  test("timers run while a stream always finds room", { needs: [FILES] }, async () => {
+  test("toWritableStream() does not starve timers if a write never waits", { needs: [FILES] }, async () => {
     const writer = toWritableStream(openFile("/dev/null", WRITE_ONLY)).getWriter();
     let ticks = 0;
     const interval = setInterval(() => ticks++, 1);
@@ -119,7 +119,7 @@ describe("streams under load", () => {
     await writer.close();
   });
 
-  test("the memory of a stream does not grow with the bytes that the peer has ready", async () => {
+  test("toReadableStream() does not read ahead of its readers", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     let offered = 0;
@@ -133,7 +133,7 @@ describe("streams under load", () => {
     const reader = toReadableStream(here).getReader();
     for (let size = 0; size < 4 * MIB;) size += (await reader.read()).value!.length;
     const before = offered;
-    await new Promise((resolve) => setTimeout(resolve, 50)); // without a read
+    await new Promise((resolve) => setTimeout(resolve, 50)); // no reader asks for bytes
     assertLess(offered - before, 16 * MIB);
     await reader.cancel();
     await piped;

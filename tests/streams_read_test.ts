@@ -1,5 +1,5 @@
 /**
- * toReadableStream(): chunks, the end, errors, BYOB readers, and when it reads.
+ * toReadableStream(): chunks, the end, errors, BYOB readers, and when the stream reads.
  *
  * @module
  */
@@ -38,7 +38,7 @@ describe("toReadableStream()", () => {
     assertEquals((await last).done, true);
   });
 
-  test("toReadableStream() reads a Socket to the end that its peer shuts down", async () => {
+  test("toReadableStream() reads a Socket until its peer shuts down writing", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     there.send(bytes("hello"));
@@ -111,7 +111,7 @@ describe("toReadableStream()", () => {
     await Promise.all([one.cancel(), other.cancel()]);
   });
 
-  test("toReadableStream() reads only if a reader asks, or up to highWaterMark", async () => {
+  test("toReadableStream() reads only for a pending read, or up to highWaterMark", async () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     using selector = new SelectSelector();
@@ -144,13 +144,13 @@ describe("toReadableStream()", () => {
     const [other, source] = cleanup.pipe();
     write(source, small);
     const chunk = (await toReadableStream(other, { autoClose: false }).getReader().read()).value!;
-    assertEquals([chunk.length, chunk.buffer.byteLength], [10, 10]); // not the buffer of a whole chunk
+    assertEquals([chunk.length, chunk.buffer.byteLength], [10, 10]); // the buffer is no larger than the data
     write(source, new Uint8Array(40_000));
     const large = (await toReadableStream(other, { autoClose: false }).getReader().read()).value!;
-    assertEquals(new Uint8Array(large.buffer).every((byte) => byte === 0), true); // and no bytes of another read
+    assertEquals(new Uint8Array(large.buffer).every((byte) => byte === 0), true); // no bytes of another read
   });
 
-  test("toReadableStream() fills the buffer of a BYOB reader, from its beginning", async () => {
+  test("toReadableStream() fills the buffer of a BYOB reader from the start", async () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const byob = toReadableStream(cleanup.disown(reader), { chunkSize: 1 }).getReader({ mode: "byob" });
@@ -167,7 +167,7 @@ describe("toReadableStream()", () => {
     assertEquals([(await byob.read(new Uint8Array(3))).done, (await byob.read(new Uint8Array(3))).done], [true, true]);
   });
 
-  test("toReadableStream() fails if it ends within an element of a BYOB reader's array", async () => {
+  test("toReadableStream() fails if the file ends within an element of a BYOB reader's array", async () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const byob = toReadableStream(cleanup.disown(reader)).getReader({ mode: "byob" });
@@ -184,7 +184,7 @@ describe("toReadableStream()", () => {
     const first = stream.getReader();
     const unread = assertRejects(() => first.read(), TypeError);
     await nextTurns();
-    first.releaseLock(); // during a wait, whose bytes go to the next reader
+    first.releaseLock(); // during a wait; the next reader receives its bytes
     await unread;
     const [one, other] = stream.tee();
     const texts = Promise.all([textOf(one), Array.fromAsync(other.pipeThrough(new TextDecoderStream()))]);
@@ -195,7 +195,7 @@ describe("toReadableStream()", () => {
     assertEquals([whole, parts.join("")], ["grün", "grün"]);
   });
 
-  test("toReadableStream() hands no buffer to two streams, even if fileno() reads another stream", async () => {
+  test("toReadableStream() never shares a buffer between two streams, even if fileno() reads another stream", async () => {
     using cleanup = new Cleanup();
     const [outer, outerPeer] = cleanup.pair();
     const [inner, innerPeer] = cleanup.pair();
@@ -238,7 +238,7 @@ describe("toReadableStream()", () => {
   });
 });
 
-/** Reads the bytes in a pipe that is not empty. */
+/** Reads the available bytes of a pipe. */
 function buffered(reader: number): Uint8Array {
   const buffer = new Uint8Array(1000);
   return buffer.subarray(0, read(reader, buffer));

@@ -1,5 +1,5 @@
 /**
- * Streams of terminals, which may be shared with the shell, and whose end is an error of read().
+ * Streams of terminals. A terminal may be shared with the shell, and its end is an error of read().
  *
  * @module
  */
@@ -15,7 +15,7 @@ import { bytes, Cleanup, nextTurns, openFile, testNeeding, text } from "./suppor
 
 const test = testNeeding(FILES);
 
-/** More than a terminal takes at once. */
+/** Exceeds the buffer of a terminal. */
 const MUCH = 2 ** 20;
 const READ_ONLY = 0;
 
@@ -41,13 +41,13 @@ describe("terminals", () => {
     assertEquals((await next).done, true);
   });
 
-  test("toReadableStream() of another file fails with EIO", { needs: [LINUX] }, async () => {
+  test("toReadableStream() of a file that is not a terminal fails with EIO", { needs: [LINUX] }, async () => {
     const stream = toReadableStream(openFile("/proc/self/mem", READ_ONLY)); // address 0 is not mapped
     const error = await assertRejects(() => stream.getReader().read(), OSError);
     assertEquals([error.code, error.syscall], ["EIO", "read"]);
   });
 
-  test("toReadableStream() returns each key of a raw terminal when it is pressed", async () => {
+  test("toReadableStream() of a raw terminal returns each key when it is pressed", async () => {
     using cleanup = new Cleanup();
     const { master, slave } = openPty(cleanup);
     const keys = toReadableStream(slave, { autoClose: false }).getReader();
@@ -62,7 +62,7 @@ describe("terminals", () => {
 
   for (const isBlocking of [true, false]) {
     const kind = isBlocking ? "blocking" : "non-blocking";
-    test(`streams in both directions of both ends never block, and leave the terminal ${kind}`, async () => {
+    test(`streams of both ends of a terminal never block, and leave it ${kind}`, async () => {
       using cleanup = new Cleanup();
       const { master, slave } = openPty(cleanup);
       for (const fd of [master, slave]) setBlocking(fd, isBlocking);

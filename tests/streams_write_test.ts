@@ -1,5 +1,5 @@
 /**
- * toWritableStream(): whole chunks, back pressure, errors, and chunks that change meanwhile.
+ * toWritableStream(): whole chunks, backpressure, errors, and chunks that change during a write.
  *
  * @module
  */
@@ -12,22 +12,22 @@ import { OSError, toReadableStream, toWritableStream } from "../selectors/stream
 import { LIMITED_WRITES } from "./support/needs.ts";
 import { BROKEN_CODES, bytes, Cleanup, nextTurns, test } from "./support/util.ts";
 
-/** More than a pipe or a socket takes at once. */
+/** Exceeds the buffer of a pipe or a socket. */
 const MUCH = 8 * 2 ** 20;
 
-/** Returns bytes whose order can be checked. */
+/** Returns bytes that make a wrong order detectable. */
 function pattern(size: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(size / 4);
   for (let index = 0; index < words.length; index++) words[index] = index;
   return new Uint8Array(words.buffer);
 }
 
-/** Reads a descriptor to its end, and closes it. */
+/** Reads from a descriptor to the end, and closes it. */
 async function bytesFrom(fileobj: number | Socket): Promise<Uint8Array> {
   return new Uint8Array(await new Response(toReadableStream(fileobj)).arrayBuffer());
 }
 
-/** Returns whether a promise is still pending after the event loop has turned. */
+/** Returns true if a promise is still pending after a few turns of the event loop. */
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
   let pending = true;
   promise.then(() => pending = false, () => pending = false);
@@ -35,7 +35,7 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return pending;
 }
 
-/** Ends of a connection: the one to write to, and the one to read from. */
+/** Pairs of connected ends: the first to write to, the second to read from. */
 const WAYS: Record<string, (cleanup: Cleanup) => [number | Socket, number | Socket]> = {
   "a blocking pipe"(cleanup) {
     const [reader, writer] = cleanup.pipe();
@@ -51,7 +51,7 @@ const WAYS: Record<string, (cleanup: Cleanup) => [number | Socket, number | Sock
 
 describe("toWritableStream()", () => {
   for (const [name, open] of Object.entries(WAYS)) {
-    test(`toWritableStream() writes whole chunks to ${name}, and waits for a slow reader beside the event loop`, {
+    test(`toWritableStream() writes whole chunks to ${name}, and does not block on a slow reader`, {
       needs: [LIMITED_WRITES],
     }, async () => {
       using cleanup = new Cleanup();
@@ -84,7 +84,7 @@ describe("toWritableStream()", () => {
     },
   );
 
-  test("toWritableStream() shows back pressure in `ready`, and close() waits for every chunk", async () => {
+  test("toWritableStream() signals backpressure in `ready`, and close() waits for every chunk", async () => {
     using cleanup = new Cleanup();
     const [reader, writer] = cleanup.pipe();
     const stream = toWritableStream(cleanup.disown(writer)).getWriter();
@@ -154,7 +154,7 @@ describe("toWritableStream()", () => {
     }
   });
 
-  test("toWritableStream() sends as many bytes as a chunk truly has", async () => {
+  test("toWritableStream() sends the true length of a chunk that claims another length", async () => {
     class Lying extends Uint8Array {
       override get byteLength() {
         return 1_000_000;
@@ -176,7 +176,7 @@ describe("toWritableStream()", () => {
   });
 
   test(
-    "toWritableStream() is the end of pipeTo(), and fails the pipe with its error",
+    "toWritableStream() works as the destination of pipeTo(), and passes its error to the pipe",
     { needs: [LIMITED_WRITES] },
     async () => {
       using cleanup = new Cleanup();

@@ -3,7 +3,7 @@ import { describe } from "@std/testing/bdd";
 import { isTurnOver } from "../selectors/waits/turns.ts";
 import { nextTurns, test } from "./support/util.ts";
 
-/** Runs handlers of a millisecond until the turn is over; returns their number. */
+/** Runs handlers of one millisecond until the turn is over, and returns their number. */
 function slowHandlers(): number {
   let handlers = 0;
   while (!isTurnOver()) {
@@ -14,14 +14,14 @@ function slowHandlers(): number {
 }
 
 describe("turns", () => {
-  test("a turn of slow handlers is over after at most eight of them", async () => {
+  test("a turn ends after at most eight slow handlers", async () => {
     for (let turn = 0; turn < 3; turn++) {
       await nextTurns();
       assertLessOrEqual(slowHandlers(), 8);
     }
   });
 
-  test("a turn whose handlers become slow is over after at most 32 of them", async () => {
+  test("a turn ends after at most 32 handlers if they become slow", async () => {
     await nextTurns();
     for (let handlers = 0; handlers < 200 && !isTurnOver(); handlers++);
     assertLessOrEqual(slowHandlers(), 32);
@@ -34,7 +34,7 @@ describe("turns", () => {
     assertLessOrEqual(slowHandlers(), 8);
   });
 
-  test("a turn stays over until the event loop has run", async () => {
+  test("a turn that is over stays over until the event loop has run", async () => {
     await nextTurns();
     slowHandlers();
     assert(isTurnOver());

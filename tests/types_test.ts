@@ -1,6 +1,6 @@
 /**
- * Tests of the public types. The compiler checks most of them before any test runs: each `@ts-expect-error` marks a line
- * that must not compile.
+ * Tests of the public types. The compiler checks most of them before any test runs: each `@ts-expect-error` marks a
+ * line that must not compile.
  *
  * @module
  */
@@ -23,7 +23,7 @@ import {
 } from "../ffi/socket/mod.ts";
 import { Cleanup, test } from "./support/util.ts";
 
-/** Type-checks only if two types are equal. */
+/** Fails the type check unless two types are equal. */
 type Equal<One, Other> = (<T>() => T extends One ? 1 : 2) extends (<T>() => T extends Other ? 1 : 2) ? true : false;
 const same = <One, Other>(_: Equal<One, Other>) => {};
 
@@ -34,7 +34,7 @@ describe("types", () => {
     using strict = new DefaultSelector<string>();
     // @ts-expect-error data is missing
     strict.register(here, EVENT_READ);
-    // @ts-expect-error data is of another type
+    // @ts-expect-error data has the wrong type
     strict.register(there, EVENT_READ, 5);
     // @ts-expect-error data is missing
     strict.modify(here, EVENT_WRITE);
@@ -54,7 +54,7 @@ describe("types", () => {
     const [here] = cleanup.pair();
     using selector = new DefaultSelector<() => number, Socket>();
     const key: SelectorKey<() => number, Socket> = selector.register(here, EVENT_READ, () => 5);
-    // @ts-expect-error a number is no Socket
+    // @ts-expect-error a number is not a Socket
     const wrong = () => selector.register(5, EVENT_READ, () => 5);
     void wrong;
     assertStrictEquals(key.data(), 5);
@@ -69,7 +69,7 @@ describe("types", () => {
     assertStrictEquals(general, selector);
   });
 
-  test("Socket returns addresses of the family that it was made with", () => {
+  test("Socket returns addresses of its own family", () => {
     using inet = new Socket(AF_INET, SOCK_DGRAM);
     same<typeof inet, Socket<InetAddress>>(true);
     inet.bind({ hostname: "127.0.0.1", port: 0 });
@@ -87,12 +87,12 @@ describe("types", () => {
       same<ReturnType<typeof inet.recvFrom>[1], InetAddress>(true);
       same<NonNullable<ReturnType<typeof unix.tryAccept>>, [Socket<UnixAddress>, UnixAddress]>(true);
 
-      // The family is not known: an address of either kind.
+      // The family is unknown, so addresses of both families are accepted.
       const family: number = AF_INET;
       same<ReturnType<Socket["getsockname"]>, Address>(true);
       for (const socket of [new Socket(), new Socket(family), Socket.fromFd(0)]) {
         same<typeof socket, Socket>(true);
-        // @ts-expect-error it may be a Unix address
+        // @ts-expect-error the address may be a Unix address
         void socket.getsockname().port;
       }
       const either = [AF_INET, AF_UNIX].map((family) => new Socket(family));

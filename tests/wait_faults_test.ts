@@ -1,8 +1,8 @@
 /**
- * Waits under odd conditions: stepping clocks, fake timers, calls that return early, and descriptors that keep a wait from
- * resting.
+ * Waits under unusual conditions: stepping clocks, fake timers, calls that return early, and descriptors that could
+ * make a wait spin.
  *
- * CPU time is measured in a program of its own, since it is that of a whole process.
+ * CPU time counts for a whole process, so these tests measure it in a separate program.
  *
  * @module
  */
@@ -21,22 +21,22 @@ import { EPOLL, lackedBy } from "./support/needs.ts";
 import { bytes, Cleanup, duplicate, freeNumber, moduleOf, type Need, printedBy, test, text } from "./support/util.ts";
 
 /** `poll()`. */
-const POLL = lackedBy({ windows: "PollSelector is not there" });
+const POLL = lackedBy({ windows: "Windows has no PollSelector" });
 /** Pipes. */
-const PIPES = lackedBy({ windows: "there are no pipes to wait for" });
-/** CPU time of the program alone. */
-const CPU_TIME = lackedBy({ emulated: "the emulator takes CPU time of its own" });
-/** A list of the threads of a process. */
+const PIPES = lackedBy({ windows: "Windows cannot wait for pipes" });
+/** The CPU time of the program alone. */
+const CPU_TIME = lackedBy({ emulated: "the emulator uses CPU time itself" });
+/** A list of a process's threads. */
 const THREADS = os === "linux" ? null : "this system does not list threads";
 
 const MOD = JSON.stringify(import.meta.resolve("../mod.ts"));
 const SOCKET = JSON.stringify(import.meta.resolve("../ffi/socket/mod.ts"));
 
-/** Milliseconds of CPU time that a wait of one second may take; one that spins takes 900. */
+/** Maximum CPU time in milliseconds of a one-second wait; a wait that spins takes 900. */
 const CPU_MS = 250;
 
 describe("the clock of a wait", () => {
-  test("retryUntil() repeats a call that returns early, and makes no second call otherwise", () => {
+  test("retryUntil() repeats a call that returns early, and makes only one call otherwise", () => {
     const asked: number[] = [];
     const outcome = retryUntil(Infinity, (ms) => (asked.push(ms), asked.length < 3 ? 0 : 1));
     assertEquals([outcome, asked], [1, [Infinity, Infinity, Infinity]]);
@@ -74,7 +74,7 @@ describe("the clock of a wait", () => {
     },
   );
 
-  test("a wall clock that steps back and fake timers do not affect waits and other timers", async () => {
+  test("selectAsync(), select() and for await are not affected by fake timers and a wall clock that steps back", async () => {
     const seen = await printedBy(`
       const RealDate = Date;
       let stepMs = 0;
@@ -92,7 +92,7 @@ describe("the clock of a wait", () => {
       for await (const _ of selector) if (ticks >= 20 || performance.now() - start > 5_000) break;
       selector.unregister(here);
 
-      // As a library of fake timers does: no timer runs any more.
+      // Libraries for fake timers do this; no timer runs from here on.
       const now = performance.now.bind(performance);
       performance.now = () => 0;
       for (const name of ["setTimeout", "setImmediate", "setInterval"]) globalThis[name] = () => 0;
@@ -111,9 +111,9 @@ describe("the clock of a wait", () => {
   });
 });
 
-describe("waits without an end", () => {
+describe("waits that block", () => {
   const scenarios: Record<string, { setUp: string; needs: Need[] }> = {
-    "selectAsync() beside a stale epoll description, with no descriptor left": {
+    "selectAsync() with a stale epoll registration and no free descriptor": {
       needs: [EPOLL],
       setUp: `
         const selector = new EpollSelector();
@@ -127,7 +127,7 @@ describe("waits without an end", () => {
         write(writer, new Uint8Array(1));
         exhaust();`,
     },
-    "selectAsync() after the program has closed the descriptors of the waits": {
+    "selectAsync() after the program has closed the selector's internal descriptors": {
       needs: [],
       setUp: `
         const selector = new DefaultSelector();
@@ -135,7 +135,7 @@ describe("waits without an end", () => {
         await selector.selectAsync(0);
         for (let fd = keep + 1; fd < keep + 8; fd++) if (fd !== selector.fileno()) try { close(fd); } catch {}`,
     },
-    "selectAsync() of a SelectSelector for EVENT_WRITE on the reading end of a pipe without a writer": {
+    "selectAsync() of a SelectSelector for EVENT_WRITE on the read end of a pipe without a writer": {
       needs: [],
       setUp: `
         const selector = new SelectSelector();
@@ -176,7 +176,7 @@ describe("waits without an end", () => {
     });
   }
 
-  test("the thread of a terminated Worker ends, even if its wait had no timeout", { needs: [THREADS] }, async () => {
+  test("selectAsync() leaves no thread after its Worker is terminated", { needs: [THREADS] }, async () => {
     const seen = await printedBy(`
         const threads = () => [...Deno.readDirSync("/proc/self/task")].filter(({ name }) => {
           try {
@@ -203,7 +203,7 @@ describe("waits without an end", () => {
   });
 });
 
-describe("numbers that meet", () => {
+describe("descriptor and serial numbers", () => {
   test("select() reports registrations whose serial numbers exceed 32 bits", () => {
     using cleanup = new Cleanup();
     const core = new SelectorCore<undefined, number>(new SelectPoller());
@@ -215,7 +215,7 @@ describe("numbers that meet", () => {
     assertEquals(core.select(0).map(([{ fd }]) => fd).sort((a, b) => a - b), fds);
   });
 
-  test("wakeHandle takes the number of no registered descriptor that was closed", async () => {
+  test("wakeHandle does not reuse the number of a registered descriptor that was closed", async () => {
     const seen = await printedBy(`
       import { DefaultSelector, EVENT_READ, wake } from ${MOD};
       import { socketpair } from ${SOCKET};
@@ -223,7 +223,7 @@ describe("numbers that meet", () => {
       const fd = here.fileno();
       const selector = new DefaultSelector();
       const key = selector.register(here, EVENT_READ);
-      here.close(); // the system gives the lowest free number first
+      here.close(); // the system assigns the lowest free number first
       there.close();
       wake(selector.wakeHandle);
       const kept = selector.getMap().get(fd) === key;
@@ -235,7 +235,7 @@ describe("numbers that meet", () => {
 });
 
 describe("epoll", () => {
-  test("every wait reports a socket that was closed while a duplicate lives", { needs: [EPOLL] }, async () => {
+  test("EpollSelector reports a closed socket while a duplicate is open", { needs: [EPOLL] }, async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const selector = cleanup.add(new EpollSelector());

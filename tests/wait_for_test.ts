@@ -50,25 +50,25 @@ import {
   text,
 } from "./support/util.ts";
 
-/** A limit of descriptors. */
-const DESCRIPTOR_LIMIT = lackedBy({ windows: "there is no such limit" });
+/** A limit on the number of descriptors. */
+const DESCRIPTOR_LIMIT = lackedBy({ windows: "Windows has no limit on descriptors" });
 
 const MOD = JSON.stringify(import.meta.resolve("../mod.ts"));
 const SOCKET = JSON.stringify(import.meta.resolve("../ffi/socket/mod.ts"));
 
-/** Fills the buffers of a socket, so that it is not writable. */
+/** Fills the send buffer of a socket, so that the socket is not writable. */
 function fill(socket: Socket): void {
   socket.setBlocking(false);
   while (socket.trySend(new Uint8Array(65_536)) !== null);
 }
 
-/** Reads everything that a socket has. */
+/** Reads all data that a socket has received. */
 function drain(socket: Socket): void {
   socket.setBlocking(false);
   while (socket.tryRecvInto(new Uint8Array(65_536)) !== null);
 }
 
-/** Returns a promise's value if it is settled in a few turns, or "pending". */
+/** Returns the value of a promise if it settles within a few turns, or "pending". */
 async function valueNow<T>(promise: Promise<T>): Promise<T | "pending"> {
   return await Promise.race([promise, nextTurns().then(() => "pending" as const)]);
 }
@@ -130,7 +130,7 @@ describe("waitFor(): its result", () => {
     assertEquals(order, [0.02, 0.04, 0.06]);
   });
 
-  test("waitFor() with a timeout of 0 or less only looks", async () => {
+  test("waitFor() with a timeout of 0 or less does not wait", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     let isLater = false;
@@ -142,7 +142,7 @@ describe("waitFor(): its result", () => {
     assertEquals(isLater, false);
   });
 
-  test("waitFor() finds regular files and /dev/null ready at once", { needs: [FILES] }, async () => {
+  test("waitFor() resolves at once for regular files and /dev/null", { needs: [FILES] }, async () => {
     using cleanup = new Cleanup();
     for (const path of ["/dev/null", import.meta.filename!]) {
       const fd = libc!.open(bytes(`${path}\0`), 0);
@@ -169,12 +169,12 @@ describe("waitFor(): several waits", () => {
     assertEquals(await Promise.all(reads), [EVENT_READ, EVENT_READ]);
   });
 
-  test("waitFor() resolves at once although another wait was blocked before", async () => {
+  test("waitFor() resolves at once even if another wait is already blocked", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [other, peer] = cleanup.pair();
     const blocked = waitFor(other, EVENT_READ);
-    // The blocked call ends after two seconds in any case.
+    // The blocked call returns after two seconds anyway.
     let leastMs = Infinity;
     for (let tries = 0; tries < 5 && leastMs > 1_000; tries++) {
       await nextTurns();
@@ -205,7 +205,7 @@ describe("waitFor(): several waits", () => {
       assertEquals(await wait, EVENT_READ);
       here.recv(1);
     }
-    // The end of one kind of wait leaves the other alone.
+    // If one kind of wait ends, the other kind continues.
     const wait = waitFor(here, EVENT_READ);
     for (const selector of selectors) assertEquals(await selector.selectAsync(0.01), []);
     for (const selector of selectors) selector.close();
@@ -222,7 +222,7 @@ describe("waitFor(): several waits", () => {
     const sockets = pairs.flat();
     const peers = pairs.flatMap(([here, there]) => [there, here]);
     const results: number[] = sockets.map(() => 0);
-    // Two waits for each descriptor.
+    // Two waits per descriptor.
     const waits = [...sockets, ...sockets].map(async (socket, index) => {
       assertEquals(await waitFor(socket, EVENT_READ), EVENT_READ);
       results[index % sockets.length]!++;
@@ -239,7 +239,7 @@ describe("waitFor(): several waits", () => {
     assertEquals(results, sockets.map(() => 2));
   });
 
-  test("the end of a waitFor() does not make a parked selector look", async () => {
+  test("waitFor() does not make a parked selector wait again when it ends", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const [idle, other] = cleanup.pair();
@@ -261,7 +261,7 @@ describe("waitFor(): several waits", () => {
   });
 });
 
-/** Number of waits after which everything is as before; an emulator has time for fewer. */
+/** Number of waits in each test; an emulator is too slow for as many. */
 const cycles = isEmulated || isWindows ? 200 : 5_000;
 const ends: Record<string, (here: Socket, there: Socket, index: number) => Promise<void>> = {
   "resolves": async (here, there) => {
@@ -282,7 +282,7 @@ const ends: Record<string, (here: Socket, there: Socket, index: number) => Promi
   },
 };
 {
-  // The libraries are opened once, which the sanitizers would take for a leak.
+  // Opens the libraries before the tests, because the sanitizers would report them as leaks.
   using cleanup = new Cleanup();
   const [here, there] = cleanup.pair();
   for (let tries = 0; tries < 100; tries++) await waitFor(here, EVENT_READ, 1e-6);
@@ -293,9 +293,9 @@ const ends: Record<string, (here: Socket, there: Socket, index: number) => Promi
 }
 
 for (const [what, cycle] of Object.entries(ends)) {
-  // Deno.test() itself, for its sanitizers: no operation may be left at the end.
+  // Uses Deno.test(), because its sanitizers detect pending operations.
   Deno.test({
-    name: `waitFor() ${what} ${cycles} times, and nothing is left`,
+    name: `waitFor() ${what} ${cycles} times, and leaks nothing`,
     sanitizeOps: true,
     sanitizeResources: true,
     fn: () =>
@@ -347,7 +347,7 @@ describe("waitFor(): errors", () => {
   test("waitFor() rejects with EBADF if its descriptor is closed during the wait", async () => {
     using cleanup = new Cleanup();
     const [live, peer] = cleanup.pair();
-    // A high number, which Deno gives to no descriptor of its own in the meantime.
+    // A high number, so that Deno does not open another file under it in the meantime.
     const fd = isWindows
       ? cleanup.pair()[0].detach()
       : duplicate(cleanup, cleanup.pair()[0].fileno(), freeNumber(1_000));
@@ -361,7 +361,7 @@ describe("waitFor(): errors", () => {
     assertEquals(await wait, EVENT_READ);
   });
 
-  test("waitFor() rejects with EMFILE if it has to wait, and works once there is room", {
+  test("waitFor() rejects with EMFILE if it has to wait, and works once a descriptor is free", {
     needs: [DESCRIPTOR_LIMIT],
   }, async () => {
     const script = moduleOf(`
@@ -391,7 +391,7 @@ describe("waitFor(): errors", () => {
 });
 
 describe("waitFor(): an abort", () => {
-  /** Counts the listeners of a signal. */
+  /** Returns a function that counts the listeners of a signal. */
   function counted(signal: AbortSignal): () => number {
     const listeners = new Set<unknown>();
     const { addEventListener, removeEventListener } = signal;
@@ -408,7 +408,7 @@ describe("waitFor(): an abort", () => {
     return () => listeners.size;
   }
 
-  test("an abort rejects waitFor() with its reason, before the wait and during it", async () => {
+  test("waitFor() rejects with the reason of an abort, before the wait and during it", async () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const reason = new Error("enough");
@@ -441,11 +441,11 @@ describe("waitFor(): an abort", () => {
     assertEquals(listeners(), 0);
   });
 
-  test("an abort of one wait leaves the others pending, and lets the peer see the end of its socket", async () => {
+  test("waitFor() releases its socket on an abort, and leaves other waits pending", async () => {
     using cleanup = new Cleanup();
     const [other, peer] = cleanup.pair();
     const twin = waitFor(other, EVENT_READ);
-    // The blocked call, which keeps the socket open, ends after two seconds in any case.
+    // The blocked call keeps the socket open, and returns after two seconds anyway.
     let leastMs = Infinity;
     for (let tries = 0; tries < 5 && leastMs > 1_000; tries++) {
       const [here, there] = cleanup.pair();
@@ -467,8 +467,8 @@ describe("waitFor(): an abort", () => {
   });
 });
 
-describe("waitFor(): beside the event loop", () => {
-  test("a loop of waitFor() does not starve timers", async () => {
+describe("waitFor(): the event loop", () => {
+  test("waitFor() in a loop does not starve timers", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     for (const [events, timeout, result] of [[EVENT_WRITE, null, EVENT_WRITE], [EVENT_READ, 0, 0]] as const) {
@@ -481,7 +481,7 @@ describe("waitFor(): beside the event loop", () => {
     }
   });
 
-  test("an abort or a closed descriptor is noticed by a wait that lets the event loop run first", async () => {
+  test("waitFor() rejects on an abort or a closed descriptor while it lets the event loop run", async () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const [other] = cleanup.pair();
@@ -495,7 +495,7 @@ describe("waitFor(): beside the event loop", () => {
     assertEquals(await Promise.all([aborted, closed]), [reason, "EBADF"]);
   });
 
-  test("waitFor() does not depend on the wall clock and on fake timers", async () => {
+  test("waitFor() does not depend on the wall clock or on fake timers", async () => {
     const seen = await printedBy(`
       const { EVENT_READ, EVENT_WRITE, waitFor } = await import(${MOD});
       const { socketpair } = await import(${SOCKET});
@@ -517,7 +517,7 @@ describe("waitFor(): beside the event loop", () => {
     assertGreaterOrEqual(seen.waitedMs, 20);
   });
 
-  test("a signal listener runs during waitFor(), and the wait goes on", { needs: [SIGNALS] }, async () => {
+  test("waitFor() lets a signal listener run, and continues to wait", { needs: [SIGNALS] }, async () => {
     const seen = await printedBy(`
       import { EVENT_READ, waitFor } from ${MOD};
       import { socketpair } from ${SOCKET};
@@ -571,7 +571,7 @@ describe("waitFor(): beside the event loop", () => {
     assertEquals(seen, [1, 2, 3].map(() => ["waiting", EVENT_READ, EVENT_READ]));
   });
 
-  test("waitFor() keeps the process alive until it is over", async () => {
+  test("waitFor() keeps the process alive until it is settled", async () => {
     const seen = await printedBy(`
       import { EVENT_READ, waitFor } from ${MOD};
       import { socketpair } from ${SOCKET};
@@ -598,7 +598,7 @@ describe("waitFor(): events", () => {
   }
 
   test(
-    "waitFor() for a hang-up sleeps while data is there, and also reports an error",
+    "waitFor() for a hang-up waits while data is available, and also reports an error",
     { needs: [LINUX] },
     async () => {
       using cleanup = new Cleanup();

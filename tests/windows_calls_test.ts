@@ -1,5 +1,5 @@
 /**
- * The calls and the bytes that Winsock is given, over a fake of its functions.
+ * The calls and the bytes that the package passes to Winsock, over a fake of its functions.
  *
  * @module
  */
@@ -12,19 +12,19 @@ import { Cleanup, testNeeding } from "./support/util.ts";
 
 const test = testNeeding(WINSOCK);
 
-/** A fake of Winsock: its calls, and its next answers by the names of the functions. */
+/** A fake Winsock that records calls and returns prepared results. */
 interface FakeWinsock {
-  /** The calls but for WSAGetLastError(): name and arguments, arrays as the hexadecimal digits of their bytes. */
+  /** Calls except WSAGetLastError(): the name and the arguments, with arrays as hexadecimal digits. */
   calls: unknown[][];
-  /** Results, or 0 if none is left. A negative one stands for -1 and the error that WSAGetLastError() returns then. */
+  /** Results by function; 0 if none is left. A negative result stands for -1 and an error for WSAGetLastError(). */
   results: Record<string, number[]>;
-  /** Bytes that getsockname(), getpeername() and getsockopt() write, by name and socket, in hexadecimal digits. */
+  /** Bytes that getsockname(), getpeername() and getsockopt() write, as hexadecimal digits, by name and socket. */
   writes: Record<string, string>;
-  /** `winsock.ts`, once more and by itself, over these functions. */
+  /** Another instance of `winsock.ts`, over the fake functions. */
   module: typeof winsock;
 }
 
-/** State of the fake: one for all tests, because a library is opened once. */
+/** The state of the fake. All tests share it, because the package opens a library only once. */
 const fake: Omit<FakeWinsock, "module"> = { calls: [], results: {}, writes: {} };
 
 async function fakeWinsock(cleanup: Cleanup): Promise<FakeWinsock> {
@@ -51,13 +51,13 @@ function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
-// A real socket with wrong numbers may wait forever in a call that cannot be interrupted.
+// A fake, because a real socket with wrong numbers may hang in a call that cannot be interrupted.
 describe("winsock: calls", () => {
   const NO_NAME = "00".repeat(16);
-  /** The address of a port of 127.0.0.1, whose number has four hexadecimal digits. */
+  /** Returns the address of a port on 127.0.0.1; the port is given in four hexadecimal digits. */
   const at = (port: string) => `0200${port}7f000001${"00".repeat(8)}`;
   const [LISTENER, CLIENT] = [0x64n, 0x68n];
-  /** The calls by which a socket is made. */
+  /** The calls that create a socket. */
   const made = ["WSASocketW", 2, 1, 0, null, 0, 0x81];
 
   test("socketpair() connects two sockets, and closes other connections", async () => {
@@ -65,7 +65,7 @@ describe("winsock: calls", () => {
     const { calls, results, writes, module } = await fakeWinsock(cleanup);
     Object.assign(results, {
       WSASocketW: [0x64, 0x68],
-      // Two that have gone, by either name; one from another port, one to another, and one that has no name any more.
+      // Two closed connections, by either name; one from another port, one to another port, and one without a name.
       accept: [-10054, -10053, 0x6c, 0x70, 0x74, 0x78],
     });
     Object.assign(writes, {
@@ -141,7 +141,7 @@ describe("winsock: calls", () => {
     }
   });
 
-  test("each function passes its arguments to Winsock, and returns -EBADF for a number that is not a socket", async () => {
+  test("winsock.ts passes arguments to Winsock, and returns -EBADF for a number that is not a socket", async () => {
     using cleanup = new Cleanup();
     const { calls, results, module } = await fakeWinsock(cleanup);
     const [name, two, option] = [new Uint8Array(16).fill(7), new Uint8Array([1, 2]), new Uint8Array([3, 0, 0, 0])];
@@ -201,10 +201,10 @@ describe("winsock: calls", () => {
     }
   });
 
-  test("each function passes the true length of an array that claims another", async () => {
+  test("winsock.ts passes the true length of an array that claims another length", async () => {
     using cleanup = new Cleanup();
     const { calls, results, module } = await fakeWinsock(cleanup);
-    // It claims to be shorter, since the fake reads as many bytes as it claims to have.
+    // This array claims a shorter length, because the fake reads as many bytes as an array claims to have.
     const three = Object.defineProperty(new Uint8Array(3), "byteLength", { value: 1 });
     const [name, length] = [new Uint8Array(2), new Uint32Array([2])];
     results.recv = [-10040]; // WSAEMSGSIZE
@@ -226,7 +226,7 @@ describe("winsock: calls", () => {
     ]);
   });
 
-  test("each function translates Winsock's errors and numbers to those of Unix", async () => {
+  test("winsock.ts translates Winsock's errors and constants to Unix", async () => {
     using cleanup = new Cleanup();
     const { results, writes, module } = await fakeWinsock(cleanup);
     const [name, three] = [new Uint8Array(16), new Uint8Array(3)];

@@ -1,5 +1,5 @@
 /**
- * The sets of `select()` on Windows, which are arrays of sockets.
+ * The sets for `select()` on Windows, which are arrays of sockets.
  *
  * @module
  */
@@ -44,7 +44,7 @@ describe("CountedSelectSet", () => {
     assertEquals(set.isReady(here.fileno(), IN_READ), false);
   });
 
-  test("CountedSelectSet keeps the other sockets when one is removed, at any size", () => {
+  test("CountedSelectSet keeps the other sockets when it removes a socket, at any size", () => {
     using cleanup = new Cleanup();
     const sockets = Array.from({ length: 90 }, () => cleanup.pair()).flat().map((socket) => socket.fileno());
     const set = new CountedSelectSet();
@@ -58,7 +58,7 @@ describe("CountedSelectSet", () => {
     };
     for (const [index, fd] of sockets.entries()) {
       set.set(fd, IN_WRITE);
-      set.set(fd, IN_WRITE); // once is enough
+      set.set(fd, IN_WRITE); // adds the socket only once
       members.add(fd);
       if (index % 30 === 3 || (index > 60 && index < 68)) check();
     }
@@ -71,7 +71,7 @@ describe("CountedSelectSet", () => {
     check();
   });
 
-  test("CountedSelectSet waits out its timeout, or nearly, even with empty sets", () => {
+  test("CountedSelectSet approximately waits out its timeout, even with empty sets", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const set = new CountedSelectSet();

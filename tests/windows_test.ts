@@ -1,5 +1,5 @@
 /**
- * Sockets on Windows: descriptors, errors, and pairs that are made by connecting.
+ * Sockets on Windows: descriptors, errors, and socket pairs that are TCP or UDP connections.
  *
  * @module
  */
@@ -45,7 +45,7 @@ import { bytes, Cleanup, elapsedMs, testNeeding, text } from "./support/util.ts"
 
 const test = testNeeding(WINSOCK);
 
-/** Returns true if child processes inherit a socket. */
+/** Returns true if child processes would inherit a socket. */
 function isInherited(fd: number): boolean {
   const kernel32 = Deno.dlopen("kernel32.dll", {
     GetHandleInformation: { parameters: ["usize", "buffer"], result: "i32" },
@@ -57,7 +57,7 @@ function isInherited(fd: number): boolean {
 }
 
 describe("winsock", () => {
-  test("every call that opens a socket keeps child processes from inheriting it", () => {
+  test("winsock opens sockets that child processes do not inherit", () => {
     using cleanup = new Cleanup();
     const server = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
     const client = cleanup.add(new Socket());
@@ -67,7 +67,7 @@ describe("winsock", () => {
     assertEquals(sockets.filter((socket) => isInherited(socket.fileno())), []);
   });
 
-  test("each function returns -EBADF for a closed socket, and for a number that is not a socket", () => {
+  test("winsock returns -EBADF for a closed socket, and for a number that is not a socket", () => {
     using cleanup = new Cleanup();
     const [here] = cleanup.pair();
     const fd = here.fileno();
@@ -100,7 +100,7 @@ describe("winsock", () => {
     }
   });
 
-  test("send() distinguishes handles that share a slot of the cache", () => {
+  test("send() distinguishes handles that share a cache slot", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     for (let round = 0; round < 3; round++) {
@@ -110,7 +110,7 @@ describe("winsock", () => {
     }
   });
 
-  test("getBlocking() remembers setBlocking() until another socket has the number", () => {
+  test("getBlocking() remembers setBlocking() until another socket reuses the number", () => {
     using cleanup = new Cleanup();
     const first = new Socket();
     const fd = first.fileno();
@@ -161,7 +161,7 @@ describe("winsock", () => {
     client.connect(server.getsockname());
     const connection = cleanup.add(server.accept()[0]);
     assert(connection.getBlocking());
-    // Nothing comes for a while: a socket that does not block says so at once.
+    // No data arrives for a while, so a nonblocking socket would fail at once.
     connection.setsockopt(SOL_SOCKET, 0x1006, 50); // SO_RCVTIMEO, in milliseconds
     assertGreaterOrEqual(elapsedMs(() => assertThrows(() => connection.recv(1), OSError)), 30);
   });
@@ -193,7 +193,7 @@ describe("winsock", () => {
     assertEquals(getaddrinfo("::1", 80)[0].address, { hostname: "::1", port: 80 });
   });
 
-  test("SO_ERROR is the reason of a failed connection", () => {
+  test("SO_ERROR returns the reason for a failed connection", () => {
     using cleanup = new Cleanup();
     const dead = cleanup.add(new Socket());
     dead.bind({ hostname: "127.0.0.1", port: 0 });
@@ -244,7 +244,7 @@ describe("winsock", () => {
 });
 
 describe("socketpair on Windows", () => {
-  test("socketpair() returns TCP sockets by default, UDP sockets on request, and throws for others", () => {
+  test("socketpair() returns TCP sockets by default, UDP sockets on request, and throws for other types", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     assertEquals([here.family, here.type, there.family, there.type], [AF_INET, SOCK_STREAM, AF_INET, SOCK_STREAM]);
@@ -254,7 +254,7 @@ describe("socketpair on Windows", () => {
     }
   });
 
-  test("socketpair() of UDP sockets exchanges datagrams, even empty ones, with its peer only", () => {
+  test("socketpair() of UDP sockets exchanges datagrams only with its peer, even if they are empty", () => {
     using cleanup = new Cleanup();
     const [here, there] = socketpair(AF_INET, SOCK_DGRAM).map((socket) => cleanup.add(socket)) as [Socket, Socket];
     assert(here.getBlocking() && there.getBlocking());

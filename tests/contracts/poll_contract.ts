@@ -33,7 +33,7 @@ import {
   withOptions,
 } from "../support/util.ts";
 
-/** The methods of both. */
+/** The methods that both classes have. */
 interface Pollable {
   register(fileobj: FileObject, eventmask?: number): void;
   modify(fileobj: FileObject, eventmask: number): void;
@@ -45,13 +45,13 @@ interface Pollable {
 export interface PollContract {
   /** Name of the class. */
   name: string;
-  /** Creates an instance, and registers it with `cleanup` if it has to be closed. */
+  /** Creates an instance, and adds it to `cleanup` if it has to be closed. */
   create(cleanup: Cleanup): Pollable;
   /** Declares a test. */
   test: typeof declare;
 }
 
-/** Events that an empty mask reports. */
+/** Events that are reported for an empty mask. */
 export const EMPTY_MASKS: Need = lackedBy({
   darwin: "poll() of macOS reports nothing for an empty mask, and POLLIN beside POLLHUP",
 });
@@ -70,7 +70,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
   }
 
   describe(`${name}: the contract of poll objects`, () => {
-    test("poll() reports the ready ends of twelve pipes", (cleanup, poll) => {
+    test("poll() reports the ready ends among twelve pipes", (cleanup, poll) => {
       const message = bytes(" This is a test.");
       const writerOf = new Map<number, number>();
       for (let count = 0; count < 12; count++) {
@@ -173,7 +173,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
     );
 
     test(
-      "register() and modify() replace the mask, by object and by number",
+      "register() and modify() replace the mask of an object and of a number",
       (cleanup, poll) => {
         const [here, there] = cleanup.pair();
         const fd = here.fileno();
@@ -213,7 +213,7 @@ export function pollContract({ name, create, test: declare }: PollContract): voi
       assertEquals(sorted(poll.poll()), sorted([[reader, POLLHUP], [lonelyWriter, POLLERR]]));
     });
 
-    test("poll() returns a new array each time, with each ready descriptor once", (cleanup, poll) => {
+    test("poll() returns a new array each time, with one entry per ready descriptor", (cleanup, poll) => {
       const pairs = Array.from({ length: 150 }, () => cleanup.pair());
       for (const [count, [here]] of pairs.entries()) {
         poll.register(here, POLLOUT);

@@ -1,5 +1,5 @@
 /**
- * The behavior that `PollSelector` and `SelectSelector` share, because both pass the kernel a list at each wait.
+ * The behavior that `PollSelector` and `SelectSelector` share because both pass a list to the kernel in each wait.
  *
  * @module
  */
@@ -28,7 +28,7 @@ import {
 
 type ScanningSelector = typeof PollSelector | typeof SelectSelector;
 
-/** Declares the tests for one selector class; `wideDescriptors` are descriptors above 1,023. */
+/** Declares the tests for one selector class. `wideDescriptors` is the need for descriptors above 1,023. */
 export function scanContract(Selector: ScanningSelector, test: typeof declare, wideDescriptors: Need = null): void {
   describe(`${Selector.name}: the contract of selectors that scan`, () => {
     test("register() accepts a regular file, which is always ready", { needs: [FILES] }, () => {
@@ -52,7 +52,7 @@ export function scanContract(Selector: ScanningSelector, test: typeof declare, w
       assertEquals(readyFds(selector, 0), []);
     });
 
-    test("select() makes two system calls when a descriptor was closed, and one from then on", {
+    test("select() makes two system calls after a descriptor was closed, and one call afterwards", {
       needs: [DUP2, wideDescriptors],
     }, () => {
       using cleanup = new Cleanup();

@@ -1,10 +1,10 @@
 /**
- * The behavior that all selectors share: the table "Meaning" of the documentation, CPython's `test_selectors`, and what
- * the tests of other libraries (polling, mio, libuv, trio) check beyond it.
+ * The behavior that all selectors share: the table "Meaning" in the documentation, CPython's `test_selectors`, and
+ * further cases from the tests of other libraries (polling, mio, libuv, trio).
  *
  * Three tests of CPython have no counterpart. A signal handler cannot raise out of `select()`, because Deno runs its
  * listeners after the wait. A Map view has no `del`; the contract tests that it has no `set` and no `delete`. Threads
- * cannot share a selector, because a Worker cannot be given an object.
+ * cannot share a selector, because a Worker cannot receive an object.
  *
  * @module
  */

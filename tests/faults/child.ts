@@ -1,11 +1,11 @@
 /**
- * The process that runs scenarios. It prints a list of all scenarios, then reads one order per line from standard input and
- * answers each order with one line.
+ * The process that runs scenarios. It prints a list of all scenarios, then reads one order per line from standard input
+ * and answers each order with one line.
  *
  * @module
  */
 
-import { clock, replaceClocks, shim, storm } from "./shim.ts"; // first, because it replaces Deno.dlopen() for the package
+import { clock, replaceClocks, shim, storm } from "./shim.ts"; // first: it replaces Deno.dlopen() for the package
 import { openDescriptors } from "./descriptors.ts";
 import { Broken, Lab, Refused } from "./lab.ts";
 import { countOf, errnoOf, ERRORS, type Fault, type Recording } from "./matrix.ts";

@@ -1,5 +1,5 @@
 /**
- * The faults: the errors that each function may return, and the faults to inject for a recording of a scenario's calls.
+ * The faults: the errors that each function may return, and the faults to inject into a recorded scenario.
  *
  * @module
  */
@@ -24,7 +24,7 @@ export type Recording = Record<string, number>;
 const NO_ROOM = ["EMFILE", "ENFILE", "ENOMEM"];
 const NO_MEMORY = ["ENOBUFS", "ENOMEM"];
 
-/** The errors that each function can return in normal operation or when the kernel is out of resources. */
+/** Errors that each function can return in normal operation or when the kernel is out of resources. */
 export const ERRORS: Readonly<Record<string, readonly string[]>> = {
   accept4: ["EINTR", "EAGAIN", "ECONNABORTED", "EMFILE", "ENFILE", "ENOBUFS", "EPERM"],
   bind: ["EACCES", "EADDRINUSE", "EADDRNOTAVAIL"],
@@ -65,7 +65,7 @@ const PASSING: readonly string[] = ["EINTR", "EAGAIN", "ECONNABORTED"];
 /** Number of consecutive calls that fail with a transient error. */
 const ROW = 100;
 
-/** Errors that misreport a registration. They are injected only once, because a selector cannot detect a repeated lie. */
+/** Errors that misreport a registration. They are injected only once, because a selector cannot detect a repeat. */
 const UNTRUE: readonly string[] = ["EBADF", "ENOENT"];
 
 /** Maximum number of calls of one function that get a fault; each call gets its own run. */

@@ -14,7 +14,7 @@ const MOST_MS = 20_000;
 /** The exit code of a process that begins too many waits; see shim.c. */
 const ENDLESS = 99;
 
-/** A process that runs scenarios. It starts with the first order, and again with the first order after {@linkcode end}. */
+/** A process that runs scenarios. It starts with the first order, and again with the first order after `end()`. */
 export class Runner implements AsyncDisposable {
   readonly #args: string[];
   #process: Deno.ChildProcess | null = null;

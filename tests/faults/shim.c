@@ -1,8 +1,9 @@
 /*
  * Wraps libc: makes the n-th call of a function fail, limits every wait, and counts calls.
  *
- * The harness opens this library in place of libc.so.6. Symbols that this file does not define resolve to libc, because the
- * library is linked to it. The wrappers get their C names from __asm__ labels, which avoids conflicts with the headers.
+ * The harness opens this library in place of libc.so.6. Symbols that this file does not define resolve to libc, because
+ * the library is linked to it. The wrappers get their C names from __asm__ labels, which avoids conflicts with the
+ * headers.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -73,7 +74,7 @@ static int fault_of(int function) {
   return error;
 }
 
-/* Returns true for errors that the kernel reports although it has completed the call. */
+/* Returns true for errors that the kernel reports even though it has completed the call. */
 static int is_done_all_the_same(int function, int code) {
   return function == F_close || (function == F_connect && code == EINTR) || (function == F_epoll_ctl && code == EEXIST);
 }
@@ -176,7 +177,7 @@ int shim_storm(int is_wanted) {
   return pthread_create(&stormer, NULL, storm, NULL);
 }
 
-/* A wait with its actual timeout, after the limit and the skipping of long waits. */
+/* A wait with its actual timeout, which may be limited or skipped. */
 struct wait {
   double ms;
   int is_changed, is_cut;

@@ -100,7 +100,7 @@ Object.assign(Deno, {
   dlopen(name: string, declared: Deno.ForeignLibraryInterface) {
     const library = dlopen(name === "libc.so.6" ? path : name, declared);
     if (conditions !== "collections") return library;
-    // Collect before each call, not after it: the package reads errno right after a call, and a collection can change it.
+    // Collect before each call and not after it, because a collection between the call and the read could change errno.
     const wrapped = Object.entries(library.symbols as Record<string, Call | null>).map(([key, call]) =>
       [key, call && ((...args: unknown[]) => (collect(), call(...args)))] as const
     );
@@ -108,7 +108,7 @@ Object.assign(Deno, {
   },
 });
 
-// Replace these functions before the package is loaded, because it may keep references to them. The wall clock steps back by
+// Replaced before the package is loaded, because the package may keep references to them. The wall clock steps back by
 // ten seconds at each read.
 Performance.prototype.now = () => clock.now() + shim.warped();
 const dateNow = Date.now;

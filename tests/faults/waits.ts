@@ -1,5 +1,6 @@
 /**
- * Waits of a scenario. Each wait must end, must not spin, and must report exactly the readiness that the kernel reports.
+ * The waits of a scenario. Each wait must end, must not spin, and must report exactly the readiness that poll()
+ * reports.
  *
  * @module
  */
@@ -13,17 +14,17 @@ import { Thing } from "./things.ts";
 /** Milliseconds after which a wait that should have ended counts as hanging. */
 export const PATIENCE = 3000;
 
-/** Milliseconds that a wait gets to end although every call that could wake it fails. */
+/** Milliseconds for a wait to end when every call that could wake it fails. */
 const GRACE = 100;
 
-/** Milliseconds to watch a wait, and to watch it a second time if it seems to spin. */
+/** Milliseconds to watch a wait. A wait that seems to spin is watched a second time. */
 const GLANCE = 15;
 const LOOK = 200;
 
 /** Maximum number of entries to take from an iteration over a few things. */
 const MOST_STEPS = 100;
 
-/** The cause that ends a wait: the helper writes to the peer of a thing or wakes a handle, or an earlier step did. */
+/** The cause that ends a wait: the helper writes to a peer or wakes a handle, or an earlier step did. */
 type By = { write: Thing } | { wake: number } | "what came before";
 
 /** An entry of the result of a wait. */

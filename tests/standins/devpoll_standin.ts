@@ -1,9 +1,9 @@
 /**
- * /dev/poll on Linux: a stand-in over poll(2), to test code that was written for a kernel which is not at hand.
+ * A stand-in for /dev/poll on Linux, over poll(2). It tests code for a kernel that is not available here.
  *
- * It does what poll(7D) of Solaris and poll(4D) of illumos say, and, where these are silent, what the driver does
- * (usr/src/uts/common/io/devpoll.c of illumos). It shares no constant and no layout with what it tests: all numbers stand
- * here again, as the headers have them.
+ * It behaves as poll(7D) of Solaris and poll(4D) of illumos specify. Where these are silent, it behaves like the driver
+ * of illumos (usr/src/uts/common/io/devpoll.c). It shares no constant and no layout with the code under test: all
+ * numbers are repeated here from the headers.
  *
  * @module
  */
@@ -23,12 +23,12 @@ const { symbols: libc } = Deno.dlopen("libc.so.6", {
 
 const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(libc.__errno_location()!, 4));
 
-/** Errors, by their numbers on Linux, which the code under test reads here. */
+/** Errors with their Linux numbers, because the code under test reads errno on Linux. */
 const EBADF = 9;
 const ENOENT = 2;
 const EINVAL = 22;
 
-/** Flags that Solaris and illumos have, and their numbers on Linux. Theirs of POLLWRNORM is that of POLLOUT. */
+/** Flags of Solaris and illumos, with their Linux numbers. On Solaris and illumos, POLLWRNORM equals POLLOUT. */
 const FLAGS: readonly [solaris: number, linux: number][] = [
   [0x0001, 0x0001], // POLLIN
   [0x0002, 0x0002], // POLLPRI
@@ -50,38 +50,40 @@ function toSolaris(mask: number): number {
   return FLAGS.reduce((flags, [solaris, linux]) => flags | ((mask & linux) !== 0 ? solaris : 0), 0);
 }
 
-/** The driver's state of a descriptor. */
+/** The driver's state for a descriptor. */
 interface Polldat {
   events: number;
-  /** True if it was open when it was written, and so is in the set; bits that were ORed into `events` stay anyway. */
+  /**
+   * True if the descriptor was open when it was written, and is in the set. Bits are ORed into `events` in any case.
+   */
   cached: boolean;
 }
 
-/** One open of the device. */
+/** An open device. */
 interface Device {
   polldats: Map<number, Polldat>;
-  /** The descriptor at which the next wait begins to look. */
+  /** The descriptor at which the next wait starts to scan. */
   start: number;
-  /** Milliseconds that it may still sleep. */
+  /** Milliseconds that the device may still sleep. */
   patienceMs: number;
-  /** Calls that it may still accept, and descriptors that it may still look at. */
+  /** Calls that the device may still accept and descriptors that it may still scan. */
   looks: number;
 }
 
-/** The calls of the stand-in, for tests to check. */
+/** The recorded calls, for tests to check. */
 export const log = {
-  /** The writes: of each the `pollfd`s, as descriptor and events. */
+  /** The `pollfd`s of each write, as descriptor and events. */
   writes: [] as [fd: number, events: number][][],
-  /** The waits: of each dp_nfds and dp_timeout. */
+  /** The dp_nfds and dp_timeout of each wait. */
   waits: [] as [nfds: number, timeout: number][],
-  /** Forgets all. */
+  /** Clears the record. */
   clear(): void {
     log.writes.length = 0;
     log.waits.length = 0;
   },
 };
 
-/** Results that the next calls return instead of doing their work: -1 with an errno, or a number of bytes. */
+/** Results for the next calls to return without doing their work: -1 and an errno, or a number of bytes. */
 export const failures = {
   open: [] as [result: number, errno: number][],
   write: [] as [result: number, errno: number][],
@@ -90,14 +92,14 @@ export const failures = {
 
 const devices = new Map<number, Device>();
 
-/** Lengths of the arrays whose addresses the package has taken. */
+/** Lengths of the arrays whose addresses the package has requested. */
 const lengths = new Map<bigint, number>();
 
-/** When a device that was told the wrong thing, and is waited on or asked for ever, throws in place of going on. */
+/** Limits at which a device throws, so that wrong calls fail the test instead of hanging it. */
 export const patience = {
-  /** Milliseconds that it sleeps at most, in all of its waits; every test needs less than half of them. */
+  /** Maximum total length of all waits in milliseconds; every test needs less than half of it. */
   ms: 1_000,
-  /** Calls that it accepts, and descriptors that it looks at; the greatest set has 65,536, and is scanned a few times. */
+  /** Maximum number of calls and scanned descriptors; the largest set has 65,536, and is scanned a few times. */
   looks: 1_000_000,
 };
 
@@ -106,7 +108,7 @@ function look(device: Device, count: number): void {
   assert(device.looks > 0, "The device is asked over and over, and nothing is done about what it says");
 }
 
-/** The mask that a device has for a descriptor; undefined if it is not in its set. */
+/** Returns the mask that a device has for a descriptor; undefined if the descriptor is not in its set. */
 export function maskOf(device: number, fd: number): number | undefined {
   const polldat = devices.get(device)!.polldats.get(fd);
   return polldat?.cached === true ? polldat.events : undefined;
@@ -134,7 +136,7 @@ function isOpen(fd: number): boolean {
   return libc.fcntl(fd, F_GETFD) !== -1;
 }
 
-/** Greatest number of open descriptors. */
+/** Returns the maximum number of open descriptors. */
 function limit(): number {
   const RLIMIT_NOFILE = 7;
   const limits = new BigUint64Array(2);
@@ -151,7 +153,7 @@ function open(path: Uint8Array, flags: number): number {
   if (failed !== null) return failed;
   if (new TextDecoder().decode(path) !== "/dev/poll\0") return fail(ENOENT);
   assertEquals(flags & 0x3, 2, "Not opened for reading and writing");
-  // O_CLOEXEC is 0x800000 there, and 02000000 here.
+  // O_CLOEXEC is 0x800000 on Solaris and 02000000 on Linux.
   assertEquals(flags & ~0x3 & ~0x800000, 0, "Opened with unknown flags");
   const fd = libc.open(new TextEncoder().encode("/dev/null\0"), 2 | ((flags & 0x800000) !== 0 ? 0o2000000 : 0));
   devices.set(fd, { polldats: new Map(), start: 0, patienceMs: patience.ms, looks: patience.looks });
@@ -163,7 +165,7 @@ function close(fd: number): number {
   return libc.close(fd);
 }
 
-/** Moves nothing, and returns the address of an array. */
+/** Returns the address of an array; it moves nothing. */
 function memmove(to: ArrayBufferView<ArrayBuffer>, from: ArrayBufferView<ArrayBuffer>, size: bigint): bigint {
   assertEquals(size, 0n);
   const address = libc.memmove(to, from, size);
@@ -189,7 +191,7 @@ function write(device: number, buffer: ArrayBufferView, nbyte: number | bigint):
   for (const [fd, events] of entries) {
     if (fd < 0 || fd >= limit()) continue;
     const polldat = polldats.get(fd);
-    // Removal is a mask of this flag and no other. It ignores a descriptor that was closed when it was written.
+    // Only a mask of exactly this flag is a removal. The driver ignores a descriptor that was closed before the write.
     if (events === 0x0800) {
       if (polldat?.cached) polldats.delete(fd);
       continue;
@@ -208,7 +210,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   const state = devices.get(device);
   if (state === undefined) return fail(EBADF);
   if (request !== ((0xd0 << 8) | 1)) return fail(EINVAL);
-  // The driver reads 24 bytes, and ignores the rest.
+  // The driver reads 24 bytes and ignores the rest.
   const view = viewOf(buffer);
   const address = view.getBigUint64(0, true);
   const nfds = Number(view.getBigUint64(8, true));
@@ -218,20 +220,20 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   if (nfds > limit()) return fail(EINVAL);
   assert(nfds * 8 <= lengths.get(address)!, "The buffer is shorter than dp_nfds says");
 
-  // With no room for events, DP_POLL only sleeps.
+  // Without room for events, DP_POLL only sleeps.
   const fds = nfds === 0 ? [] : [...state.polldats].filter(([, { cached }]) => cached).map(([fd]) => fd);
   const pollfds = new DataView(new ArrayBuffer(8 * fds.length));
   for (const [index, fd] of fds.entries()) {
     pollfds.setInt32(8 * index, fd, true);
     pollfds.setUint16(8 * index + 4, toLinux(state.polldats.get(fd)!.events), true);
   }
-  look(state, 20 + fds.length); // the call itself takes as long as twenty
+  look(state, 20 + fds.length); // the call itself costs as much as twenty descriptors
   const wantedMs = timeout < 0 ? Infinity : timeout;
   const boundMs = Math.min(wantedMs, state.patienceMs);
   const began = performance.now();
   const ready = libc.poll(pollfds, BigInt(fds.length), boundMs);
   const number = errno[0]!;
-  // The delay of a busy machine does not count.
+  // Delays of a busy machine do not count.
   if (ready <= 0) state.patienceMs -= Math.min(Math.floor(performance.now() - began), boundMs);
   if (ready < 0) return fail(number);
   assert(ready > 0 || boundMs === wantedMs, "The device waits for what does not come");
@@ -241,7 +243,7 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
     const revents = toSolaris(pollfds.getUint16(8 * index + 6, true));
     if (revents !== 0) found.set(fd, revents);
   }
-  // The driver scans descriptors in a circle, from its position when the buffer was full, to starve none.
+  // To starve no descriptor, the driver scans in a circle, starting where the buffer was full last time.
   const circle = [...found.keys()].sort((a, b) => a - b);
   const first = circle.findIndex((fd) => fd >= state.start);
   const reported = [...circle.slice(Math.max(first, 0)), ...circle.slice(0, Math.max(first, 0))].slice(0, nfds);
@@ -258,5 +260,5 @@ function ioctl(device: number, request: number, buffer: ArrayBufferView): number
   return reported.length;
 }
 
-/** The functions, by the names that `ffi/os/devpoll.ts` opens them with. */
+/** The functions, by the names under which `ffi/os/devpoll.ts` opens them. */
 export const functions = { open, write, ioctl, memmove, close };

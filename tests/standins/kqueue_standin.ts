@@ -1,12 +1,12 @@
 /**
- * A kqueue for tests on systems without kqueue: kqueue(2) and kevent(2) over ppoll(2), with the struct layouts of macOS,
+ * A stand-in for kqueue on systems without it: kqueue(2) and kevent(2) over ppoll(2), with the struct layouts of macOS,
  * FreeBSD, NetBSD or libkqueue.
  *
  * The stand-in shares no number, layout or function with the code under test. Its constants come from the headers and
- * manuals of the systems, so that a wrong number in the package does not go unnoticed. Each call scans all descriptors.
+ * manuals of the systems, so that it detects a wrong number in the package. Each call scans all descriptors.
  *
- * The stand-in limits the length of its waits and the number of calls. It throws at the limit, so that a wrong call fails
- * the test instead of hanging it.
+ * The stand-in limits the length of its waits and the number of calls. It throws at the limit, so that a wrong call
+ * fails the test instead of hanging it.
  *
  * @module
  */
@@ -43,7 +43,7 @@ const errno = new Int32Array(
 
 const [ENOENT, ESRCH, EBADF, EACCES, EFAULT, EINVAL] = [2, 3, 9, 13, 14, 22];
 const [POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLNVAL, POLLRDHUP] = [0x1, 0x2, 0x4, 0x8, 0x10, 0x20, 0x2000];
-const ECONNRESET = 54; // of a BSD
+const ECONNRESET = 54; // its number on the BSDs
 
 /** Layout of struct kevent, and the numbers of its filters. */
 interface Dialect {
@@ -58,7 +58,7 @@ interface Dialect {
   timer: number;
   proc: number;
   user: number;
-  /** macOS alone has it. */
+  /** Only macOS has this filter. */
   except?: number;
   FIOCLEX: number;
 }
@@ -162,19 +162,19 @@ interface Note extends Event {
   /** EVFILT_USER: true if triggered. EVFILT_TIMER uses `expires`, the time of the next expiry. */
   triggered: boolean;
   expires: number;
-  /** A descriptor of Linux that is readable when an event without a file has occurred, or -1. */
+  /** A Linux descriptor that becomes readable at an event without a file, or -1. */
   mirror: number;
 }
 
-/** EVFILT_PROC of macOS, FreeBSD and NetBSD. */
+/** EVFILT_PROC on macOS, FreeBSD and NetBSD. */
 const NOTE_EXIT = 0x8000_0000;
-/** EVFILT_PROC of macOS: reports the wait status, and only to the parent of the process. */
+/** EVFILT_PROC on macOS: reports the wait status, but only to the parent of the process. */
 const NOTE_EXITSTATUS = 0x0400_0000;
 
 const [P_PID, WEXITED, WNOHANG, WNOWAIT] = [1, 4, 1, 0x0100_0000];
 const SYS_PIDFD_OPEN = 434n;
 
-/** Returns the wait status of a child that has ended, null for one that runs, and undefined for any other process. */
+/** Returns the wait status of a child that has ended, null for a running child, and undefined for any other process. */
 function childStatus(pid: number): number | null | undefined {
   const info = new Int32Array(32);
   if (c.waitid(P_PID, pid, info, WEXITED | WNOHANG | WNOWAIT) !== 0) return undefined;
@@ -182,13 +182,13 @@ function childStatus(pid: number): number | null | undefined {
   return info[2] === 1 ? info[6]! << 8 : info[6]!;
 }
 
-/** Returns whether poll(2) reports a descriptor of Linux. */
+/** Returns true if poll(2) reports a Linux descriptor. */
 function isReadable(fd: number): boolean {
   const pollfd = new Int32Array([fd, POLLIN]);
   return c.ppoll(new Uint8Array(pollfd.buffer), 1n, new BigInt64Array(2), null) > 0;
 }
 
-/** Returns the identity and mode of a file, from struct stat of Linux on x86_64 and aarch64. */
+/** Returns the identity and mode of a file, from Linux's struct stat on x86_64 and aarch64. */
 function fileOf(fd: number): { identity: string; mode: number; device: bigint } | null {
   if (c.fstat(fd, statBytes) !== 0) return null;
   const mode = statView.getUint32(arch === "x86_64" ? 24 : 16, true);
@@ -218,7 +218,7 @@ export interface KqueueStandIn {
   knowsReceipts: boolean;
   /** Maximum total length of all waits in milliseconds; every test needs less than half of it. */
   patienceMs: number;
-  /** Maximum number of calls and scanned descriptors; the largest set has 65,536 descriptors and is scanned a few times. */
+  /** Maximum number of calls and scanned descriptors; the largest set has 65,536, and is scanned a few times. */
   looks: number;
   /** Errno values with which the next kevent() calls fail. */
   fail: number[];
@@ -302,7 +302,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     return notes.delete(name);
   }
 
-  /** Returns a descriptor of Linux that is readable when the event occurs, or `-errno`. */
+  /** Returns a Linux descriptor that becomes readable when the event occurs, or `-errno`. */
   function mirrorOf(event: Event): number {
     if (event.filter === dialect.proc) {
       const pid = Number(event.ident);
@@ -333,7 +333,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     const file = isFile ? event.ident < 2n ** 31n ? fileOf(Number(event.ident)) : null : undefined;
     const name = `${event.filter}:${event.ident}`;
     if (file === null) {
-      drop(notes, name); // the close of the descriptor removed the event
+      drop(notes, name); // close() has removed the event
       return system === "linux" ? EFAULT : EBADF; // libkqueue up to 2.7.0 has no other errno for a failed EV_ADD
     }
     let note = notes.get(name);
@@ -389,9 +389,10 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
   }
 
   /**
-   * Makes the descriptor of the queue readable when the queue has an event, so that other selectors can wait for it. The
-   * descriptor is an epoll instance with the same registrations. It may be readable without an event, as after EV_CLEAR.
-   * The descriptor of libkqueue is the write end of a pipe and is never readable.
+   * Makes the descriptor of the queue readable when the queue has an event, so that other selectors can wait for it.
+   *
+   * The descriptor is an epoll instance with the same registrations. It may be readable without an event, as after
+   * EV_CLEAR. The descriptor of libkqueue is the write end of a pipe and is never readable.
    */
   function mirror(kq: number, notes: Map<string, Note>, ident: bigint): void {
     if (system === "linux") return;
@@ -405,7 +406,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
     else if (c.epoll_ctl(kq, EPOLL_CTL_MOD, fd, event) !== 0) c.epoll_ctl(kq, EPOLL_CTL_ADD, fd, event);
   }
 
-  /** Returns true if a state has less data than another one, and the same flags. */
+  /** Returns true if a state has less data than another state, and the same flags. */
   function isLess(state: bigint, other: bigint): boolean {
     return (state & 0xffffn) === (other & 0xffffn) && state >> 16n < other >> 16n;
   }
@@ -475,7 +476,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
         const { filter } = note;
         const asked = filter === dialect.write ? POLLOUT : filter === dialect.read ? POLLIN | POLLRDHUP : POLLPRI;
         pollfds.setInt16(8 * index + 4, asked, true);
-        // An unchanged event that was already reported would end each wait at once; the loop polls instead.
+        // An unchanged event that was already reported would end each wait at once, so the loop polls instead.
         if (note.reported !== null) waitMs = 0;
       }
       for (const note of notes.values()) {
@@ -500,7 +501,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
           if (!isReadable(note.mirror)) continue;
           const tells = system !== "darwin" || (note.fflags & NOTE_EXITSTATUS) !== 0;
           const status = tells ? childStatus(Number(ident)) ?? 0 : 0;
-          // The kernel adds both flags: a process ends once.
+          // The kernel adds both flags, because a process ends only once.
           const flags = event.flags | EV.EOF | EV.ONESHOT;
           found.push([name, note, { ...event, flags, fflags: NOTE_EXIT, data: BigInt(status) }]);
         } else if (filter === dialect.timer) {
@@ -519,7 +520,7 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
           const state = stateOf(note, bits);
           const seen = state === null ? null : state.data << 16n | BigInt(state.flags);
           if (state === null) note.reported = null;
-          else if (note.reported !== null && isLess(seen!, note.reported)) note.reported = seen; // a read is no event
+          else if (note.reported !== null && isLess(seen!, note.reported)) note.reported = seen;
           else if (seen !== note.reported) {
             const { data, flags, fflags = 0 } = state;
             found.push([name, note, { ...event, data, flags: event.flags | flags, fflags }]);
@@ -589,7 +590,8 @@ export function kqueueStandIn(system: StandInSystem): KqueueStandIn {
       const wantsReceipt = control.knowsReceipts && (event.flags & EV.RECEIPT) !== 0;
       if (error === 0 && !wantsReceipt) continue;
       if (filled === room) return error === 0 ? 0 : fails(error);
-      // FreeBSD sets EV_ERROR alone; macOS adds it; a newer macOS omits it without an error.
+      // FreeBSD sets only EV_ERROR; macOS adds it to the other flags; newer versions of macOS omit it if there is no
+      // error.
       const flags = system === "darwin" ? event.flags | (error === 0 ? 0 : EV.ERROR) : EV.ERROR;
       write(events!, filled++, { ...event, flags, data: BigInt(error) });
     }

@@ -1,6 +1,8 @@
 /**
- * A stress of polls of the same sockets: readers that change their registrations while others send to them, in every way of
- * waiting. As a program, it also prints what two selectors find that wait for the same sockets at once.
+ * A stress test for polls of shared sockets. Readers change their registrations while senders write, in every kind of
+ * wait.
+ *
+ * As a program, it also prints the findings for two selectors that wait for the same sockets at once.
  *
  * @module
  */
@@ -11,24 +13,24 @@ import { type Socket, socketpair } from "../../ffi/socket/mod.ts";
 const BOTH = EVENT_READ | EVENT_WRITE;
 const MASKS = [EVENT_READ, EVENT_WRITE, BOTH, EVENT_READ | MODE_ONCE, BOTH | MODE_ONCE];
 
-/** Findings of a stress test, each 0 if all is well. */
+/** Findings of a stress test; 0 in each if all is well. */
 export interface Findings {
-  /** Entries with events that were not asked for. */
+  /** Entries with events that were not registered. */
   confused: number;
-  /** Entries for data that was not there. */
+  /** Entries for data that does not exist. */
   spurious: number;
   /** Sockets with data that no wait reported. */
   lost: number;
 }
 
-/** A reader, and how many bytes it has not received. */
+/** A reader, and the number of bytes that it has not received yet. */
 export interface Reader {
   readonly here: Socket;
   readonly there: Socket;
   unread: number;
 }
 
-/** Returns numbers that depend on the seed only: xorshift of 32 bits. */
+/** Returns a generator of numbers that depend only on the seed: 32-bit xorshift. */
 function randomFrom(seed: number): (below: number) => number {
   let state = seed | 1;
   return (below) => {
@@ -40,10 +42,10 @@ function randomFrom(seed: number): (below: number) => number {
 }
 
 /**
- * Sends to sockets, and changes their registrations, between and during waits.
+ * Sends to sockets and changes their registrations, between and during waits.
  *
  * @param make Makes a selector
- * @param selectors Number of selectors in which each socket is registered
+ * @param selectors Number of selectors, each of which registers every socket
  */
 export async function stress(
   make: () => BaseSelector<Reader, Socket>,
@@ -68,7 +70,7 @@ export async function stress(
     return count !== null;
   }
 
-  /** Receives most of the data that entries stand for; `isStale` if it may have been received since the wait. */
+  /** Receives most of the reported data. `isStale` allows for data that was received since the wait. */
   function take(ready: Ready<Reader, Socket>[], isStale: boolean): void {
     for (const [key, events] of ready) {
       if ((events & ~key.events) !== 0) findings.confused++;
@@ -98,7 +100,7 @@ export async function stress(
   for (let round = 0; round < rounds; round++) {
     for (let times = random(6); times > 0; times--) send();
     for (let times = random(4); times > 0; times--) change();
-    // Data that is read before the wait.
+    // Data that is read before the wait must not be reported.
     for (const reader of readers) if (reader.unread > 0 && random(4) === 0) receive(reader);
     const kind = random(3);
     if (kind === 0) {
@@ -114,7 +116,7 @@ export async function stress(
     }
     for (const wait of waits) take(await wait, selectors > 1 || kind === 1);
   }
-  // Now every socket with data has to be reported.
+  // Every socket with data must be reported now.
   for (const selector of all) for (const reader of readers) selector.modify(reader.here, EVENT_READ, reader);
   for (let tries = 0; tries < 100 && readers.some(({ unread }) => unread > 0); tries++) {
     const found = new Set<Reader>();

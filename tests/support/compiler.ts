@@ -1,5 +1,5 @@
 /**
- * Values from the C compiler of this machine.
+ * Runs C programs to get values from this machine's headers.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { assert } from "@std/assert";
 import { join } from "@std/path";
 import { arch, os } from "../../ffi/os/systems.ts";
 
-/** Compiles and runs a program that prints lines of `name=value`; returns null without a compiler. */
+/** Compiles and runs a program that prints `name=value` lines; returns the values, or null without a compiler. */
 export function answersOf(program: () => string): Map<string, string> | null {
   if (os === "windows") return null;
   const directory = Deno.makeTempDirSync();
@@ -16,7 +16,7 @@ export function answersOf(program: () => string): Map<string, string> | null {
     const [source, binary] = [join(directory, "layout.c"), join(directory, "layout")];
     Deno.writeTextFileSync(source, program());
     const machine = new Deno.Command("cc", { args: ["-dumpmachine"] }).outputSync();
-    // Apple calls the processor arm64 that others call aarch64.
+    // Apple calls the aarch64 processor arm64.
     const target = new TextDecoder().decode(machine.stdout).replace(/^arm64/, "aarch64");
     if (!target.startsWith(arch)) return null; // the compiler is for another processor
     const compiled = new Deno.Command("cc", { args: ["-o", binary, source] }).outputSync();

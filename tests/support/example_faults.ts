@@ -1,17 +1,17 @@
 /**
- * Makes system calls of a program fail on demand (Linux). Deno loads this module before the program:
+ * Makes system calls of a program fail on demand (Linux). Deno preloads this module:
  *
  * ```sh
  * deno run --allow-all --preload "file:///…/tests/support/example_faults.ts?/tmp/faults" examples/echo_server.ts
  * echo 2 > /tmp/faults/register # the next two registrations fail
  * ```
  *
- * It replaces `Deno.dlopen`: the functions that the program gets look for such a file at each call.
+ * It replaces `Deno.dlopen`, so that each call of a system function first checks for such a file.
  *
  * @module
  */
 
-/** Calls that can fail, and the error that each leaves in errno. */
+/** Calls that can fail, and their errno. */
 const ERRNO = {
   accept: 24, // EMFILE
   register: 28, // ENOSPC
@@ -19,7 +19,7 @@ const ERRNO = {
   send: 11, // EAGAIN: the socket's buffer is full
 } as const;
 
-/** A failing call; or "lose", an accepted descriptor that is closed before the program gets its number. */
+/** A call that can fail; "lose" closes an accepted descriptor before the program gets its number. */
 export type Fault = keyof typeof ERRNO | "lose";
 
 type Call = (...args: number[]) => number;
@@ -27,7 +27,7 @@ type Call = (...args: number[]) => number;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_MOD = 3;
 
-/** Makes the replacement of each function. */
+/** Creates the replacement for each function. */
 const REPLACEMENTS: Readonly<Record<string, (real: Call) => Call>> = {
   accept4: (real) => (...args) => {
     if (isDue("accept")) return failure("accept");
@@ -56,7 +56,7 @@ function openLibc(name: string) {
   return { close, errno: new Int32Array(Deno.UnsafePointerView.getArrayBuffer(location()!, 4)) };
 }
 
-/** Tells whether a call has to fail, and counts the failure. */
+/** Returns true if a call has to fail, and counts the failure. */
 function isDue(fault: Fault): boolean {
   const path = `${directory}/${fault}`;
   try {
@@ -89,7 +89,7 @@ Object.assign(Deno, {
 
 const { Worker } = globalThis;
 if (Worker !== undefined) {
-  // Deno does not load such a module in a Worker.
+  // Deno does not preload modules in a Worker.
   globalThis.Worker = class extends Worker {
     constructor(specifier: string | URL, options?: WorkerOptions) {
       const source = [import.meta.url, specifier].map((url) => `import ${JSON.stringify(url)};`).join("");

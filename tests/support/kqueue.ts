@@ -1,5 +1,5 @@
 /**
- * Stand-ins of kqueue for the tests, and the numbers of their systems.
+ * Stand-ins for kqueue, and the numbers of the systems that they imitate.
  *
  * @module
  */
@@ -7,13 +7,13 @@
 import type { StandInSystem } from "../standins/kqueue_standin.ts";
 import { Cleanup, test as declare, type TestArguments, withOptions } from "./util.ts";
 
-/** Errors as Linux numbers them. */
+/** Errors with their Linux numbers. */
 export const [ENOENT, EINTR, EBADF, ENOMEM, EFAULT, EINVAL] = [2, 4, 9, 12, 14, 22];
 
-/** Systems whose kqueue the stand-in can be. */
+/** Systems that the stand-in can imitate. */
 export const SYSTEMS: readonly StandInSystem[] = ["darwin", "freebsd", "netbsd", "linux"];
 
-/** READ and WRITE as their headers have them: not from the code under test. */
+/** The numbers of READ and WRITE from the systems' headers, not from the code under test. */
 export const FILTERS: Record<StandInSystem, [read: number, write: number, timer: number, user: number]> = {
   darwin: [-1, -2, -7, -10],
   freebsd: [-1, -2, -7, -11],
@@ -21,7 +21,7 @@ export const FILTERS: Record<StandInSystem, [read: number, write: number, timer:
   linux: [-1, -2, -7, -11],
 };
 
-/** Declares a test with a `Cleanup` that is disposed of at its end. */
+/** Declares a test with a `Cleanup`, which is disposed of at its end. */
 export function test(name: string, ...args: TestArguments<(cleanup: Cleanup) => void | Promise<void>>): void {
   const [options, body] = withOptions(args);
   declare(name, options, async () => {
@@ -30,5 +30,5 @@ export function test(name: string, ...args: TestArguments<(cleanup: Cleanup) => 
   });
 }
 
-/** Why there are no such tests on other systems. */
+/** The reason why other systems skip these tests. */
 export const NO_STAND_IN = "the stand-in is written over Linux's ppoll()";

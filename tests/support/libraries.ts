@@ -1,5 +1,5 @@
 /**
- * Real servers for the tests of examples with C libraries, and the reasons to skip them.
+ * Servers for the tests of examples with C libraries, and reasons to skip these tests.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import { run } from "./program.ts";
 import { isLinux, type Need } from "./util.ts";
 
-/** Returns null if this system has a C library, or the reason to skip. */
+/** Returns null if a C library is installed, or the reason to skip the test. */
 export function library(name: string): Need {
   if (!isLinux) return `the names and constants are those of Linux: ${name}`;
   try {
@@ -19,19 +19,19 @@ export function library(name: string): Need {
   }
 }
 
-/** Directory with the programs of the PostgreSQL server, or null. Debian has them outside of PATH. */
+/** Directory of the PostgreSQL server's programs, or null. On Debian, they are not in PATH. */
 const programs = serverPrograms();
-/** User of the server: PostgreSQL does not run as root. */
+/** User of the server, because PostgreSQL does not run as root. */
 const account = isLinux && Deno.uid() === 0 ? await postgresAccount() : null;
 
-/** PostgreSQL's server and a user to run it as. */
+/** The PostgreSQL server, and a user to run it as. */
 export const POSTGRES: Need = programs === null
   ? "there is no PostgreSQL server"
   : Deno.uid() === 0 && account === null
   ? "PostgreSQL does not run as root, and there is no user postgres"
   : null;
 
-/** A PostgreSQL server in a directory of its own, with a Unix socket and no port. */
+/** A PostgreSQL server in its own directory, with a Unix socket and without a TCP port. */
 export class Postgres implements AsyncDisposable {
   readonly #directory: string;
   /** Connection string for libpq. */
@@ -51,7 +51,7 @@ export class Postgres implements AsyncDisposable {
     await server.#run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync");
     const options = `-k ${directory} -c listen_addresses='' -c fsync=off`;
     await server.#run("pg_ctl", "start", "-w", "-D", data, "-l", `${directory}/log`, "-o", options);
-    // Stops the server if the tests are killed before they can.
+    // Stops the server if the tests are killed.
     const watch =
       'while kill -0 "$1"; do sleep 1; done; kill -QUIT "$(head -n 1 "$2/data/postmaster.pid")"; rm -rf "$2"';
     const detached = 'setsid sh -c "$0" sh "$@" </dev/null >/dev/null 2>&1 &';
@@ -59,7 +59,7 @@ export class Postgres implements AsyncDisposable {
     return server;
   }
 
-  /** Runs SQL, and returns its first value. */
+  /** Executes SQL, and returns the first value of the result. */
   async query(sql: string): Promise<string> {
     const { code, out, error } = await run("psql", "-qAtX", "-d", this.connectionString, "-c", sql);
     assertEquals([code, error], [0, ""]);

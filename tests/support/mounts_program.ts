@@ -1,6 +1,6 @@
 /**
- * A program that waits for changes of `/proc/self/mounts` in each way, in a mount namespace of its own, and prints how many
- * entries each wait has reported.
+ * A program for a separate mount namespace: waits for changes to `/proc/self/mounts` in every kind of wait, and prints
+ * the number of entries that each wait has reported.
  *
  * @module
  */
@@ -18,18 +18,18 @@ import {
 
 let isMounted = false;
 
-/** Changes the table. */
-async function change(): Promise<void> {
+/** Changes the mount table. */
+function changeNow(): void {
   const args = isMounted ? ["umount", "/mnt"] : ["mount", "-t", "tmpfs", "none", "/mnt"];
-  const { success } = await new Deno.Command(args[0]!, { args: args.slice(1) }).output();
+  const { success } = new Deno.Command(args[0]!, { args: args.slice(1) }).outputSync();
   if (!success) throw new Error(`${args.join(" ")} failed`);
   isMounted = !isMounted;
 }
 
-/** Changes the table once a wait is parked. */
+/** Changes the mount table once a wait has parked. */
 async function changeLater(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 20));
-  await change();
+  changeNow();
 }
 
 const reported: Record<string, number[]> = {};
@@ -43,7 +43,7 @@ for (const [name, create] of Object.entries(selectors)) {
   using selector = create();
   const fd = openSync("/proc/self/mounts", "r");
   selector.register(fd, EVENT_PRIORITY);
-  await change();
+  changeNow();
   counts.push(selector.select(0).length, selector.select(0).length);
   for (let round = 0; round < 3; round++) {
     const wait = selector.selectAsync(5);
@@ -60,8 +60,21 @@ for (const [name, create] of Object.entries(selectors)) {
   const once = selector.selectAsync(5);
   await changeLater();
   counts.push((await once).length);
-  await change();
+  changeNow();
   counts.push((await selector.selectAsync(0.05)).length);
+
+  // The blocking call has reported the change, but the wait is aborted before the report arrives.
+  selector.modify(fd, EVENT_PRIORITY);
+  await selector.selectAsync(0);
+  const controller = new AbortController();
+  const aborted = selector.selectAsync(5, { signal: controller.signal }).catch(() => []);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  changeNow();
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50); // lets the other thread return from its call
+  controller.abort();
+  counts.push((await aborted).length);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  counts.push((await selector.selectAsync(0)).length, (await selector.selectAsync(0)).length);
   reported[name] = counts;
 }
 

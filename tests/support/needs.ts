@@ -1,5 +1,5 @@
 /**
- * The needs of tests that not every system meets, each null or the reason why it is missing: `{ needs: [DUP2] }`.
+ * Needs that not every system meets. Each is null, or the reason why this system lacks it: `{ needs: [DUP2] }`.
  *
  * @module
  */
@@ -9,11 +9,11 @@ import { isEmulated, isLinux, isWindows, type Need } from "./util.ts";
 
 /** Reasons why systems lack something. */
 export interface Reasons {
-  /** Every system but Linux. */
+  /** Every system except Linux. */
   notLinux?: string;
   darwin?: string;
   windows?: string;
-  /** An emulator of another processor. */
+  /** An emulator for another processor. */
   emulated?: string;
 }
 
@@ -32,27 +32,27 @@ export const WINSOCK: Need = isWindows ? null : "only Windows has Winsock";
 /** epoll. */
 export const EPOLL: Need = lackedBy({ notLinux: `${os} has no epoll` });
 
-/** `dup()` and `dup2()`, which give a descriptor another number, or reuse a number. */
-export const DUP2: Need = lackedBy({ windows: "Windows cannot give a socket another number" });
+/** `dup()` and `dup2()`, which duplicate a descriptor, to a chosen number if necessary. */
+export const DUP2: Need = lackedBy({ windows: "Windows cannot duplicate a socket to another number" });
 
 /** Signals that interrupt a system call. */
 export const SIGNALS: Need = lackedBy({ windows: "Windows has no such signals" });
 
-/** Waits for files and pipes, and not only for sockets. */
-export const FILES: Need = lackedBy({ windows: "Windows waits for sockets only" });
+/** Waits for files and pipes, not only for sockets. */
+export const FILES: Need = lackedBy({ windows: "Windows can only wait for sockets" });
 
-/** A limit of what one write takes, so that a large one has to wait. */
-export const LIMITED_WRITES: Need = lackedBy({ windows: "one send() of Winsock takes as much as it is given" });
+/** A limit on the size of one write, so that a larger write has to wait. */
+export const LIMITED_WRITES: Need = lackedBy({ windows: "one send() on Windows accepts any amount of data" });
 
 /** `select()` with descriptors above 1,023. */
 export const WIDE_SELECT: Need = lackedBy({
-  emulated: "the emulator ends the process at a descriptor above 1,023 in select()",
+  emulated: "the emulator crashes in select() at a descriptor above 1,023",
 });
 
-/** `/proc`, with the memory and the descriptors of another process. */
+/** `/proc`, which shows the memory and the descriptors of other processes. */
 export const PROC: Need = lackedBy({
-  notLinux: "there is no /proc to read another process's memory and descriptors from",
+  notLinux: "this system has no /proc",
 });
 
-/** Ctrl-C, pressed by a test. */
-export const CTRL_C: Need = lackedBy({ windows: "a test cannot press Ctrl-C there" });
+/** Ctrl-C that a test can send. */
+export const CTRL_C: Need = lackedBy({ windows: "a test cannot send Ctrl-C on Windows" });

@@ -1,5 +1,5 @@
 /**
- * Helpers of the tests of the examples: programs that run beside a test, their output, memory and descriptors.
+ * Helpers for the tests of the examples: programs, their output, memory and descriptors.
  *
  * @module
  */
@@ -16,13 +16,13 @@ export const ROOT = join(import.meta.dirname!, "..", "..");
 /** Directory of the examples. */
 export const EXAMPLES = join(ROOT, "examples");
 
-/** Declares the tests of a program, unless an emulator runs Deno: there, only echo_server is tested. */
+/** Declares the tests of a program. Skips them if an emulator runs Deno; there, only echo_server is tested. */
 export function describeProgram(name: string, body: () => void): void {
   if (!isEmulated) return describe(name, body);
   describe(name, () => skip("its tests", "under the emulator it takes ten seconds to start each program"));
 }
 
-/** A program that runs beside the test; its output is read line by line. */
+/** A program that runs during the test. Its output is read line by line. */
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #lines: ReadableStreamDefaultReader<string>;
@@ -45,22 +45,22 @@ export class Program implements AsyncDisposable {
     return new Program(Deno.execPath(), ["run", "--no-prompt", "--allow-ffi", join(EXAMPLES, name), ...args]);
   }
 
-  /** Writes a line to its standard input. */
+  /** Writes a line to the program's standard input. */
   async type(line: string): Promise<void> {
     await this.#input!.write(bytes(line));
   }
 
-  /** Ends its standard input. */
+  /** Closes the program's standard input. */
   async endInput(): Promise<void> {
     await this.#input!.close();
   }
 
-  /** Sends it a signal. */
+  /** Sends a signal to the program. */
   kill(signal: Deno.Signal): void {
     this.#child.kill(signal);
   }
 
-  /** Waits for its end, and discards the rest of its output. */
+  /** Waits until the program exits, and discards the rest of its output. */
   async ended(): Promise<{ code: number; signal: Deno.Signal | null }> {
     const patience = setTimeout(() => this.#child.kill("SIGKILL"), 30_000);
     const { code, signal } = await this.#child.status;
@@ -68,14 +68,14 @@ export class Program implements AsyncDisposable {
     return { code, signal };
   }
 
-  /** ID of the process. */
+  /** The process ID. */
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** Reads lines until one matches, and returns its groups. */
+  /** Reads lines until a line matches, and returns its groups. */
   async line(pattern: RegExp): Promise<string[]> {
-    // Killing a program that never prints the line ends its output.
+    // A program that never prints the line is killed, which ends its output.
     const patience = setTimeout(() => this.#child.kill("SIGKILL"), 30_000);
     try {
       return await this.#line(pattern);
@@ -87,7 +87,7 @@ export class Program implements AsyncDisposable {
   async #line(pattern: RegExp): Promise<string[]> {
     for (;;) {
       for (let end; (end = this.#rest.indexOf("\n")) !== -1;) {
-        const line = this.#rest.slice(0, end).replace(/\r$/, ""); // CPython ends lines as the system does
+        const line = this.#rest.slice(0, end).replace(/\r$/, ""); // CPython uses the line endings of the system
         this.#rest = this.#rest.slice(end + 1);
         const match = pattern.exec(line);
         if (match !== null) return match.slice(1);
@@ -102,19 +102,19 @@ export class Program implements AsyncDisposable {
     try {
       this.#child.kill("SIGKILL");
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended already
+      if (!(error instanceof TypeError)) throw error; // the program has already exited
     }
     await this.#lines.cancel();
-    await this.#input?.close().catch(() => {}); // it is closed, or the program has ended
+    await this.#input?.close().catch(() => {}); // already closed, or the program has exited
     await this.#child.status;
   }
 }
 
 /**
- * Fetches on connections of its own, and closes them at the end of a block.
+ * Fetches over separate connections, and closes them at the end of a using block.
  *
- * The connections of the global `fetch()` stay open until Deno notices the end of the server, which can be after the
- * test.
+ * The global `fetch()` keeps connections open until Deno notices that the server has closed them, which may be after
+ * the end of the test.
  */
 export class HttpClient implements Disposable {
   readonly #client = Deno.createHttpClient({});
@@ -129,7 +129,7 @@ export class HttpClient implements Disposable {
   }
 }
 
-/** Runs a program to its end, and returns its output, with `\n` at the end of each line. */
+/** Runs a program until it exits, and returns its output, with `\n` at the end of each line. */
 export async function run(command: string, ...args: string[]): Promise<{ code: number; out: string; error: string }> {
   const { code, stdout, stderr } = await new Deno.Command(command, { args, stdin: "null", env: { NO_COLOR: "1" } })
     .output();
@@ -137,17 +137,17 @@ export async function run(command: string, ...args: string[]): Promise<{ code: n
   return { code, out: out!, error: error! };
 }
 
-/** Returns whether a program exists and succeeds with these arguments. */
+/** Returns true if a program exists and succeeds with the given arguments. */
 export async function isThere(command: string, ...args: string[]): Promise<boolean> {
   return await run(command, ...args).then(({ code }) => code === 0, () => false);
 }
 
-/** Runs an example to its end. */
+/** Runs an example until it exits. */
 export function deno(example: string, ...args: string[]): ReturnType<typeof run> {
   return run(Deno.execPath(), "run", "--no-prompt", "--allow-ffi", join(EXAMPLES, example), ...args);
 }
 
-/** Sends a message over a Deno connection, and returns as many bytes of the answer. */
+/** Sends a message over a Deno connection, and returns equally many bytes of the reply. */
 export async function echoed(connection: Deno.Conn, message: string): Promise<string> {
   const data = bytes(message);
   for (let sent = 0; sent < data.length;) sent += await connection.write(data.subarray(sent));
@@ -157,12 +157,12 @@ export async function echoed(connection: Deno.Conn, message: string): Promise<st
 }
 
 /**
- * Descriptors that a program opens once it listens for a signal (Deno's own two) and first waits beside its event loop
- * (two more), which can both be after it has said that it is ready.
+ * Number of descriptors that a program opens for its first signal listener (two of Deno's own) and its first
+ * asynchronous wait (two more). The program may open them after it has printed that it is ready.
  */
 export const OF_WAITING = 4;
 
-/** Starts an example that listens on the port 0, and returns it with a function that connects a client. */
+/** Starts an example that listens on port 0, and returns it with a function that connects a client. */
 export async function listening(example: string, seconds: string): Promise<[Program, connect: () => Socket]> {
   const program = Program.example(example, "0", seconds);
   const [port] = await program.line(/^Listening on port (\d+); try: nc 127\.0\.0\.1 \1$/);
@@ -173,7 +173,7 @@ export async function listening(example: string, seconds: string): Promise<[Prog
   }];
 }
 
-/** Sends SIGINT, and checks that the program announces its shutdown and succeeds. */
+/** Sends SIGINT, and checks that the program announces its shutdown and exits with 0. */
 export async function interrupt(program: Program): Promise<void> {
   program.kill("SIGINT");
   await program.line(/^Server shutting down$/);
@@ -186,12 +186,12 @@ export function memoryOf(pid: number): number {
   return 1024 * (Number(/^RssAnon:\s+(\d+) kB$/m.exec(status)![1]));
 }
 
-/** Returns how many descriptors a process has open. */
+/** Returns the number of open descriptors of a process. */
 export function descriptorsOf(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
 }
 
-/** Waits until a condition holds that has no event. */
+/** Polls until a condition holds; for conditions without an event. */
 export async function until(condition: () => boolean): Promise<void> {
   for (let tries = 0; !condition(); tries++) {
     assertLess(tries, 1500, `Still not so: ${condition}`);
@@ -199,9 +199,9 @@ export async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-/** Checks that a program waits instead of spinning: it uses less than a tenth of a processor. */
+/** Checks that a program waits instead of spinning: it must use less than a tenth of a processor. */
 export async function checkIdle(pid: number): Promise<void> {
-  // The times in user and kernel mode, after the name of the program, which may contain blanks.
+  // User and kernel time come after the program's name, which may contain spaces.
   const ticks = () => {
     const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
     return Number(fields[11]) + Number(fields[12]);

@@ -21,7 +21,7 @@ const libc = isWindows ? null : Deno.dlopen(LIBC, {
 
 const O_RDWR = 2;
 const O_NOCTTY = os === "darwin" ? 0x2_0000 : 0x100;
-/** More than the size of `struct termios` on any system. */
+/** Exceeds the size of `struct termios` on every system. */
 const TERMIOS_SIZE = 256;
 
 /** The descriptors of a pseudoterminal, and the path of its slave. */
@@ -31,7 +31,7 @@ export interface Pty {
   path: string;
 }
 
-/** Opens a pseudoterminal; each end that the test does not close is closed at the end. */
+/** Opens a pseudoterminal. Ends that the test does not close are closed at its end. */
 export function openPty(cleanup: Cleanup, mode: "raw" | "lines" = "raw"): Pty {
   const master = libc!.posix_openpt(O_RDWR | O_NOCTTY);
   assertNotEquals(master, -1);
@@ -49,7 +49,7 @@ export function openPty(cleanup: Cleanup, mode: "raw" | "lines" = "raw"): Pty {
   return { master, slave, path };
 }
 
-/** Returns the attributes of a terminal, as bytes that can be compared. */
+/** Returns the attributes of a terminal as bytes to compare. */
 export function attributesOf(terminal: number): Uint8Array<ArrayBuffer> {
   const termios = new Uint8Array(TERMIOS_SIZE);
   assertEquals(libc!.tcgetattr(terminal, termios), 0);

@@ -1,8 +1,8 @@
 /**
- * Interrupts the system calls of the importing thread with signals.
+ * Interrupts system calls of the importing thread with signals.
  *
- * The import starts the Worker that sends them, which is never ended: Deno keeps some descriptors of a Worker open after its
- * end, and a test would seem to have opened them.
+ * The import starts the Worker that sends the signals. The Worker is never terminated, because Deno keeps some of a
+ * Worker's descriptors open after its end, and the test would appear to leak them.
  *
  * @module
  */
@@ -10,10 +10,10 @@
 import { os } from "../../ffi/os/systems.ts";
 import { LIBC, libc } from "./util.ts";
 
-/** SIGURG, which is ignored without a listener: its number on macOS and the BSDs, and on Linux. */
+/** SIGURG, which has no effect without a listener: its number on macOS and the BSDs, and on Linux. */
 const SIGURG = os === "darwin" || os === "freebsd" || os === "netbsd" ? 16 : 23;
 
-/** Indices in the memory that the Worker shares. */
+/** Indices of the shared memory. */
 const RUN = 0;
 const COUNT = 1;
 const state = new Int32Array(new SharedArrayBuffer(8));
@@ -26,7 +26,7 @@ if (libc !== null) {
   await started;
 }
 
-/** Calls a function while signals interrupt this thread every millisecond; returns the number of signals. */
+/** Calls a function while signals interrupt this thread every millisecond, and returns the number of signals. */
 export async function interrupted(body: () => void | Promise<void>): Promise<number> {
   Atomics.store(state, COUNT, 0);
   Atomics.store(state, RUN, 1);

@@ -1,10 +1,10 @@
 /**
- * Sends a signal to one thread every millisecond, whenever the shared memory says so.
+ * Sends a signal to one thread every millisecond while a flag in the shared memory is set.
  *
  * @module
  */
 
-/** Parts of the shared memory. */
+/** Indices of the shared memory. */
 const RUN = 0;
 const COUNT = 1;
 

@@ -1,5 +1,5 @@
 /**
- * Sockets for the tests of `ffi/socket/mod.ts`, and the needs of these tests.
+ * Sockets for the tests of `ffi/socket/mod.ts`, and needs of these tests.
  *
  * @module
  */
@@ -10,17 +10,17 @@ import { AF_INET, AF_INET6, type InetAddress, OSError, SOCK_DGRAM, Socket } from
 import { lackedBy } from "./needs.ts";
 import { BROKEN_CODES, type Cleanup } from "./util.ts";
 
-/** Sockets with paths, and all their types. */
+/** Unix sockets of every type. */
 export const UNIX_SOCKETS = lackedBy({ windows: "Windows has no sockets with paths here, or no such type of them" });
 
-/** Errors of Unix. */
+/** Unix errors. */
 export const UNIX_ERRORS = lackedBy({ windows: "Winsock gives another error, or none" });
 
 /** Pipes. */
 export const PIPES = lackedBy({ windows: "Windows has no pipes that can be waited for" });
 
 /** Options of any size. */
-export const ANY_OPTION = lackedBy({ emulated: "the emulator does not know this option, or not at this size" });
+export const ANY_OPTION = lackedBy({ emulated: "the emulator does not support this option or its size" });
 
 /** Traffic on `::1`. */
 export const IPV6 = hasInet6() ? null : "this machine has no ::1";
@@ -36,7 +36,7 @@ function hasInet6(): boolean {
   }
 }
 
-/** URL of the module, as a JavaScript string, for programs that import it. */
+/** URL of the module as a JavaScript string literal, for programs that import it. */
 export const SOCKET = JSON.stringify(new URL("../../ffi/socket/mod.ts", import.meta.url).href);
 
 /** Loopback address of each family. */
@@ -50,14 +50,14 @@ export function listener(cleanup: Cleanup, family: number = AF_INET, backlog?: n
   return socket;
 }
 
-/** Returns a datagram socket that is bound to the loopback address. */
+/** Returns a datagram socket that is bound to a loopback address. */
 export function udp(cleanup: Cleanup, family: number = AF_INET): Socket {
   const socket = cleanup.add(new Socket(family, SOCK_DGRAM));
   socket.bind({ hostname: LOOPBACK[family]!, port: 0 });
   return socket;
 }
 
-/** Creates a directory for the paths of sockets. */
+/** Creates a directory for socket paths. */
 export function folder(cleanup: Cleanup): string {
   const path = Deno.makeTempDirSync();
   cleanup.defer(() => Deno.removeSync(path, { recursive: true }));
@@ -90,7 +90,7 @@ export function detached(): Uint8Array {
   return array;
 }
 
-/** A socket whose send() accepts few bytes at a time, as a blocking socket does only if a signal interrupts it. */
+/** A socket whose send() accepts few bytes at a time. A blocking socket does so only if a signal interrupts it. */
 export class InParts extends Socket {
   override send(data: Uint8Array, flags?: number): number {
     return super.send(new Uint8Array(data).subarray(0, 3), flags);

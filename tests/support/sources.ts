@@ -1,5 +1,5 @@
 /**
- * Helpers of the tests of `./sources`.
+ * Helpers for the tests of `./sources`.
  *
  * @module
  */
@@ -12,16 +12,16 @@ import { Signals } from "../../ffi/sources/mod.ts";
 import { lackedBy } from "./needs.ts";
 import { isWindows, type Need, openDescriptors, skip, type TestArguments, withOptions } from "./util.ts";
 
-/** Needs timers with a descriptor. */
+/** Timers with a descriptor. */
 export const TIMERS: Need = system.timer === null ? `${os} has no descriptors for timers` : null;
 
-/** Needs descriptors for processes. */
+/** Descriptors for processes. */
 export const PROCESSES: Need = system.process === null ? `${os} has no descriptors for processes` : null;
 
-/** Needs PIDFD_GET_INFO, which returns the result of a child that Deno has reaped. */
+/** PIDFD_GET_INFO, which returns the result of a child that Deno has reaped. */
 export const EXIT_INFO: Need = lackedBy({
-  notLinux: "only Linux keeps the result of a process that was reaped",
-  emulated: "the emulator does not pass PIDFD_GET_INFO on",
+  notLinux: "only Linux keeps the result of a reaped process",
+  emulated: "the emulator does not support PIDFD_GET_INFO",
 }) ?? (kernelVersion() >= 6.15 ? null : "Linux keeps the result of a reaped process since 6.15");
 
 function kernelVersion(): number {
@@ -29,7 +29,7 @@ function kernelVersion(): number {
   return major! + minor! / 100;
 }
 
-// Deno opens descriptors of its own for the first Worker, the first signal and the first child, and wakers are kept.
+// Deno opens descriptors for the first Worker, the first signal and the first child, and the package keeps wakers.
 const wakers = Array.from({ length: 4 }, borrowWaker);
 if (!isWindows) {
   new Signals(["SIGWINCH"]).close();
@@ -38,10 +38,9 @@ if (!isWindows) {
 for (const waker of wakers) waker.giveBack();
 
 /**
- * Declares a test that starts Workers, and fails if it leaves more or fewer descriptors open than it found.
+ * Declares a test that starts Workers, and that fails if it changes the number of open descriptors.
  *
- * Deno keeps two descriptors of the last Worker, so their numbers change with each Worker, and only the count is
- * compared.
+ * Deno keeps two descriptors of the last Worker open. They change with each Worker, so only their count is compared.
  */
 export function testOfWorkers(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
   const [{ needs = [] }, body] = withOptions(args);
@@ -50,7 +49,7 @@ export function testOfWorkers(name: string, ...args: TestArguments<() => void | 
   it(name, async () => {
     const before = openDescriptors().size;
     await body();
-    // The thread of a terminated Worker ends later.
+    // The thread of a terminated Worker ends after a delay.
     for (let tries = 0; tries < 100 && openDescriptors().size !== before; tries++) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }

@@ -1,11 +1,10 @@
 /**
- * Counts the tests in the output of `deno test`.
+ * Counts the tests in the output of `deno test`. As a program, it prints the numbers of passed, failed and skipped
+ * tests:
  *
  * ```sh
  * deno run --allow-read tests/support/tally.ts LOG
  * ```
- *
- * prints three numbers: the tests that passed, failed and were skipped.
  *
  * @module
  */
@@ -17,11 +16,11 @@ export interface Tally {
   skipped: number;
 }
 
-// deno-lint-ignore no-control-regex -- ESC begins a colour
+// deno-lint-ignore no-control-regex -- ESC begins a color
 const COLOUR = /\x1b\[[0-9;]*m/g;
 const RESULT = /^( *).* \.\.\. (ok|FAILED|ignored)(?: |$)/;
 
-/** Counts each test and each step that has no steps of its own. */
+/** Counts each test, and each step without steps of its own. */
 export function tally(output: string): Tally {
   const count = { ok: 0, FAILED: 0, ignored: 0 };
   let last = 0;
@@ -29,7 +28,7 @@ export function tally(output: string): Tally {
     const match = RESULT.exec(line);
     if (match === null) continue;
     const indent = match[1]!.length;
-    // Deno prints the result of a group after those of its tests, and less indented.
+    // Deno prints the result of a group after the results of its tests, with less indentation.
     if (indent >= last) count[match[2] as keyof typeof count]++;
     last = indent;
   }

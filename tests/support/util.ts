@@ -1,5 +1,5 @@
 /**
- * Helpers of all tests: `test()`, which checks for open descriptors, `Cleanup`, and facts about this system.
+ * Helpers for all tests: `test()`, which checks for leaked descriptors, `Cleanup`, and facts about this system.
  *
  * @module
  */
@@ -16,10 +16,10 @@ import { AF_INET, close, pipe, Socket, socketpair } from "../../ffi/socket/mod.t
 import { isOpen as isSocket, PAIR_FAMILY } from "../../ffi/os/sys.ts";
 import { borrowWaker } from "../../ffi/os/waker.ts";
 
-/** True on Windows, where every descriptor is a socket and there is no C library of Unix. */
+/** True on Windows, where every descriptor is a socket and there is no Unix C library. */
 export const isWindows: boolean = os === "windows";
 
-/** True on the Windows of Wine. */
+/** True under Wine. */
 export const isWine: boolean = isWindows && Deno.dlopen("ntdll.dll", {
       wine_get_version: { parameters: [], result: "pointer", optional: true },
     }).symbols.wine_get_version !== null;
@@ -28,21 +28,21 @@ export const isWine: boolean = isWindows && Deno.dlopen("ntdll.dll", {
 export const isLinux: boolean = os === "linux" || os === "android";
 const isDarwin = os === "darwin";
 
-/** File name of the C library, for programs that have `--allow-ffi` without a path. */
+/** File name of the C library, for programs with `--allow-ffi` without a path. */
 export const LIBC: string = isDarwin ? "libSystem.B.dylib" : "libc.so.6";
 
-/** Directory in which the kernel lists the descriptors of this process, or null if the system has none. */
+/** Directory in which the kernel lists this process's descriptors, or null. */
 const DESCRIPTORS = os === "linux" ? "/proc/self/fd" : null;
 
-/** Numbers to try on Windows, which does not list handles: multiples of 4, the lowest first. */
+/** Numbers to try on Windows, which cannot list handles: multiples of 4, starting with the lowest. */
 const HANDLES = isWindows ? Array.from({ length: 1024 }, (_, index) => 4 * index) : [];
 
-// Deno opens descriptors of its own at the first call of some functions.
+// Deno opens descriptors on the first call of some functions, so they are called before any test.
 openDescriptors();
 new Socket().close();
-borrowWaker().giveBack(); // stays open
+borrowWaker().giveBack(); // the package keeps the waker open
 
-/** Returns the open descriptors, each with the file that it refers to. */
+/** Returns the open descriptors and their files. */
 export function openDescriptors(): Map<number, string> {
   const found = new Map<number, string>();
   for (const handle of HANDLES) if (isSocket(handle)) found.set(handle, "socket");
@@ -51,19 +51,19 @@ export function openDescriptors(): Map<number, string> {
     try {
       found.set(Number(name), Deno.readLinkSync(`${DESCRIPTORS}/${name}`));
     } catch (error) {
-      // The descriptor of the listing itself is closed already.
+      // The descriptor of the listing itself is already closed.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
   return found;
 }
 
-/** Something that a test needs: null if this system has it, or the reason why it does not. */
+/** A need of a test: null if this system meets it, or the reason why not. */
 export type Need = string | null;
 
 /** Options of a test. */
 export interface TestOptions {
-  /** Skips the test if this system lacks one of them, and prints the first reason. */
+  /** Skips the test if this system does not meet one of these needs, and prints the first reason. */
   needs?: readonly Need[];
 }
 
@@ -71,9 +71,9 @@ export interface TestOptions {
 export type TestArguments<Body> = [body: Body] | [options: TestOptions, body: Body];
 
 /**
- * Declares a test that fails if it leaves a descriptor open, or closes one that it did not open.
+ * Declares a test that fails if it leaves a descriptor open or closes a descriptor that it did not open.
  *
- * The check is in the function of the test, because a failure in an `afterEach` is not always reported.
+ * The check is part of the test function, because Deno does not always report a failure in `afterEach`.
  */
 export function test(name: string, ...args: TestArguments<() => void | Promise<void>>): void {
   const [{ needs = [] }, body] = withOptions(args);
@@ -82,7 +82,7 @@ export function test(name: string, ...args: TestArguments<() => void | Promise<v
   else it(name, () => leavingDescriptors(body));
 }
 
-/** Returns a `test()` whose tests all have these needs, before their own. */
+/** Returns a `test()` that puts common needs before the needs of each test. */
 export function testNeeding(...common: Need[]): typeof test {
   return (name, ...args) => {
     const [{ needs = [] }, body] = withOptions(args);
@@ -95,16 +95,16 @@ export function withOptions<Body>(args: TestArguments<Body>): [options: TestOpti
   return args.length === 1 ? [{}, args[0]] : args;
 }
 
-/** Calls a function, and fails if it leaves a descriptor open, or closes one that it did not open. */
+/** Calls a function, and fails if it leaves a descriptor open or closes a descriptor that it did not open. */
 export async function leavingDescriptors(body: () => void | Promise<void>): Promise<void> {
   const before = openDescriptors();
   await body();
-  // Deno closes the pipes of a child later.
+  // Deno closes the pipes of a child with a delay.
   for (let tries = 0; tries < 100 && !sameKeys(openDescriptors(), before); tries++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  // Under an emulator, Deno once closed a descriptor of its own late, during a test. A new or changed descriptor still
-  // fails there.
+  // Under an emulator, Deno has closed one of its own descriptors late, during a test. New and changed descriptors
+  // still fail the test there.
   const after = openDescriptors();
   if (isEmulated) { for (const fd of before.keys()) if (!after.has(fd)) before.delete(fd); }
   assertEquals(after, before, "The test left other descriptors open than it found");
@@ -112,14 +112,14 @@ export async function leavingDescriptors(body: () => void | Promise<void>): Prom
 
 /** Declares a test that cannot run on this system, and prints the reason. */
 export function skip(name: string, reason: string): void {
-  it.skip(`${name} (skipped: ${reason})`, () => {}); // the only way to skip, so that every reason is printed
+  it.skip(`${name} (skipped: ${reason})`, () => {}); // tests skip only in this way, so that every reason is printed
 }
 
 function sameKeys(one: Map<number, string>, other: Map<number, string>): boolean {
   return one.size === other.size && [...one].every(([fd, target]) => other.get(fd) === target);
 }
 
-/** Closes what a test has opened, at its end: `using cleanup = new Cleanup()`. */
+/** Closes resources of a test at its end: `using cleanup = new Cleanup()`. */
 export class Cleanup implements Disposable {
   readonly #stack = new DisposableStack();
 
@@ -129,26 +129,26 @@ export class Cleanup implements Disposable {
     return [this.add(here), this.add(there)];
   }
 
-  /** Opens a pipe, or a pair of sockets on Windows. Each end that the test does not close is closed at the end. */
+  /** Opens a pipe, or a socket pair on Windows. Ends that the test does not close are closed at its end. */
   pipe(): [reader: number, writer: number] {
     const [reader, writer] = isWindows ? socketpair().map((socket) => socket.detach()) as [number, number] : pipe();
     return [this.own(reader), this.own(writer)];
   }
 
-  /** Closes a descriptor at the end, unless the test closes or disowns it before. */
+  /** Closes a descriptor at the end, unless the test closes or disowns it first. */
   own(fd: number): number {
     this.#stack.defer(() => this.#open.delete(fd) && close(fd));
     this.#open.add(fd);
     return fd;
   }
 
-  /** Leaves a descriptor to something else that closes it, for example a stream. */
+  /** Leaves a descriptor to an object that closes it, such as a stream. */
   disown(fd: number): number {
     assert(this.#open.delete(fd), `Descriptor ${fd} is not owned`);
     return fd;
   }
 
-  /** Closes a descriptor before the end. */
+  /** Closes a descriptor early. */
   close(fd: number): void {
     assert(this.#open.delete(fd), `Descriptor ${fd} is not one to close`);
     close(fd);
@@ -156,7 +156,7 @@ export class Cleanup implements Disposable {
 
   readonly #open = new Set<number>();
 
-  /** Disposes of an object at the end, in reverse order. */
+  /** Disposes of an object at the end, in reverse order of the calls. */
   add<T extends Disposable>(thing: T): T {
     return this.#stack.use(thing);
   }
@@ -181,28 +181,28 @@ export function tcpPair(family: number = AF_INET): [client: Socket, server: Sock
   return [client, listener.accept()[0]];
 }
 
-/** The events of a registration for reading and writing. */
+/** Events for reading and writing. */
 export const BOTH = EVENT_READ | EVENT_WRITE;
 
-/** Seconds in which an event comes on any machine; short enough to watch a test that fails. */
+/** Timeout in seconds within which an event arrives on any machine, and a failing test ends. */
 export const SOON = 5;
 
-/** Lets the event loop turn, until parked waits are blocked in the system. */
+/** Lets the event loop run until parked waits block in the system. */
 export function nextTurns(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-/** Returns the bytes of a string. */
+/** Returns the UTF-8 bytes of a string. */
 export function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** Returns the string of bytes. */
+/** Decodes UTF-8 bytes. */
 export function text(data: Uint8Array): string {
   return new TextDecoder().decode(data);
 }
 
-/** Returns the ready descriptors of a selector in their order, with their events. */
+/** Returns the ready descriptors of a selector with their events, in the order of the result. */
 export function readyFds<D, F extends FileObject>(
   selector: BaseSelector<D, F>,
   timeout?: number | null,
@@ -210,7 +210,7 @@ export function readyFds<D, F extends FileObject>(
   return sorted(selector.select(timeout).map(([key, events]) => [key.fd, events]));
 }
 
-/** Sorts pairs of a descriptor and a mask by the descriptor. */
+/** Sorts pairs of a descriptor and a mask by descriptor. */
 export function sorted(found: [fd: number, mask: number][]): [fd: number, mask: number][] {
   return found.sort(([one], [other]) => one - other);
 }
@@ -231,7 +231,7 @@ export class CountingSelector extends BaseSelector {
   }
 }
 
-/** A poller that passes every call on, and counts the calls of wait(). */
+/** A poller that forwards every call and counts the calls of wait(). */
 class CountingPoller implements Poller {
   readonly #poller: Poller;
   waits = 0;
@@ -294,12 +294,12 @@ class CountingPoller implements Poller {
   }
 }
 
-/** Returns the ready descriptors of the last wait of a set, with their sets; the wait returned `count`. */
+/** Returns the ready descriptors with their sets after a wait that returned `count`. */
 export function gathered(set: SelectSet, count: number): [fd: number, where: number][] {
   return Array.from({ length: set.gather(count) }, (_, index) => [set.fdAt(index), set.whereAt(index)]);
 }
 
-/** Receives exactly `size` bytes; Wine does not wait for all of them with MSG_WAITALL. */
+/** Receives exactly `size` bytes, because MSG_WAITALL under Wine does not wait for all of them. */
 export function received(socket: Socket, size: number): Uint8Array {
   const data = new Uint8Array(size);
   for (let count = 0; count < size;) {
@@ -318,7 +318,7 @@ export function elapsedMs(body: () => unknown): number {
   return performance.now() - start;
 }
 
-/** C functions that only tests need: duplicates, special files, signals. */
+/** C functions that only tests need, for duplicates, special files and signals. */
 export const libc = isWindows ? null : Deno.dlopen(LIBC, {
   dup: { parameters: ["i32"], result: "i32" },
   dup2: { parameters: ["i32", "i32"], result: "i32" },
@@ -331,13 +331,13 @@ export const libc = isWindows ? null : Deno.dlopen(LIBC, {
   pthread_self: { parameters: [], result: "usize" },
 }).symbols;
 
-/** True if `ppoll()` waits for less than a millisecond; macOS has `poll()` alone. */
+/** True if `ppoll()` supports timeouts of less than a millisecond; macOS has only `poll()`. */
 export const hasPpoll: boolean = !isDarwin && !isWindows;
 
-/** Codes of a refused connect(): at once, or later through SO_ERROR. */
+/** Codes of a refused connection: from connect() itself, or later from SO_ERROR. */
 export const REFUSED_CODES: readonly string[] = ["EINPROGRESS", "ECONNREFUSED"];
 
-/** True if an emulator runs Deno for another processor. A kernel before 6.1 does not tell its own processor. */
+/** True if an emulator for another processor runs Deno. Kernels before 6.1 do not report their own processor. */
 export const isEmulated: boolean = os === "linux" && kernelArch() !== arch;
 
 function kernelArch(): string {
@@ -349,21 +349,23 @@ function kernelArch(): string {
   }
 }
 
-/** Codes of a write to a closed peer: Windows has several for EPIPE. */
+/** Codes of a write to a closed peer. Windows has several codes for EPIPE. */
 export const BROKEN_CODES: readonly string[] = isWindows ? ["ECONNRESET", "ECONNABORTED", "ESHUTDOWN"] : ["EPIPE"];
 
-/** A value of SO_LINGER that makes close() reset the connection: a struct of two integers. */
+/** Value of SO_LINGER that makes close() reset the connection: a struct of two integers. */
 export const RESET_ON_CLOSE: Uint8Array<ArrayBuffer> = new Uint8Array(
   (isWindows ? new Int16Array([1, 0]) : new Int32Array([1, 0])).buffer,
 );
 
-/** Resource of getrlimit() for the number of descriptors, on Linux, and on macOS and the BSDs. */
+/** The getrlimit() resource for the number of descriptors: on Linux, and on macOS and the BSDs. */
 const RLIMIT_NOFILE = isLinux ? 7 : 8;
 
-/** OPEN_MAX of macOS: poll() fails with EINVAL above it, regardless of the limit of the process. */
+/** OPEN_MAX on macOS: poll() fails with EINVAL above it, regardless of the process's limit. */
 const OPEN_MAX = 10_240;
 
-/** Returns how many descriptors this process may open. Windows has no limit, so the number suits the time of a test. */
+/**
+ * Returns the number of descriptors that this process may open; on Windows without a limit, a number for a short test.
+ */
 export function descriptorLimit(): number {
   if (isWindows) return 1_256;
   const limits = new BigUint64Array(2);
@@ -371,7 +373,7 @@ export function descriptorLimit(): number {
   return isDarwin ? Math.min(Number(limits[0]), OPEN_MAX) : Number(limits[0]);
 }
 
-/** Returns whether the kernel has epoll_pwait2(). */
+/** Returns true if the kernel has epoll_pwait2(). */
 export function hasEpollPwait2(): boolean {
   if (libc?.epoll_pwait2 == null) return false;
   const set = new EpollPoller();
@@ -382,15 +384,15 @@ export function hasEpollPwait2(): boolean {
   }
 }
 
-/** Returns the URL of a JavaScript module with this source. */
+/** Returns the URL of a JavaScript module with the given source. */
 export function moduleOf(source: string): string {
   return `data:application/javascript,${encodeURIComponent(source)}`;
 }
 
 /**
- * Runs a module in another Deno, and returns the JSON value that it prints.
+ * Runs a module in another Deno, and returns the JSON value that the module prints.
  *
- * Tests create Workers there, because Deno keeps descriptors of a Worker open after its end.
+ * Tests that create Workers use it, because Deno keeps descriptors of a Worker open after its end.
  */
 export async function printedBy(source: string): Promise<unknown> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -402,30 +404,30 @@ export async function printedBy(source: string): Promise<unknown> {
   return JSON.parse(text(stdout));
 }
 
-/** The request of fcntl() for the flags of a descriptor, and the flag that closes it on exec. */
+/** The fcntl() request for the flags of a descriptor, and the close-on-exec flag. */
 export const F_GETFD = 1;
 export const FD_CLOEXEC = 1;
 
-/** Returns whether a descriptor is open. */
+/** Returns true if a descriptor is open. */
 export function isOpen(fd: number): boolean {
   return libc!.fcntl(fd, F_GETFD) !== -1;
 }
 
-/** Returns the first free descriptor from `least` on. */
+/** Returns the lowest free descriptor that is at least `least`. */
 export function freeNumber(least: number): number {
   while (isOpen(least)) least++;
   return least;
 }
 
-/** Numbers of the duplicates that tests have made. */
+/** Numbers of duplicates that tests have made. */
 const duplicates = new Set<number>();
 
 /**
- * Duplicates a descriptor to a number that is free or that of an earlier duplicate, and closes it at the end, unless the
- * test has closed it.
+ * Duplicates a descriptor to a free number or to the number of an earlier duplicate. Closes the duplicate at the end,
+ * unless the test has closed it.
  */
 export function duplicate(cleanup: Cleanup, fd: number, number: number): number {
-  // dup2() would close a descriptor of Deno, which panics then.
+  // dup2() would close a descriptor of Deno, and Deno would panic.
   assert(duplicates.has(number) || !isOpen(number), `Cannot have a descriptor ${number}: it is in use`);
   duplicates.add(number);
   assertEquals(libc!.dup2(fd, number), number, `Cannot have a descriptor ${number}; is the limit of descriptors low?`);
@@ -436,14 +438,14 @@ export function duplicate(cleanup: Cleanup, fd: number, number: number): number 
   return number;
 }
 
-/** Opens a file without `node:fs`, because a stream may close the descriptor: see `streams.ts`. */
+/** Opens a file without `node:fs`, because a stream may close the descriptor; see `streams.ts`. */
 export function openFile(path: string, flags: number): number {
   const fd = libc!.open(bytes(`${path}\0`), flags);
   assert(fd >= 0, `Cannot open ${path}`);
   return fd;
 }
 
-/** Creates a FIFO, and returns its path and a descriptor of it. */
+/** Creates a FIFO, and returns its path and an open descriptor. */
 export function fifo(cleanup: Cleanup, flags: number): [path: string, fd: number] {
   const directory = Deno.makeTempDirSync();
   cleanup.defer(() => Deno.removeSync(directory, { recursive: true }));
@@ -454,7 +456,7 @@ export function fifo(cleanup: Cleanup, flags: number): [path: string, fd: number
   return [path, fd];
 }
 
-/** Starts a shell script, whose `$0` is the first argument. */
+/** Starts a shell script; its `$0` is the first argument. */
 export function shell(script: string, ...args: string[]): Deno.ChildProcess {
   return new Deno.Command("sh", { args: ["-c", script, ...args], stdin: "null", stdout: "null" }).spawn();
 }

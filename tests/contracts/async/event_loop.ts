@@ -4,10 +4,10 @@ import { EVENT_READ, EVENT_WRITE } from "../../../mod.ts";
 import type { AsyncSubject } from "./subject.ts";
 import { nextTurns } from "../../support/util.ts";
 
-/** Declares the tests of waits beside timers and at the end of a program. */
+/** Declares the tests of timers during waits, and of the end of a program. */
 export function eventLoopContract({ name, test }: AsyncSubject): void {
-  describe(`${name}: beside the event loop`, () => {
-    test("a descriptor that is always ready does not starve timers", async (selector, cleanup) => {
+  describe(`${name}: the event loop`, () => {
+    test("for await does not starve timers if a descriptor is always ready", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       const key = selector.register(here, EVENT_WRITE);
       const ticks = { forAwait: 0, selectAsync: 0, look: 0 };
@@ -26,7 +26,7 @@ export function eventLoopContract({ name, test }: AsyncSubject): void {
       }
     });
 
-    test("close() ends a wait whose promise was dropped", (selector, cleanup) => {
+    test("close() ends a wait whose promise is ignored", (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       void selector.selectAsync();

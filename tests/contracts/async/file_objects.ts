@@ -5,7 +5,7 @@ import { close, type Socket } from "../../../ffi/socket/mod.ts";
 import type { AsyncSubject } from "./subject.ts";
 import { bytes } from "../../support/util.ts";
 
-/** Declares the tests of file objects that lose their descriptor, and of keys that are disposed of. */
+/** Declares the tests of file objects that lose their descriptor, and of disposed keys. */
 export function fileObjectsContract({ name, test }: AsyncSubject): void {
   describe(`${name}: file objects that lose their descriptor`, () => {
     const changes: Record<string, (socket: Socket) => () => number> = {
@@ -16,7 +16,7 @@ export function fileObjectsContract({ name, test }: AsyncSubject): void {
       "gives another number": (socket) => () => socket.fileno() + 1,
     };
     for (const [what, changeOf] of Object.entries(changes)) {
-      test(`every wait reports a file object that ${what}`, async (selector, cleanup) => {
+      test(`waits report a file object that ${what}`, async (selector, cleanup) => {
         const [here, there] = cleanup.pair();
         const fd = here.fileno();
         let fileno = () => fd;
@@ -38,7 +38,7 @@ export function fileObjectsContract({ name, test }: AsyncSubject): void {
   });
 
   describe(`${name}: using`, () => {
-    test("using unregisters a key at the end of the block, if it is still current", (selector, cleanup) => {
+    test("SelectorKey is unregistered at the end of a using block, if it is still current", (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       {
         using key = selector.register(here, EVENT_READ);

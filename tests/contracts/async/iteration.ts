@@ -92,7 +92,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
         "modified to other events": (selector, key) => selector.modify(key.fd, EVENT_READ),
       })
     ) {
-      test(`for await yields no entry of a descriptor that an earlier step has ${what}`, async (selector, cleanup) => {
+      test(`for await yields no entry for a descriptor that an earlier step has ${what}`, async (selector, cleanup) => {
         const sockets = [...cleanup.pair(), ...cleanup.pair()];
         for (const socket of sockets) selector.register(socket, EVENT_WRITE);
         let given = 0;
@@ -106,7 +106,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
     }
 
     test(
-      "for await yields the new key of a descriptor that an earlier iteration step modified",
+      "for await yields the new key of a descriptor that an earlier step has modified",
       async (selector, cleanup) => {
         const sockets = [...cleanup.pair(), ...cleanup.pair()];
         for (const [index, socket] of sockets.entries()) {
@@ -118,14 +118,14 @@ export function iterationContract({ name, test }: AsyncSubject): void {
           assertStrictEquals(selector.getKey(key.fd), key);
           given.set(key.fd, events);
           if (given.size === sockets.length) break;
-          // At each step; every descriptor still gets its turn.
+          // Modified in each step; every descriptor must still get its turn.
           for (const socket of sockets) selector.modify(socket, EVENT_READ, {});
         }
         assertEquals([...given.values()].sort(), [EVENT_READ, EVENT_READ, EVENT_READ, BOTH]);
       },
     );
 
-    test("for await yields no entry of a file object that was registered again", async (selector, cleanup) => {
+    test("for await yields no entry for a file object that was registered again", async (selector, cleanup) => {
       const sockets = cleanup.pair();
       for (const socket of sockets) selector.register(socket, EVENT_WRITE);
       const seen = new Set<SelectorKey>();
@@ -142,7 +142,7 @@ export function iterationContract({ name, test }: AsyncSubject): void {
     });
 
     test(
-      "events() ends at its timeout, and throws the reason of its signal",
+      "events() ends at its timeout, and throws the reason of its aborted signal",
       async (selector, cleanup) => {
         const [here, there] = cleanup.pair();
         selector.register(here, EVENT_READ);

@@ -8,14 +8,14 @@ import { bytes, type Cleanup, nextTurns, SOON } from "../../support/util.ts";
 /** Declares the tests of MODE_ONCE and MODE_EDGE in asynchronous waits. */
 export function asyncModesContract({ name, test }: AsyncSubject): void {
   describe(`${name}: modes in asynchronous waits`, () => {
-    test("a slow handler with MODE_ONCE is called once for each modify()", async (selector, cleanup) => {
+    test("MODE_ONCE reports one entry per modify() to a slow handler", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ | MODE_ONCE);
       there.send(bytes("x"));
       let entries = 0;
       for await (const [key, events] of selector.events({ timeout: 0.05 })) {
         assertEquals(events, EVENT_READ);
-        if (++entries === 3) continue; // never armed again
+        if (++entries === 3) continue; // does not arm the descriptor again
         setTimeout(() => selector.modify(key.fd, EVENT_READ | MODE_ONCE), 10);
       }
       assertEquals(entries, 3);
@@ -37,7 +37,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       },
     );
 
-    test("a parked wait sees that modify() arms a descriptor", async (selector, cleanup) => {
+    test("modify() arms a descriptor during a parked wait", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_WRITE | MODE_ONCE);
       assertEquals((await selector.selectAsync()).length, 1);
@@ -50,7 +50,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
     for (const mode of [MODE_ONCE, MODE_EDGE]) {
       const modeName = mode === MODE_ONCE ? "MODE_ONCE" : "MODE_EDGE";
 
-      /** Registers ten sockets that are ready to be written. */
+      /** Registers ten writable sockets. */
       const ten = (selector: Parameters<Parameters<typeof test>[1]>[0], cleanup: Cleanup): boolean => {
         if (!selector.supports(EVENT_WRITE | mode)) return false;
         for (let pair = 0; pair < 5; pair++) {
@@ -60,7 +60,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       };
 
       test(
-        `leaving an iteration gives back the entries with ${modeName} that were not returned`,
+        `break keeps the remaining entries with ${modeName} for the next wait`,
         async (selector, cleanup) => {
           if (!ten(selector, cleanup)) return;
           const seen = new Set<SelectorKey>();
@@ -77,7 +77,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
         },
       );
 
-      test(`aborting an iteration gives back the entries with ${modeName}`, async (selector, cleanup) => {
+      test(`abort() keeps the remaining entries with ${modeName} for the next wait`, async (selector, cleanup) => {
         if (!ten(selector, cleanup)) return;
         const controller = new AbortController();
         const reason = new Error("enough");
@@ -94,7 +94,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       });
 
       test(
-        `for await yields an entry with ${modeName} that a handler modified once, with its new key`,
+        `for await yields an entry with ${modeName} once, with its new key, if a handler has modified it`,
         async (selector, cleanup) => {
           if (!ten(selector, cleanup)) return;
           const keys = new Map<number, SelectorKey>();
@@ -113,7 +113,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       );
 
       test(
-        `for await is silent about a key with ${modeName} whose file object a handler has closed`,
+        `for await skips a key with ${modeName} whose file object a handler has closed`,
         async (selector, cleanup) => {
           if (!selector.supports(EVENT_WRITE | mode)) return;
           const pairs = [cleanup.pair(), cleanup.pair()];
@@ -130,12 +130,12 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       );
 
       test(
-        `an iteration that is left gives back entries with ${modeName} beside one that is closed`,
+        `break keeps entries with ${modeName} if the file object of another entry is closed`,
         async (selector, cleanup) => {
           if (!ten(selector, cleanup)) return;
           const keys = [...selector.getMap()!.values()];
           for await (const [key] of selector.events({ timeout: SOON })) {
-            const pair = keys.indexOf(key) >> 1; // its other end would report a change of this key
+            const pair = keys.indexOf(key) >> 1; // closing one end would change the readiness of the other
             (keys[pair === 0 ? 2 : 0]!.fileobj as Socket).close();
             break;
           }
@@ -144,7 +144,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
         },
       );
 
-      test(`calls of next() at once lose no entry with ${modeName}`, async (selector, cleanup) => {
+      test(`next() called several times at once loses no entry with ${modeName}`, async (selector, cleanup) => {
         if (!selector.supports(EVENT_READ | mode)) return;
         const pairs = [cleanup.pair(), cleanup.pair(), cleanup.pair()];
         for (const [here] of pairs) selector.register(here, EVENT_READ | mode);
@@ -157,7 +157,7 @@ export function asyncModesContract({ name, test }: AsyncSubject): void {
       });
 
       test(
-        `for await yields the entry with ${modeName} of an object whose fileno() has changed`,
+        `for await yields the entry with ${modeName} for an object whose fileno() has changed`,
         async (selector, cleanup) => {
           if (!selector.supports(EVENT_WRITE | mode)) return;
           const [here] = cleanup.pair();

@@ -1,5 +1,5 @@
 /**
- * The selector class that the asynchronous contract tests, and how the parts of the contract use it.
+ * The selector class that the asynchronous contract tests, as the parts of the contract use it.
  *
  * @module
  */
@@ -15,17 +15,17 @@ export interface AsyncContract {
   create<D = unknown>(): BaseSelector<D>;
 }
 
-/** The class under test as the parts of the contract see it. */
+/** The class under test, as the parts of the contract use it. */
 export interface AsyncSubject {
   /** Name of the class. */
   name: string;
-  /** Declares a test, with a selector and a `Cleanup` that are disposed of at its end. */
+  /** Declares a test with a selector and a `Cleanup`, which are disposed of at its end. */
   test(title: string, body: (selector: BaseSelector, cleanup: Cleanup) => Promise<void>): void;
   /** Makes another selector. */
   create<D = unknown>(): BaseSelector<D>;
 }
 
-/** Returns the subject of a contract. */
+/** Returns the subject for a contract. */
 export function subjectOf({ name, create }: AsyncContract): AsyncSubject {
   return {
     name,

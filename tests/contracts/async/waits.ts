@@ -4,16 +4,16 @@ import { EVENT_READ, EVENT_WRITE } from "../../../mod.ts";
 import type { AsyncSubject } from "./subject.ts";
 import { BOTH, bytes, nextTurns, SOON } from "../../support/util.ts";
 
-/** Declares the tests of what `selectAsync()` sees during a wait, and of what ends it. */
+/** Declares the tests of changes that `selectAsync()` sees during a wait, and of the ways to end a wait. */
 export function waitsContract({ name, test, create }: AsyncSubject): void {
   describe(`${name}: changes during a wait`, () => {
     test(
-      "an abort ends every wait with its signal, also after another of them has ended",
+      "abort() ends every wait with its signal, even after another of these waits has ended",
       async (selector, cleanup) => {
         const [here, there] = cleanup.pair();
         const other = cleanup.add(create());
         other.register(here, EVENT_READ);
-        // The blocked call ends after two seconds in any case: the least of a few tries is far below.
+        // The blocked call ends after two seconds anyway; the fastest of a few tries takes far less.
         let leastMs = Infinity;
         for (let tries = 0; tries < 5 && leastMs > 1_000; tries++) {
           const controller = new AbortController();
@@ -88,7 +88,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
         selector.unregister(other);
         selector.unregister(here);
         here.close();
-        const [next, there] = cleanup.pair(); // may have the number of the closed socket
+        const [next, there] = cleanup.pair(); // may reuse the number of the closed socket
         const nextKey = selector.register(next, EVENT_READ);
         wait = selector.selectAsync(SOON);
         await nextTurns();
@@ -97,7 +97,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       },
     );
 
-    test("unregister() and close() of a socket during a wait show its peer the end", async (selector, cleanup) => {
+    test("unregister() and close() of a socket during a wait let its peer read the end", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const wait = selector.selectAsync(1);
@@ -122,7 +122,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await Promise.all(waits), [[[key, EVENT_READ]], [[key, EVENT_READ]], [[otherKey, EVENT_READ]]]);
     });
 
-    test("select() leaves a pending selectAsync() alone", async (selector, cleanup) => {
+    test("select() does not affect a pending selectAsync()", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);
       const wait = selector.selectAsync();
@@ -152,7 +152,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const waits = [selector.selectAsync(), selector.selectAsync(100)];
-      selector.close(); // before any wait is parked
+      selector.close(); // before any wait has parked
       assertEquals(await Promise.all(waits), [[], []]);
       const other = cleanup.add(create());
       const wait = other.selectAsync();
@@ -161,7 +161,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       assertEquals(await wait, []);
     });
 
-    test("an abort rejects with its reason, before a wait and during it", async (selector, cleanup) => {
+    test("selectAsync() rejects with an abort's reason, before and during the wait", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const reason = new Error("enough");
@@ -178,7 +178,7 @@ export function waitsContract({ name, test, create }: AsyncSubject): void {
       await assertRejects(() => selector.selectAsync(0, { signal: AbortSignal.abort(reason) }), Error, "enough");
     });
 
-    test("an abort of one wait leaves the others pending", async (selector, cleanup) => {
+    test("abort() of one wait leaves the other waits pending", async (selector, cleanup) => {
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ);
       const controller = new AbortController();

@@ -35,11 +35,11 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       assertGreaterOrEqual(performance.now() - start, 20);
     });
 
-    test("wakeup() ends every wait that lets the event loop run first", async (selector, cleanup) => {
+    test("wakeup() ends every wait that is letting the event loop run", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const start = performance.now();
-      while (performance.now() - start < 20) await selector.selectAsync(0); // until the turn is over
+      while (performance.now() - start < 20) await selector.selectAsync(0); // until a wait lets the event loop run
       const waits = [1, 2, 3].map(() => selector.selectAsync());
       selector.wakeup();
       assertEquals(await Promise.all(waits), [[], [], []]);
@@ -94,7 +94,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       return Promise.resolve();
     });
 
-    test("wake() ends a parked wait also if a look takes the datagram first", async (selector, cleanup) => {
+    test("wake() ends a parked wait even if another wait takes the datagram first", async (selector, cleanup) => {
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ);
       const handle = selector.wakeHandle;
@@ -150,7 +150,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
     });
 
     test("wake() with the handle of a closed selector reaches no other descriptor", (_, cleanup) => {
-      // A datagram of no bytes would end a SOCK_SEQPACKET connection.
+      // A datagram without bytes would end a SOCK_SEQPACKET connection.
       for (const type of os === "windows" ? [SOCK_STREAM] : [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET]) {
         const selector = create();
         const handle = selector.wakeHandle;
@@ -167,7 +167,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       return Promise.resolve();
     });
 
-    test("wake() with the handle of a closed selector wakes no selector made later", async (selector, cleanup) => {
+    test("wake() with the handle of a closed selector wakes no selector created later", async (selector, cleanup) => {
       const stale = selector.wakeHandle;
       selector.close();
       const later = cleanup.add(create());
@@ -181,7 +181,7 @@ export function wakeupContract({ name, test, create }: AsyncSubject): void {
       wake(stale);
       assertEquals(await wait, []);
       assertGreaterOrEqual(performance.now() - start, 40);
-      // A queue full of stale calls does not block a call with the current handle.
+      // A queue full of stale wakeups does not block a call with the current handle.
       for (let count = 0; count < 10_000; count++) wake(stale);
       wake(later.wakeHandle);
       assertEquals(later.select(), []);

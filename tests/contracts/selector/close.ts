@@ -43,7 +43,7 @@ export function closeContract({ name, test, create, make, select }: Subject): vo
       assertEquals([map.size, map.get(here), map.has(here), [...map]], [0, undefined, false, []]);
     });
 
-    test("close() within a fileno() or a duration makes the outer call throw BadResource", async (cleanup) => {
+    test("close() in a fileno() or a duration makes the outer call throw BadResource", async (cleanup) => {
       const [here] = cleanup.pair();
       const calls: ((selector: BaseSelector, fileobj: FileObject) => unknown)[] = [
         (selector, fileobj) => selector.register(fileobj, EVENT_READ),
@@ -75,7 +75,7 @@ export function closeContract({ name, test, create, make, select }: Subject): vo
       }
     });
 
-    test("using closes the selector at the end of the block", () => {
+    test("Selector is closed at the end of a using block", () => {
       let selector: BaseSelector;
       {
         using inner = create();

@@ -30,7 +30,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await readyFds(selector), [[here.fileno(), EVENT_READ]]);
     });
 
-    test("modify() throws after a wait saw the descriptor closed, even if its number is in use again", {
+    test("modify() throws after a wait with the closed descriptor, even if its number is reused", {
       needs: ["dup2", "reusedNumbers"],
     }, async (cleanup) => {
       const selector = make(cleanup);
@@ -61,7 +61,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
       assertGreaterOrEqual(await elapsedMs(async () => assertEquals(await select(selector, 0.05), [])), 50);
     });
 
-    test("unregister() silences a description that a duplicate keeps open", {
+    test("unregister() silences an open file description that a duplicate keeps open", {
       needs: ["dup2", "closedDuplicates"],
     }, async (cleanup) => {
       const selector = make(cleanup);
@@ -81,7 +81,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
     });
 
     test(
-      "register() of a reused number reports the new descriptor only",
+      "select() reports only the new descriptor after register() of a reused number",
       { needs: ["dup2", "closedDuplicates"] },
       async (cleanup) => {
         const selector = make(cleanup);
@@ -91,7 +91,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
         selector.register(reader, EVENT_READ);
         const duplicate = libc!.dup(reader);
         cleanup.defer(() => close(duplicate));
-        libc!.dup2(here.fileno(), reader); // closes the pipe, and reuses its number
+        libc!.dup2(here.fileno(), reader); // closes the read end, and reuses its number
         selector.unregister(reader);
         const key = selector.register(reader, EVENT_READ, "new");
         assertEquals(await select(selector, 0), []);
@@ -104,7 +104,7 @@ export function closedContract({ name, test, make, select, readyFds }: Subject):
     );
 
     test(
-      "select() reports an open descriptor beside 100 stale descriptions",
+      "select() reports an open descriptor among 100 stale descriptions",
       { needs: ["dup2", "closedDuplicates"] },
       async (cleanup) => {
         const selector = make(cleanup);

@@ -54,7 +54,7 @@ export function eventsContract({ name, test, make, select, readyFds }: Subject):
 
     test("supports() is false for a mask that is never valid", (cleanup) => {
       const selector = make(cleanup);
-      // Among them constants of poll(2) and epoll(7).
+      // Includes constants of poll(2) and epoll(7).
       for (
         const mask of [0, -0, -1, 1.5, NaN, Infinity, 4, 8, 16, 0x2000, 0x8_0000, 0x8000_0000, 2 ** 32 + 1, MODE_ONCE]
       ) {
@@ -65,7 +65,7 @@ export function eventsContract({ name, test, make, select, readyFds }: Subject):
       assertThrows(() => selector.supports(EVENT_READ), Deno.errors.BadResource);
     });
 
-    test("register() and modify() name the bits that they do not support, and change nothing", async (cleanup) => {
+    test("register() and modify() name unsupported bits, and change nothing", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       const key = selector.register(here, EVENT_READ, "data");
@@ -98,7 +98,7 @@ export function eventsContract({ name, test, make, select, readyFds }: Subject):
           const expected = events & asked;
           const ready = await select(selector, expected === 0 ? 0 : SOON);
           assertEquals(ready, expected === 0 ? [] : [[key, expected]]);
-          // They add nothing to reading and writing.
+          // These states add no events to reading and writing.
           selector.modify(object, BOTH);
           const [[, basic] = [null, 0]] = await select(selector, 0);
           const both = selector.modify(object, BOTH | asked);
@@ -122,7 +122,7 @@ export function eventsContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await readyFds(selector, 0), []);
     });
 
-    test("select() reports a closed peer again and again, while data is left to read", {
+    test("select() reports a closed peer in every wait while data is left to read", {
       needs: ["closedWithData"],
     }, async (cleanup) => {
       const selector = make(cleanup);

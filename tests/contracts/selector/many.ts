@@ -4,11 +4,11 @@ import { EVENT_READ, EVENT_WRITE } from "../../../mod.ts";
 import type { Subject } from "./subject.ts";
 import { descriptorLimit } from "../../support/util.ts";
 
-/** Declares the test of as many descriptors as may be open. */
+/** Declares the test with the maximum number of open descriptors. */
 export function manyContract({ name, test, make, select }: Subject): void {
   describe(`${name}: many descriptors`, () => {
     test(
-      "select() reports as many descriptors as may be open, in one call",
+      "select() reports the maximum number of open descriptors in one call",
       { needs: ["manyDescriptors"] },
       async (cleanup) => {
         const selector = make(cleanup);

@@ -22,7 +22,7 @@ export function mapContract({ name, test, make }: Subject): void {
       const map = selector.getMap()!;
       assertEquals([map.size, [...map]], [0, []]);
       const [one, other] = cleanup.pair();
-      const [first, second] = [other, one]; // the greater number first
+      const [first, second] = [other, one]; // the higher number first
       const keys = [selector.register(first, EVENT_READ, "a"), selector.register(second, EVENT_WRITE, "b")];
       const fds = [first.fileno(), second.fileno()];
       assertStrictEquals(selector.getMap(), map);
@@ -43,14 +43,14 @@ export function mapContract({ name, test, make }: Subject): void {
       assertEquals([map.size, map.has(first), map.get(first)], [1, false, undefined]);
     });
 
-    test("Deno.inspect() shows the class, the number of registrations, and if the selector is closed", (cleanup) => {
+    test("Deno.inspect() shows the class, the number of registrations, and whether the selector is closed", (cleanup) => {
       const selector = make(cleanup);
       const { name } = selector.constructor;
       assertEquals(Deno.inspect(selector), `${name} { registered: 0, closed: false }`);
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ, "a");
       selector.register(there, EVENT_READ, "b");
-      void selector.wakeHandle; // whose descriptor is not counted
+      void selector.wakeHandle; // the descriptor of the handle is not counted
       assertEquals(Deno.inspect({ selector }), `{ selector: ${name} { registered: 2, closed: false } }`);
       selector.close();
       assertEquals(Deno.inspect(selector), `${name} { registered: 0, closed: true }`);
@@ -66,7 +66,7 @@ export function mapContract({ name, test, make }: Subject): void {
       selector.register(d, EVENT_READ, "again"); // now the last
       selector.modify(b, EVENT_WRITE, "modified"); // stays the first
       const order = () => [...map.values()].map(({ fileobj }) => fileobj);
-      assertEquals(order(), [b, c, d]); // the first iteration
+      assertEquals(order(), [b, c, d]); // iterated for the first time
       selector.unregister(b);
       selector.modify(c, EVENT_WRITE, "modified");
       selector.register(b, EVENT_READ, "again");
@@ -83,7 +83,7 @@ export function mapContract({ name, test, make }: Subject): void {
       assertEquals(map.size, 3);
     });
 
-    test("getMap() has no method that writes, and finds nothing for an invalid file object", (cleanup) => {
+    test("getMap() has no mutating method, and finds nothing for an invalid file object", (cleanup) => {
       const selector = make(cleanup);
       const map = selector.getMap()!;
       assertFalse("set" in map || "delete" in map || "clear" in map);

@@ -9,9 +9,9 @@ import { bytes, Cleanup } from "../../support/util.ts";
 const MASKS = [1, 2, 3].flatMap((basic) => [basic, basic | MODE_ONCE, basic | EVENT_READ_CLOSED | EVENT_PRIORITY])
   .concat(EVENT_READ_CLOSED, EVENT_READ_CLOSED | MODE_ONCE, EVENT_READ | MODE_EDGE, EVENT_READ | MODE_EDGE | MODE_ONCE);
 
-/** State of a socket in the model. */
+/** The state of a socket in the model. */
 interface Model {
-  /** Mask of its registration, or 0. */
+  /** The mask of its registration, or 0. */
   mask: number;
   hasData: boolean;
   isShut: boolean;
@@ -19,7 +19,7 @@ interface Model {
   isArmed: boolean;
 }
 
-/** Returns the events that a wait reports for a socket, and disarms it as its mode says. */
+/** Returns the events that a wait reports for a socket, and disarms the socket according to its mode. */
 function wait(model: Model): number {
   const state = EVENT_WRITE | (model.hasData || model.isShut ? EVENT_READ : 0) | (model.isShut ? EVENT_READ_CLOSED : 0);
   const events = model.isArmed ? model.mask & state : 0;
@@ -32,7 +32,7 @@ function edge(model: Model): void {
   if ((model.mask & MODE_EDGE) !== 0 && (model.mask & MODE_ONCE) === 0) model.isArmed = true;
 }
 
-/** Declares the property test that compares a selector with a model. */
+/** Declares a property test that compares a selector with a model. */
 export function modelContract({ name, test, create, make, select, has }: Subject): void {
   describe(`${name}: against a model`, () => {
     test("select() agrees with a model after any sequence of calls", async () => {
@@ -84,7 +84,7 @@ export function modelContract({ name, test, create, make, select, has }: Subject
               model.isShut = true;
               edge(model);
             } else if (step.act === "reopen") {
-              // Closes before it unregisters; the next descriptor gets the number.
+              // Closes a descriptor before it is unregistered; the next descriptor reuses its number.
               here.close();
               there.close();
               if (model.mask !== 0) selector.unregister(here);

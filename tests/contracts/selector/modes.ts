@@ -29,7 +29,7 @@ export function modesContract({ name, test, make, select, readyFds }: Subject): 
       assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
     });
 
-    test("select() reports one entry for both events, and then neither", async (cleanup) => {
+    test("select() reports both events in one entry, and afterwards neither", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       selector.register(here, BOTH | MODE_ONCE);
@@ -55,7 +55,7 @@ export function modesContract({ name, test, make, select, readyFds }: Subject): 
       assertEquals((await select(selector, 0)).length, 15);
     });
 
-    test("unregister() and register() arm a spent descriptor again", async (cleanup) => {
+    test("register() after unregister() arms a spent descriptor again", async (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       selector.register(here, EVENT_WRITE | MODE_ONCE);
@@ -66,7 +66,7 @@ export function modesContract({ name, test, make, select, readyFds }: Subject): 
       assertEquals((await select(selector, 0)).length, 0);
     });
 
-    test("a spent descriptor may be closed: select() is silent, and modify() throws", async (cleanup) => {
+    test("select() skips a closed spent descriptor, and modify() throws for it", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       selector.register(writer, EVENT_WRITE | MODE_ONCE);
@@ -78,7 +78,7 @@ export function modesContract({ name, test, make, select, readyFds }: Subject): 
       selector.register(reader, EVENT_READ);
     });
 
-    test("an empty wait lasts until its timeout while a spent descriptor is ready", async (cleanup) => {
+    test("select() waits out its timeout while a spent descriptor is ready", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       there.close();
@@ -108,7 +108,7 @@ export function modesContract({ name, test, make, select, readyFds }: Subject): 
       assertEquals(await select(selector, 0), []);
     });
 
-    test("both modes together report one change", async (cleanup) => {
+    test("MODE_ONCE and MODE_EDGE together report one change", async (cleanup) => {
       const selector = make(cleanup);
       if (!selector.supports(EVENT_READ | MODE_EDGE)) return;
       const [here, there] = cleanup.pair();

@@ -8,7 +8,7 @@ import { BOTH, bytes, libc } from "../../support/util.ts";
 /** Declares the tests of `modify()`. */
 export function modifyContract({ name, test, make, select, readyFds }: Subject): void {
   describe(`${name}: modify()`, () => {
-    test("modify() replaces 0 by -0, which are not the same data", (cleanup) => {
+    test("modify() replaces 0 by -0, which is different data", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       selector.register(here, EVENT_READ, 0);
@@ -31,7 +31,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertEquals(await select(selector, 0), [[third, BOTH]]);
     });
 
-    test("modify() replaces data by identity, and by undefined if it is omitted", (cleanup) => {
+    test("modify() compares data by identity, and sets omitted data to undefined", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       const [one, equal] = [{ a: 1 }, { a: 1 }];
@@ -42,11 +42,11 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertStrictEquals(selector.getKey(here).data, undefined);
     });
 
-    test("modify() of data alone makes no system call", (cleanup) => {
+    test("modify() makes no system call if only data changes", (cleanup) => {
       const selector = make(cleanup);
       const [reader] = cleanup.pipe();
       selector.register(reader, EVENT_READ, "old");
-      cleanup.close(reader); // the system would reject it
+      cleanup.close(reader); // a system call would fail
       assertEquals(selector.modify(reader, EVENT_READ, "new").data, "new");
       assertEquals(selector.getKey(reader).data, "new");
     });
@@ -70,7 +70,7 @@ export function modifyContract({ name, test, make, select, readyFds }: Subject):
       assertThrows(() => selector.modify({} as FileObject, EVENT_READ), TypeError);
     });
 
-    test("modify() that fails unregisters the descriptor, in the selector and in the kernel", async (cleanup) => {
+    test("modify() unregisters the descriptor if it fails, in the selector and in the kernel", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       selector.register(writer, EVENT_READ);

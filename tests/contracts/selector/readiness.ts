@@ -5,10 +5,10 @@ import { AF_INET, read, setBlocking, SO_ERROR, SO_LINGER, Socket, SOL_SOCKET, wr
 import type { Subject } from "./subject.ts";
 import { BOTH, BROKEN_CODES, bytes, REFUSED_CODES, RESET_ON_CLOSE } from "../../support/util.ts";
 
-/** Declares the tests of which descriptors and events `select()` reports. */
+/** Declares the tests of readiness. */
 export function readinessContract({ name, test, make, select, readyFds }: Subject): void {
   describe(`${name}: readiness`, () => {
-    test("select() returns the registered key, and ready descriptors only", async (cleanup) => {
+    test("select() returns the registered key, and only ready descriptors", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       selector.register(here, EVENT_READ);
@@ -25,7 +25,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
         assertEquals(await select(selector), [[key, EVENT_WRITE]]);
         there.send(bytes("x"));
         assertEquals((await select(selector)).length, 1);
-        // Over TCP, the byte may arrive a moment later.
+        // Over TCP, the byte may arrive slightly later.
         while ((await select(selector))[0]![1] !== BOTH);
         assertEquals(await select(selector), [[key, BOTH]]);
         selector.unregister(here);
@@ -46,7 +46,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_READ]]);
     });
 
-    test("select() does not report data that came and was read before the wait", async (cleanup) => {
+    test("select() does not report data that was received and read before the wait", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair();
       const [other, writer] = cleanup.pair();
@@ -57,7 +57,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
         there.send(bytes("x"));
         assertEquals(here.recv(10), bytes("x"));
         assertEquals(await select(selector, 0), []);
-        // The same for a descriptor that the last wait has reported.
+        // The same, for a descriptor that the previous wait reported.
         writer.send(bytes("y"));
         assertEquals(await readyFds(selector), [[other.fileno(), EVENT_READ]]);
         there.send(bytes("x"));
@@ -66,7 +66,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       }
     });
 
-    test("select() reports no full pipe as writable until it has room", async (cleanup) => {
+    test("select() reports a full pipe as writable only when it has room", async (cleanup) => {
       const selector = make(cleanup);
       const [reader, writer] = cleanup.pipe();
       setBlocking(writer, false);
@@ -101,12 +101,12 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       selector.register(writer, EVENT_WRITE);
       assertEquals(await readyFds(selector, 0), []);
       cleanup.close(reader);
-      // Wine's select() misses this event one time in eight, and reports it at its timeout.
+      // Under Wine, select() misses this event one time in eight, and reports it only at its timeout.
       assertEquals(await readyFds(selector, 1), [[writer, EVENT_WRITE]]);
       assert(BROKEN_CODES.includes(assertThrows(() => write(writer, block), OSError).code));
     });
 
-    test("select() reports a socket as readable if its peer shut down writing", async (cleanup) => {
+    test("select() reports a socket as readable if its peer has shut down writing", async (cleanup) => {
       const selector = make(cleanup);
       const [here, there] = cleanup.pair(AF_INET);
       selector.register(here, EVENT_READ);
@@ -170,7 +170,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(client.getsockopt(SOL_SOCKET, SO_ERROR), 0);
     });
 
-    test("select() reports the reader of whichever of twelve writers sends", async (cleanup) => {
+    test("select() reports the reader of each of twelve writers that sends", async (cleanup) => {
       const selector = make(cleanup);
       const readerOf = new Map<number, Socket>();
       const writers = new Map<number, Socket>();
@@ -198,7 +198,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
       assertEquals(received, 12 * message.length);
     });
 
-    test("select() returns an array that later changes of the selector leave alone", async (cleanup) => {
+    test("select() returns an array that later changes to the selector do not affect", async (cleanup) => {
       const selector = make(cleanup);
       const pairs = Array.from({ length: 3 }, () => cleanup.pair());
       for (const [here] of pairs) selector.register(here, EVENT_WRITE);
@@ -219,7 +219,7 @@ export function readinessContract({ name, test, make, select, readyFds }: Subjec
   });
 }
 
-/** Reads once; returns whether the connection was reset. */
+/** Reads once, and returns true if the connection was reset. */
 function resetSeen(socket: Socket): boolean {
   try {
     socket.recv(4);

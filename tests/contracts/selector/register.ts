@@ -77,7 +77,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("register() says what to use instead of an object of Deno or Node", async (cleanup) => {
+    test("register() names an alternative for an object of Deno or Node", async (cleanup) => {
       const selector = make(cleanup);
       using server = Deno.listen({ hostname: "127.0.0.1", port: 0 });
       using connection = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
@@ -112,7 +112,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       }
     });
 
-    test("register() rethrows the error of a fileno(), and changes nothing", (cleanup) => {
+    test("register() rethrows an error of fileno(), and changes nothing", (cleanup) => {
       const selector = make(cleanup);
       const fileobj = {
         fileno(): number {
@@ -145,10 +145,10 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
         assertEquals(error.code, "EBADF");
         assertThrows(() => selector.getKey(fd), KeyError);
       }
-      // A table with room for such a descriptor would need gigabytes.
+      // A kernel table with room for such a descriptor would need gigabytes.
       assertLess(Deno.memoryUsage().external - external, 2 ** 26);
       if (libc === null) return;
-      // A ready descriptor with the same number must not be watched already.
+      // The failed call must not have registered a ready descriptor with the same number.
       assertEquals(libc.dup2(reader, writer), writer);
       cleanup.defer(() => close(writer));
       assertEquals(await select(selector, 0), []);
@@ -167,7 +167,7 @@ export function registerContract({ name, test, make, select, readyFds }: Subject
       assertEquals(await readyFds(selector, 0), [[here.fileno(), EVENT_WRITE]]);
     });
 
-    test("register() accepts a descriptor that another selector has", async (cleanup) => {
+    test("register() accepts a descriptor that is registered in another selector", async (cleanup) => {
       const [one, other] = [make(cleanup), make(cleanup)];
       const [here] = cleanup.pair();
       one.register(here, EVENT_READ);

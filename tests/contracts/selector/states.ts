@@ -1,5 +1,5 @@
 /**
- * States of descriptors, and the events beyond reading and writing that Linux reports for each.
+ * States of descriptors, and the events beyond reading and writing that Linux reports for each state.
  *
  * @module
  */
@@ -27,13 +27,13 @@ import {
 import { bytes, type Cleanup, libc, RESET_ON_CLOSE } from "../../support/util.ts";
 import { close } from "../../../ffi/socket/mod.ts";
 
-/** A descriptor in a state. */
+/** A descriptor in a certain state. */
 interface State {
-  /** Makes the descriptor. */
+  /** Creates the descriptor. */
   make(cleanup: Cleanup): FileObject;
   /** The events that Linux reports. */
   events: number;
-  /** True if only epoll, poll and select of Linux report this; otherwise kqueue does too. */
+  /** True if only epoll, poll and select on Linux report these events; otherwise, kqueue reports them too. */
   isLinux?: boolean;
 }
 
@@ -52,7 +52,7 @@ function unix(cleanup: Cleanup, act: (here: Socket, there: Socket) => void): Soc
   return here;
 }
 
-/** Returns a socket of a type that is connected to a port where nothing listens. */
+/** Returns a socket that is connected to a port without a listener. */
 function unheard(cleanup: Cleanup, type: number): Socket {
   const socket = cleanup.add(new Socket(AF_INET, type));
   const port = free(type);
@@ -71,7 +71,7 @@ function free(type: number): number {
   return (socket.getsockname() as Deno.NetAddr).port;
 }
 
-/** Opens a pseudoterminal of Linux. */
+/** Opens a pseudoterminal on Linux. */
 function pty(cleanup: Cleanup): { master: number; slave: number; closeOne(fd: number): void } {
   const [O_RDWR_NOCTTY, TIOCSPTLCK, TIOCGPTPEER] = [0o402, 0x40045431n, 0x5441n];
   using library = disposable(Deno.dlopen("libc.so.6", {
@@ -97,7 +97,7 @@ function disposable<L extends { close(): void }>(library: L): L & Disposable {
   return Object.assign(library, { [Symbol.dispose]: () => library.close() });
 }
 
-/** States by their descriptions. */
+/** States, by their descriptions. */
 export const STATES: Readonly<Record<string, State>> = {
   "an idle TCP socket": { make: (cleanup) => tcp(cleanup, () => {}), events: 0 },
   "a TCP socket with data": { make: (cleanup) => tcp(cleanup, (_, there) => there.send(bytes("x"))), events: 0 },

@@ -1,5 +1,5 @@
 /**
- * The selector class that a contract tests, and how the parts of the contract use it.
+ * The selector class that a contract tests, as the parts of the contract use it.
  *
  * @module
  */
@@ -16,27 +16,27 @@ export interface Contract {
   create<D = unknown>(): BaseSelector<D>;
   /** Waits; by default with `select()`. */
   select?: Wait;
-  /** Abilities that it lacks. */
+  /** Abilities that the class lacks. */
   lacks?: Lacks;
 }
 
-/** Reasons why a selector class, or a system, lacks an ability that tests need. */
+/** Reasons why a selector class or a system lacks an ability that tests need. */
 export interface Lacks {
   /** Descriptors above 1,023. */
   highDescriptors?: Need;
-  /** As many descriptors as may be open, all reported by one wait. */
+  /** Reporting as many descriptors as may be open, all in one wait. */
   manyDescriptors?: Need;
   /** Timeouts of less than a millisecond. */
   shortTimeouts?: Need;
-  /** Silence about a closed descriptor whose open file description lives on in a duplicate. */
+  /** No reports of a closed descriptor whose open file description is still open through a duplicate. */
   closedDuplicates?: Need;
-  /** Changes of a descriptor that was closed, and whose number is in use again. */
+  /** Changes to a closed descriptor whose number is reused. */
   reusedNumbers?: Need;
   /** `dup()` and `dup2()`. */
   dup2?: Need;
   /** Signals that interrupt a wait. */
   signals?: Need;
-  /** The events of `states.ts`, which are those of Linux. */
+  /** The events of `states.ts`, as Linux reports them. */
   states?: Need;
   /** The events of `states.ts` that only Linux reports. */
   linuxStates?: Need;
@@ -48,7 +48,7 @@ export interface Lacks {
 type Arguments =
   | [body: Body]
   | [
-    /** Skips the test if the class or the system lacks one of these abilities. */
+    /** Skips the test if the class or the system lacks any of these abilities. */
     options: { needs: readonly (keyof Lacks)[] },
     body: Body,
   ];
@@ -59,25 +59,25 @@ type Body = (cleanup: Cleanup) => void | Promise<void>;
 /** Waits with a selector. */
 type Wait = <D, F extends FileObject>(selector: BaseSelector<D, F>, timeout?: Timeout) => Promise<Ready<D, F>[]>;
 
-/** The class under test as the parts of the contract see it. */
+/** The class under test, as the parts of the contract use it. */
 export interface Subject {
-  /** Name of the class, and how it waits. */
+  /** Name of the class, and of its kind of wait. */
   name: string;
   /** Returns true if neither the class nor the system lacks an ability. */
   has(ability: keyof Lacks): boolean;
-  /** Declares a test, with a `Cleanup` that is disposed of at its end. */
+  /** Declares a test with a `Cleanup`, which is disposed of at its end. */
   test(title: string, ...args: Arguments): void;
   /** Makes a selector. */
   create<D = unknown>(): BaseSelector<D>;
-  /** Makes a selector that is closed at the end of the test. */
+  /** Makes a selector, and closes it at the end of the test. */
   make<D = unknown>(cleanup: Cleanup): BaseSelector<D>;
   /** Waits. */
   select: Wait;
-  /** Waits, and returns the ready descriptors in their order, with their events. */
+  /** Waits, and returns the ready descriptors with their events, in the order of the result. */
   readyFds(selector: BaseSelector, timeout?: Timeout): Promise<[fd: number, events: number][]>;
 }
 
-/** Waits by `select()`. */
+/** Waits with `select()`. */
 // deno-lint-ignore require-await -- so that an exception of select() is a rejection, as in selectAsync()
 async function synchronously<D, F extends FileObject>(
   selector: BaseSelector<D, F>,
@@ -86,7 +86,7 @@ async function synchronously<D, F extends FileObject>(
   return selector.select(timeout);
 }
 
-/** Waits by `selectAsync()`. */
+/** Waits with `selectAsync()`. */
 export function asynchronously<D, F extends FileObject>(
   selector: BaseSelector<D, F>,
   timeout?: Timeout,
@@ -94,7 +94,7 @@ export function asynchronously<D, F extends FileObject>(
   return selector.selectAsync(timeout);
 }
 
-/** Abilities that this system lacks for every class. */
+/** Abilities that every class lacks on this system. */
 const SYSTEM: Lacks = {
   dup2: DUP2,
   signals: SIGNALS,
@@ -102,13 +102,13 @@ const SYSTEM: Lacks = {
   shortTimeouts: lackedBy({ windows: "the clocks of Windows are coarser" }),
 };
 
-/** Abilities that this system lacks for asynchronous waits, which wake another thread. */
+/** Abilities that asynchronous waits, which wake another thread, lack on this system. */
 const ASYNCHRONOUS: Lacks = {
   shortTimeouts: lackedBy({ emulated: "the emulator takes longer to wake a thread" }),
   manyDescriptors: lackedBy({ emulated: "the synchronous one is tested, and slow there" }),
 };
 
-/** Returns the subject of a contract. */
+/** Returns the subject for a contract. */
 export function subjectOf({ name, create, select = synchronously, lacks = {} }: Contract): Subject {
   const reasons = [lacks, SYSTEM, select === asynchronously ? ASYNCHRONOUS : {}];
   return {

@@ -5,7 +5,7 @@ import { elapsedMs, type Subject } from "./subject.ts";
 import { interrupted } from "../../support/signals.ts";
 import { bytes } from "../../support/util.ts";
 
-/** Declares the tests of how long `select()` waits. */
+/** Declares the tests of the timeouts of `select()`. */
 export function timeoutsContract({ name, test, make, select }: Subject): void {
   describe(`${name}: timeouts`, () => {
     test("select() waits out its timeout if nothing is registered", async (cleanup) => {
@@ -60,13 +60,13 @@ export function timeoutsContract({ name, test, make, select }: Subject): void {
     });
 
     test(
-      "select() returns within a millisecond after a timeout of a tenth of one",
+      "select() returns within a millisecond after a timeout of 0.1 ms",
       { needs: ["shortTimeouts"] },
       async (cleanup) => {
         const selector = make(cleanup);
         const [here] = cleanup.pair();
         selector.register(here, EVENT_READ);
-        // The shortest of many waits, because a busy machine takes longer.
+        // Takes the shortest of many waits, because a busy machine delays some of them.
         let best = Infinity;
         const start = performance.now();
         for (let round = 0; round < 100 || (best >= 0.9 && performance.now() - start < 20_000); round++) {

@@ -17,7 +17,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertEquals(await select(selector, 0), []);
     });
 
-    test("unregister() throws KeyError if the file object is not registered, or no longer", (cleanup) => {
+    test("unregister() throws KeyError if the file object is not registered or no longer registered", (cleanup) => {
       const selector = make(cleanup);
       const [here] = cleanup.pair();
       assertThrows(() => selector.unregister(here), KeyError, `fd ${here.fileno()}`);
@@ -41,7 +41,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertEquals(selector.getMap()!.size, 0);
     });
 
-    test("unregister() accepts a reused number, and leaves its new descriptor alone", {
+    test("unregister() accepts a reused number, and does not affect the new descriptor", {
       needs: ["dup2", "reusedNumbers"],
     }, async (cleanup) => {
       const selector = make(cleanup);
@@ -80,7 +80,7 @@ export function unregisterContract({ name, test, make, select, readyFds }: Subje
       assertThrows(() => selector.unregister(here), KeyError, "fd -1");
     });
 
-    test("unregister() of some descriptors keeps the others", async (cleanup) => {
+    test("unregister() of some descriptors keeps the other registrations", async (cleanup) => {
       const selector = make(cleanup);
       const pairs = Array.from({ length: 20 }, () => cleanup.pair());
       for (const [here] of pairs) selector.register(here, EVENT_WRITE);

@@ -22,7 +22,7 @@ export interface Scenario {
 /** The steps of a scenario that works with any selector class. */
 type Body = (lab: Lab, Selector: SelectorConstructor) => void | Promise<void>;
 
-/** Faults of recv() that the socket of a waker never shows: its recv() fails at most once. */
+/** Faults of recv() that a waker's socket never has, because its recv() fails at most once. */
 export const OF_WAKERS = ["recv EAGAIN", "recv ECONNRESET", "recv lasting"];
 
 /** Creates a scenario for each selector of this system. */

@@ -1,6 +1,6 @@
 /**
- * Scenarios for stale registrations: the descriptor was closed, closed with an open duplicate, or reused, or the object no
- * longer returns it.
+ * Scenarios for stale registrations: the descriptor was closed, was closed with an open duplicate, or was reused, or
+ * the object no longer returns it.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { ofEach, type Scenario } from "./scenario.ts";
 /** Timeout in seconds of a wait that nothing ends. */
 const BRIEF = 0.02;
 
-/** Outcomes of fileno() of an object that has lost its descriptor. */
+/** Outcomes of fileno() on an object that has lost its descriptor. */
 const LOST: Readonly<Record<string, (fd: number) => number>> = {
   "returns -1": () => -1,
   "returns another number": (fd) => fd + 500,
@@ -22,7 +22,7 @@ const LOST: Readonly<Record<string, (fd: number) => number>> = {
   },
 };
 
-/** Excludes false errors of the calls that detect stale descriptors: a selector has to believe those calls. */
+/** Excludes false errors of the calls that detect stale descriptors, because a selector has to trust those calls. */
 const HONEST = { excluded: ["fcntl EBADF", "epoll_ctl EBADF", "epoll_ctl ENOENT"] };
 
 /** The scenarios for stale registrations. */

@@ -9,7 +9,7 @@ import { toReadableStream, toWritableStream } from "../../../selectors/streams.t
 import type { Lab } from "../lab.ts";
 import type { Scenario } from "./scenario.ts";
 
-/** More than a pipe takes at once, so that both streams wait. */
+/** Exceeds the buffer of a pipe, so that both streams wait. */
 const SIZE = 200_000;
 
 /** Sends bytes through streams; the first error ends both streams. */

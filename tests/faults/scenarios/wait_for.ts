@@ -1,5 +1,5 @@
 /**
- * Scenarios for `waitFor()`: readiness, a timeout, an abort, a closed descriptor, and waits beside a selector.
+ * Scenarios for `waitFor()`: readiness, a timeout, an abort, a closed descriptor, and waits together with a selector.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const BOTH = EVENT_READ | EVENT_WRITE;
 /** Timeout in seconds of a wait that nothing ends. */
 const BRIEF = 0.02;
 
-/** Number of a descriptor that is not used again after it is closed: Deno opens descriptors of its own at any time. */
+/** A descriptor number that is not reused after it is closed, although Deno may open descriptors at any time. */
 const UNUSED = 300;
 
 /** Waits for a descriptor, calls `act` once the wait is pending, and compares the result. */
@@ -107,7 +107,7 @@ export const waitingFor: Scenario[] = [
     excluded: OF_WAKERS,
   },
   {
-    name: "waitFor(): beside a PollSelector",
+    name: "waitFor(): together with a PollSelector",
     async run(lab) {
       const selector = lab.selector(PollSelector);
       const [one, other] = [lab.pair(), lab.pair()];
