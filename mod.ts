@@ -182,8 +182,8 @@
  * epoll: `sysctl fs.epoll.max_user_watches`.
  *
  * **A terminated Worker.** After `terminate()` during an asynchronous wait, the thread of the wait ends within two
- * seconds, but the descriptors stay open until the process ends. Call {@linkcode wake} instead, and let the Worker
- * close its selectors.
+ * seconds, but the descriptors stay open until the process ends. `terminate()` cannot end a synchronous `select()`, and
+ * the process then never ends. Call {@linkcode wake} instead, and let the Worker close its selectors.
  *
  * **A silent peer.** A peer that loses power sends nothing. Set `SO_KEEPALIVE`, or a timeout of your own.
  *

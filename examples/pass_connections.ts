@@ -59,7 +59,7 @@ async function accept(wanted: number, count: number): Promise<void> {
       console.log(error.message);
       if (error.code === "EPIPE") { // the child has ended
         child.close();
-        if (children.length > 0) return;
+        if (children.length > 0) return pass(connection);
         console.log("All children have ended");
         Deno.exit(1);
       }

@@ -124,13 +124,13 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * @ignore
    */
   constructor(poller: Poller, options: SelectorOptions = {}) {
-    const { fallback = "none" } = options;
-    if (fallback !== "none" && fallback !== "select") {
+    try {
+      const hasFallback = checkFallback(options) === "select" && poller.fd >= 0;
+      this.#core = new SelectorCore(hasFallback ? new SplitPoller(poller, true) : poller);
+    } catch (error) {
       poller.close();
-      throw new RangeError(`Cannot create a selector with fallback ${show(fallback)}: use "none" or "select"`);
+      throw error;
     }
-    const hasFallback = fallback === "select" && poller.fd >= 0;
-    this.#core = new SelectorCore(hasFallback ? new SplitPoller(poller, true) : poller);
     this.#waits = new Waits(this.#core);
     this.#map = new SelectorMap(this.#core.keys);
   }
@@ -222,6 +222,8 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
    * An operating system signal does not end the wait, as in Python (PEP 475). A signal listener runs only after the
    * wait, and a signal without a listener has its default action: SIGINT ends the process. To receive signals during a
    * wait, register a {@linkcode [sources].Signals | Signals} object.
+   *
+   * In a Worker, call {@linkcode wake} before `terminate()`, which cannot end the wait: the process would never end.
    *
    * @param timeout Seconds or a duration. Undefined, the default, and null wait forever; 0 or less does not wait. The
    * timeout is rounded up to the resolution of the system call and never expires early. Changes to the system clock do
@@ -490,4 +492,10 @@ export abstract class BaseSelector<D = unknown, F extends FileObject = FileObjec
     const object = fileobj === undefined ? "" : typeof fileobj === "number" ? ` fd ${fileobj}` : ` ${show(fileobj)}`;
     throw new Deno.errors.BadResource(`Cannot ${action}${object}: the selector is closed`);
   }
+}
+
+/** Returns the option `fallback`, or throws if it is invalid. */
+function checkFallback({ fallback = "none" }: SelectorOptions): "none" | "select" {
+  if (fallback === "none" || fallback === "select") return fallback;
+  throw new RangeError(`Cannot create a selector with fallback ${show(fallback)}: use "none" or "select"`);
 }

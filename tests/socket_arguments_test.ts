@@ -13,8 +13,10 @@ import {
   AF_INET,
   AF_UNIX,
   createServer,
+  type InetAddress,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  OSError,
   SO_ACCEPTCONN,
   SO_REUSEADDR,
   SO_TYPE,
@@ -227,6 +229,32 @@ describe("Socket: arguments", () => {
       assertFalse(Boolean(socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN)));
     });
   }
+
+  test("bind(), connect() and connectEx() reach no other socket if the address closes this one", () => {
+    using cleanup = new Cleanup();
+    const listener = cleanup.add(createServer({ hostname: "127.0.0.1", port: 0 }));
+    const { port } = listener.getsockname();
+    for (const [name, call] of ADDRESS_CALLS) {
+      const socket = new Socket(AF_INET, SOCK_DGRAM);
+      let other: Socket<InetAddress> | undefined;
+      const address = {
+        hostname: "127.0.0.1",
+        get port() {
+          socket.close();
+          other ??= cleanup.add(new Socket(AF_INET, SOCK_DGRAM)); // it gets the same number
+          return port;
+        },
+      };
+      let outcome: unknown;
+      try {
+        outcome = call(socket, address);
+      } catch (error) {
+        outcome = (error as OSError).code;
+      }
+      assertEquals(outcome, "EBADF", name);
+      assertEquals(other!.getsockname().port, 0, name);
+    }
+  });
 
   test("new Socket() throws the system's error for an unsupported kind", () => {
     assertCode(() => new Socket(200), "EAFNOSUPPORT", "socket");

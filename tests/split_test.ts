@@ -22,7 +22,9 @@ import {
   MODE_EDGE,
   MODE_ONCE,
   OSError,
+  PollSelector,
   SelectSelector,
+  waitFor,
 } from "../mod.ts";
 import { kqueueStandIn } from "./standins/kqueue_standin.ts";
 import { EPOLL, LINUX } from "./support/needs.ts";
@@ -32,8 +34,10 @@ import {
   bytes,
   Cleanup,
   CountingSelector,
+  duplicate,
   elapsedMs,
   fifo,
+  freeNumber,
   libc,
   nextTurns,
   readyFds,
@@ -264,5 +268,64 @@ describe("EVENT_PRIORITY", () => {
     assertEquals(readyFds(selector, 0), expected);
     selector.unregister(mounts);
     assertEquals(readyFds(selector, 0), expected.filter(([fd]) => fd !== mounts));
+  });
+
+  test("modify() to EVENT_PRIORITY throws ENOENT if the number belongs to another file", { needs: [EPOLL] }, () => {
+    using cleanup = new Cleanup();
+    using selector = new EpollSelector();
+    const [old, writer] = [cleanup.pipe(), cleanup.pipe()];
+    const [reader] = old;
+    selector.register(reader, EVENT_READ);
+    duplicate(cleanup, reader, freeNumber(1_000)); // keeps the registration in the kernel
+    libc!.dup2(writer[0], reader);
+    write(old[1], bytes("x"));
+    write(writer[1], bytes("y"));
+    const error = assertThrows(() => selector.modify(reader, EVENT_READ | EVENT_PRIORITY), OSError);
+    assertEquals(error.code, "ENOENT");
+    assertEquals([selector.getMap()!.size, selector.select(0)], [0, []]);
+  });
+
+  test("register() of the selector's own descriptor throws EINVAL for every mask", { needs: [EPOLL] }, () => {
+    for (const options of [{}, { fallback: "select" }] as const) {
+      using selector = new EpollSelector(options);
+      for (const events of [EVENT_READ, EVENT_PRIORITY, EVENT_READ | EVENT_PRIORITY]) {
+        const error = assertThrows(() => selector.register(selector.fileno(), events), OSError);
+        assertEquals([error.code, selector.getMap()!.size], ["EINVAL", 0]);
+      }
+    }
+  });
+
+  test(
+    "EVENT_PRIORITY does not make a wait report data that was read during the wait",
+    { needs: [LINUX] },
+    async () => {
+      for (const create of [() => new EpollSelector(), () => new PollSelector(), () => new SelectSelector()]) {
+        using cleanup = new Cleanup();
+        using selector = create();
+        const [reader, writer] = cleanup.pipe();
+        selector.register(reader, EVENT_READ | EVENT_PRIORITY);
+        const waits = [
+          selector.selectAsync(0.2).then((ready) => ready.length),
+          waitFor(reader, EVENT_READ | EVENT_PRIORITY, 0.2),
+        ];
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        write(writer, bytes("x"));
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50); // lets the other thread return from its call
+        read(reader, new Uint8Array(1));
+        assertEquals(await Promise.all(waits), [0, 0]);
+      }
+    },
+  );
+});
+
+describe("options", () => {
+  test("new EpollSelector() opens nothing if its options cannot be read", { needs: [EPOLL] }, () => {
+    const options = {
+      get fallback(): "select" {
+        throw new SyntaxError("unreadable");
+      },
+    };
+    assertThrows(() => new EpollSelector(options), SyntaxError, "unreadable");
+    assertThrows(() => new EpollSelector(null as unknown as undefined), TypeError);
   });
 });

@@ -7,9 +7,9 @@
  * @module
  */
 
-import { assertEquals, assertGreaterOrEqual, assertLess, assertLessOrEqual } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertLess, assertLessOrEqual, assertRejects } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { BaseSelector, EpollSelector, EVENT_READ, EVENT_WRITE } from "../mod.ts";
+import { BaseSelector, DefaultSelector, EpollSelector, EVENT_READ, EVENT_WRITE, waitFor } from "../mod.ts";
 import { EPOLL_CTL_ADD, EPOLLIN, EpollPoller } from "../ffi/os/epoll.ts";
 import { os } from "../ffi/os/systems.ts";
 import { PollPoller } from "../ffi/os/poll.ts";
@@ -18,7 +18,18 @@ import { SelectorCore } from "../selectors/core.ts";
 import { EPOLLEXCLUSIVE } from "../ffi/select/mod.ts";
 import { retryUntil } from "../ffi/os/timeout.ts";
 import { EPOLL, lackedBy } from "./support/needs.ts";
-import { bytes, Cleanup, duplicate, freeNumber, moduleOf, type Need, printedBy, test, text } from "./support/util.ts";
+import {
+  bytes,
+  Cleanup,
+  duplicate,
+  freeNumber,
+  moduleOf,
+  type Need,
+  printedBy,
+  SOON,
+  test,
+  text,
+} from "./support/util.ts";
 
 /** `poll()`. */
 const POLL = lackedBy({ windows: "Windows has no PollSelector" });
@@ -200,6 +211,39 @@ describe("waits that block", () => {
         Deno.exit();
       `);
     assertEquals(seen, [4, 0]);
+  });
+});
+
+describe("a signal that is not a proper AbortSignal", () => {
+  test("selectAsync() and waitFor() reject it, and leave other waits alone", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const selector = cleanup.add(new DefaultSelector());
+    selector.register(here, EVENT_READ);
+    const signal = { throwIfAborted() {} } as unknown as AbortSignal;
+    const innocent = waitFor(here, EVENT_READ, SOON);
+    await assertRejects(() => selector.selectAsync(5, { signal }), TypeError, "use an AbortSignal");
+    await assertRejects(() => waitFor(here, EVENT_READ, 5, { signal }), TypeError, "use an AbortSignal");
+    there.send(bytes("x"));
+    assertEquals(await innocent, EVENT_READ);
+  });
+
+  test("a signal whose methods throw aborts its wait, and leaves other waits alone", async () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const controller = new AbortController();
+    const { signal } = controller;
+    for (const name of ["addEventListener", "removeEventListener"] as const) {
+      signal[name] = () => {
+        throw new Error("a lie");
+      };
+    }
+    const innocent = waitFor(here, EVENT_READ, SOON);
+    const aborted = waitFor(here, EVENT_READ, SOON, { signal });
+    controller.abort(new Error("the reason"));
+    await assertRejects(() => aborted, Error, "the reason");
+    there.send(bytes("x"));
+    assertEquals(await innocent, EVENT_READ);
   });
 });
 

@@ -262,6 +262,14 @@ export class EpollPoller implements Poller {
     return this.#events[index * STRIDE + EVENTS]!;
   }
 
+  owns(fd: number): boolean {
+    if (this.#leftOut.has(fd)) return true; // the kernel does not have the registration, so it cannot tell
+    // EPOLL_CTL_MOD would take an event that the file reports only once. EPOLL_CTL_ADD fails before it asks the file.
+    const outcome = this.ctl(EPOLL_CTL_ADD, fd, 0, 0);
+    if (outcome === 0) this.ctl(EPOLL_CTL_DEL, fd, 0, 0);
+    return outcome === -EEXIST;
+  }
+
   explain(_fd: number, errno: number): string | undefined {
     if (errno !== EPERM) return undefined;
     return "epoll cannot wait for a descriptor of this kind, such as a regular file, a directory or /dev/null; " +

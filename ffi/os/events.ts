@@ -15,6 +15,9 @@ export const EVENT_WRITE = 2;
 /**
  * Urgent or exceptional data: TCP out-of-band data, a change of a GPIO line or of `/proc/mounts`, or a packet-mode
  * event of a pty.
+ *
+ * Files such as `/proc/mounts` and `/proc/pressure/memory` report a change to one call only. Register them with this
+ * event, not with EVENT_ERROR alone, and without MODE_EDGE.
  */
 export const EVENT_PRIORITY = 0x1_0000;
 /**

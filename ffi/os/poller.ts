@@ -72,6 +72,9 @@ export interface Poller {
   /** Returns the EVENT_* bits of entry `index` of the last wait, some of which the caller may not have asked for. */
   eventsAt(index: number): number;
 
+  /** Returns false if a registered descriptor was closed, or its number belongs to another file now. */
+  owns?(fd: number): boolean;
+
   /** Treats a registration with MODE_ONCE as reported, because the caller got its event from another call. */
   spend?(fd: number, serial: number): void;
 

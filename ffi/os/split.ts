@@ -13,7 +13,7 @@
  * @module
  */
 
-import { EPERM } from "./errno.ts";
+import { ENOENT, EPERM } from "./errno.ts";
 import { EVENT_PRIORITY, EVENT_READ, MODE_EDGE, namesOf } from "./events.ts";
 import { PollPoller } from "./poll.ts";
 import type { Poller, Registration } from "./poller.ts";
@@ -74,7 +74,7 @@ export class SplitPoller implements Poller {
 
   /** Returns true for a file that may report an event to one call only. */
   #isForSide(fd: number, events: number): boolean {
-    const isPossible = (events & EVENT_PRIORITY) !== 0 && (events & MODE_EDGE) === 0 && this.nests;
+    const isPossible = (events & EVENT_PRIORITY) !== 0 && (events & MODE_EDGE) === 0 && this.nests && fd !== this.fd;
     return isPossible && (events & ~this.#side.supports) === 0 && sys.kindOf(fd, new Int32Array(3)) < 0;
   }
 
@@ -90,6 +90,7 @@ export class SplitPoller implements Poller {
     this.#missing = 0;
     if (!this.outside.has(fd)) {
       if (!this.#isForSide(fd, events)) return this.#main.modify(fd, events, serial);
+      if (this.#main.owns?.(fd) === false) return -ENOENT;
       const outcome = this.#addOutside(fd, events, serial);
       if (outcome === 0) this.#main.remove(fd);
       return outcome;

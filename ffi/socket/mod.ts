@@ -404,7 +404,8 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @throws {TypeError} if the address does not fit the socket's family
    */
   bind(address: Address): void {
-    check(sys.bind(this.#fd, this.#encode(address)), "bind", showAddress(address));
+    const encoded = this.#encode(address); // first, because its getters could close the socket
+    check(sys.bind(this.#fd, encoded), "bind", showAddress(address));
   }
 
   /**
@@ -472,7 +473,8 @@ export class Socket<A extends Address = Address> implements Disposable {
   }
 
   #connect(address: Address): number {
-    const outcome = sys.connect(this.#fd, this.#encode(address));
+    const encoded = this.#encode(address); // first, because its getters could close the socket
+    const outcome = sys.connect(this.#fd, encoded);
     if (outcome !== -EINTR) return outcome;
     // After EINTR, the kernel continues to connect, and a second connect() would fail: see connect(2).
     if (sys.getBlocking(this.#fd) === 0) return -EINPROGRESS;
@@ -752,7 +754,7 @@ export class Socket<A extends Address = Address> implements Disposable {
    * @throws {TypeError} if the data is detached or not a Uint8Array, or the address does not fit the socket's family
    */
   sendTo(data: Uint8Array, address: Address, flags: number = 0): number {
-    const encoded = this.#encode(address); // first, because the address's getters could detach the data
+    const encoded = this.#encode(address); // first, because its getters could detach the data or close the socket
     checkBytes(data);
     for (;;) {
       const count = sys.sendto(this.#fd, data, checkInt(flags, "flags"), encoded);

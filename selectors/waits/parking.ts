@@ -18,6 +18,7 @@
  * @module
  */
 
+import { show } from "../../ffi/os/arguments.ts";
 import { check, EBADF } from "../../ffi/os/errno.ts";
 import { EVENT_READ } from "../../ffi/os/events.ts";
 import { isInterruption, leftUntil, monotonicMs } from "../../ffi/os/timeout.ts";
@@ -25,8 +26,8 @@ import { Waker } from "../../ffi/os/waker.ts";
 import { callAfter } from "./turns.ts";
 import { REST_MS, watched, type Watcher } from "./watched.ts";
 
-/** A wait that is parked. */
-export interface ParkedWait {
+/** A wait that is parked. `handleEvent()` rejects it when its signal is aborted. */
+export interface ParkedWait extends EventListenerObject {
   /** Time at which the wait ends, by `monotonicMs()`; `Infinity` for never. */
   readonly deadlineMs: number;
 
@@ -62,6 +63,9 @@ const RESEND_MS = 1;
  * Number of microtasks before the next blocking call, in which a program can begin another wait after one has ended.
  */
 const TICKS = 4;
+
+// The methods of the prototype, because a signal may override its own, and a wait must not throw when it ends.
+const { addEventListener, removeEventListener } = EventTarget.prototype;
 
 /** The parked waits of an isolate, and their blocking call. Watches the waker that interrupts this call. */
 class Parking implements Watcher {
@@ -105,9 +109,14 @@ class Parking implements Watcher {
    * Adds a wait, and starts or interrupts the blocking call. The caller adds the descriptors of the wait to `watched`.
    *
    * @throws {OSError} EMFILE if too many descriptors are open; the wait is not parked
+   * @throws {TypeError} if the signal is not an AbortSignal; the wait is not parked
    */
-  park(wait: ParkedWait): void {
+  park(wait: ParkedWait, signal: AbortSignal | undefined): void {
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError(`Cannot wait with the signal ${show(signal)}: use an AbortSignal`);
+    }
     this.#openWaker();
+    if (signal !== undefined) addEventListener.call(signal, "abort", wait);
     this.#waits.add(wait);
     this.#earliestMs = Math.min(this.#earliestMs, wait.deadlineMs);
     if (this.#isRunning) this.#send();
@@ -115,8 +124,10 @@ class Parking implements Watcher {
   }
 
   /** Removes a wait that is over. Interrupts the blocking call, which would otherwise keep a closed file open. */
-  leave(wait: ParkedWait): void {
-    if (this.#waits.delete(wait)) this.#send();
+  leave(wait: ParkedWait, signal: AbortSignal | undefined): void {
+    if (!this.#waits.delete(wait)) return;
+    if (signal !== undefined) removeEventListener.call(signal, "abort", wait);
+    this.#send();
   }
 
   /**

@@ -124,9 +124,8 @@ class DescriptorWait implements ParkedWait, Watcher {
     this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
-    parking.park(this);
+    parking.park(this, signal);
     watched.watch(fd, events, this);
-    signal?.addEventListener("abort", this);
   }
 
   check(): boolean {
@@ -151,9 +150,8 @@ class DescriptorWait implements ParkedWait, Watcher {
   }
 
   #end(): void {
-    this.#signal?.removeEventListener("abort", this);
     watched.unwatch(this.#fd, this);
-    parking.leave(this);
+    parking.leave(this, this.#signal);
   }
 
   /** Rejects the wait when its signal is aborted. */

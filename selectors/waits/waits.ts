@@ -5,7 +5,7 @@
  */
 
 import type { FileObject } from "../../ffi/os/arguments.ts";
-import { EVENT_PRIORITY, EVENT_READ } from "../../ffi/os/events.ts";
+import { EVENT_READ } from "../../ffi/os/events.ts";
 import { deadlineAfter, monotonicMs } from "../../ffi/os/timeout.ts";
 import type { Ready, SelectorCore } from "../core.ts";
 import { type IdleWatcher, type ParkedWait, parking } from "./parking.ts";
@@ -91,10 +91,10 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   }
 
   /** Removes a parked wait that is over. */
-  leave(wait: ParkedWait): void {
+  leave(wait: ParkedWait, signal: AbortSignal | undefined): void {
     this.#parked.splice(this.#parked.indexOf(wait), 1);
     if (this.#parked.length === 0 && this.#changes !== -1) parking.keep(this); // -1 after close()
-    parking.leave(wait);
+    parking.leave(wait, signal);
   }
 
   /**
@@ -142,9 +142,7 @@ export class Waits<D, F extends FileObject> implements Watcher, IdleWatcher {
   }
 
   take(fd: number, events: number): void {
-    // Without a parked wait, for example after an abort, only urgent events are kept: the kernel may not report them
-    // again. It does report other events again, unless the program has read the data before the next wait.
-    this.#core.take(fd, this.#parked.length > 0 ? events : events & EVENT_PRIORITY);
+    this.#core.take(fd, events); // even without a parked wait, for example after an abort
   }
 
   /** Stops watching, and releases parking, which ends the parked waits. */
@@ -179,8 +177,7 @@ class Wait<D, F extends FileObject> implements ParkedWait, PendingWait<D, F> {
     this.#wakeups = core.wakeups;
     this.#resolve = resolve;
     this.#reject = reject;
-    parking.park(this);
-    signal?.addEventListener("abort", this);
+    parking.park(this, signal);
     core.parked++;
   }
 
@@ -221,8 +218,7 @@ class Wait<D, F extends FileObject> implements ParkedWait, PendingWait<D, F> {
   #end(): void {
     this.#isOver = true;
     this.#core.parked--;
-    this.#signal?.removeEventListener("abort", this);
-    this.#waits.leave(this);
+    this.#waits.leave(this, this.#signal);
   }
 
   /** Rejects the wait when its signal is aborted. */

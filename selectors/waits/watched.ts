@@ -15,7 +15,7 @@
  * @module
  */
 
-import { EVENT_PRIORITY } from "../../ffi/os/events.ts";
+import { EVENT_ERROR, EVENT_PRIORITY } from "../../ffi/os/events.ts";
 import { lazy } from "../../ffi/os/library.ts";
 import { createParkingSet } from "../../ffi/os/parking_sets.ts";
 import { monotonicMs } from "../../ffi/os/timeout.ts";
@@ -165,12 +165,13 @@ class Descriptors {
   }
 
   /**
-   * Passes reported events to the watchers of a descriptor, because some files report EVENT_PRIORITY to one call only.
+   * Passes urgent events to the watchers of a descriptor, because some files report them to one call only, with
+   * EVENT_ERROR. All other events are left to the watchers' own checks, because the data may have been read since.
    */
   #handOver(fd: number): void {
     const descriptor = this.#byFd.get(fd);
     if (descriptor === undefined || (descriptor.events & EVENT_PRIORITY) === 0) return;
-    const events = this.#set().eventsOf(fd);
+    const events = this.#set().eventsOf(fd) & (EVENT_PRIORITY | EVENT_ERROR);
     for (const watcher of descriptor.watchers) watcher.take(fd, events);
   }
 
