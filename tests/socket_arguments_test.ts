@@ -16,7 +16,7 @@ import {
   type InetAddress,
   IPPROTO_TCP,
   IPPROTO_UDP,
-  OSError,
+  type OSError,
   SO_ACCEPTCONN,
   SO_REUSEADDR,
   SO_TYPE,
