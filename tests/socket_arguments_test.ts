@@ -237,7 +237,7 @@ describe("Socket: arguments", () => {
       const address = {
         hostname: "127.0.0.1",
         get port() {
-          if (!socket.closed) {
+          if (socket.fileno() >= 0) {
             socket.close();
             cleanup.add(new Socket(AF_INET, SOCK_DGRAM)); // it gets the same number
           }
