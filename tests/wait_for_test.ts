@@ -5,6 +5,7 @@
  */
 
 import { assertEquals, assertGreaterOrEqual, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
+import { getEventListeners } from "node:events";
 import { describe } from "@std/testing/bdd";
 import {
   DefaultSelector,
@@ -391,21 +392,9 @@ describe("waitFor(): errors", () => {
 });
 
 describe("waitFor(): an abort", () => {
-  /** Returns a function that counts the listeners of a signal. */
-  function counted(signal: AbortSignal): () => number {
-    const listeners = new Set<unknown>();
-    const { addEventListener, removeEventListener } = signal;
-    Object.assign(signal, {
-      addEventListener(...args: Parameters<typeof addEventListener>) {
-        listeners.add(args[1]);
-        addEventListener.apply(signal, args);
-      },
-      removeEventListener(...args: Parameters<typeof removeEventListener>) {
-        listeners.delete(args[1]);
-        removeEventListener.apply(signal, args);
-      },
-    });
-    return () => listeners.size;
+  /** Returns the number of listeners of a signal. */
+  function listenersOf(signal: AbortSignal): number {
+    return getEventListeners(signal, "abort").length;
   }
 
   test("waitFor() rejects with the reason of an abort, before the wait and during it", async () => {
@@ -414,14 +403,13 @@ describe("waitFor(): an abort", () => {
     const reason = new Error("enough");
     for (const start of [null, () => {}, nextTurns]) {
       const controller = new AbortController();
-      const listeners = counted(controller.signal);
       if (start === null) controller.abort(reason);
       const wait = waitFor(here, EVENT_READ, null, { signal: controller.signal });
       const rejection = assertRejects(() => wait, Error, "enough");
       await start?.();
       controller.abort(reason);
       assertStrictEquals(await rejection, reason);
-      assertEquals(listeners(), 0);
+      assertEquals(listenersOf(controller.signal), 0);
     }
     there.send(bytes("x"));
     await assertRejects(() => waitFor(here, EVENT_READ, 0, { signal: AbortSignal.abort(reason) }), Error, "enough");
@@ -431,14 +419,13 @@ describe("waitFor(): an abort", () => {
     using cleanup = new Cleanup();
     const [here, there] = cleanup.pair();
     const { signal } = new AbortController();
-    const listeners = counted(signal);
     assertEquals(await waitFor(here, EVENT_READ, 0.001, { signal }), 0);
     const wait = waitFor(here, EVENT_READ, null, { signal });
-    assertEquals(listeners(), 1);
+    assertEquals(listenersOf(signal), 1);
     there.send(bytes("x"));
     assertEquals(await wait, EVENT_READ);
     assertEquals(await waitFor(here, EVENT_READ, null, { signal }), EVENT_READ);
-    assertEquals(listeners(), 0);
+    assertEquals(listenersOf(signal), 0);
   });
 
   test("waitFor() releases its socket on an abort, and leaves other waits pending", async () => {
