@@ -142,15 +142,16 @@ export class SelectorCore<D, F extends FileObject> implements KeyOwner<D, F> {
 
   /** Waits until entries are ready, the timeout ends, or the selector is woken. */
   select(timeoutMs: number): Ready<D, F>[] {
-    if (this.takeWakeup() || this.#taken.size > 0) timeoutMs = 0;
+    if (this.takeWakeup()) timeoutMs = 0;
     const deadlineMs = deadlineAfter(timeoutMs);
     for (let leftMs = timeoutMs;; leftMs = leftUntil(deadlineMs)) {
-      const ready = this.wait(leftMs);
+      const ready = this.wait(this.#taken.size > 0 ? 0 : leftMs); // stored events are returned without a wait
       if (ready === null) continue;
       this.#complete(ready);
       const isWoken = this.takeWakeup();
-      // An empty result may be early: the maximum timeout of the system call may be shorter than the caller's timeout.
-      if (ready.length > 0 || isWoken || leftMs === 0 || monotonicMs() >= deadlineMs) return ready;
+      // An empty result does not mean that the timeout has expired: the longest timeout of the system call may be
+      // shorter.
+      if (ready.length > 0 || isWoken || timeoutMs === 0 || monotonicMs() >= deadlineMs) return ready;
     }
   }
 

@@ -1,12 +1,13 @@
 /**
- * Failures while a spent or undelivered registration is armed again.
+ * Entries that a wait did not deliver: failures while their registrations are armed again, and events that are stored
+ * for the next wait.
  *
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertThrows } from "@std/assert";
 import { describe } from "@std/testing/bdd";
-import { EVENT_READ, MODE_ONCE, OSError } from "../mod.ts";
+import { EVENT_PRIORITY, EVENT_READ, MODE_ONCE, OSError } from "../mod.ts";
 import { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EpollPoller } from "../ffi/os/epoll.ts";
 import { ENOMEM } from "../ffi/os/errno.ts";
 import { SelectorCore } from "../selectors/core.ts";
@@ -69,5 +70,22 @@ describe("SelectorCore", () => {
     assertEquals(error.errno, ENOMEM);
     assertEquals(core.select(0).map(([{ fd }]) => fd).sort(), fds.slice(1).sort());
     assertEquals(core.keys.get(fds[0]!), undefined); // map and kernel agree
+  });
+
+  test("select() waits out its timeout if no registration asks for a stored event", () => {
+    using cleanup = new Cleanup();
+    const [here, there] = cleanup.pair();
+    const core = new SelectorCore<undefined, number>(new EpollPoller());
+    cleanup.defer(() => core.close());
+    const fd = here.fileno();
+    core.add(fd, fd, EVENT_READ, undefined);
+    core.take(fd, EVENT_PRIORITY);
+    const start = performance.now();
+    assertEquals(core.select(30), []);
+    assertGreaterOrEqual(performance.now() - start, 30);
+    core.take(fd, EVENT_READ);
+    assertEquals(core.select(Infinity).map(([key, events]) => [key.fd, events]), [[fd, EVENT_READ]]);
+    there.send(bytes("x"));
+    assertEquals(core.select(Infinity).length, 1);
   });
 });

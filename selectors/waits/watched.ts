@@ -172,6 +172,7 @@ class Descriptors {
     const descriptor = this.#byFd.get(fd);
     if (descriptor === undefined || (descriptor.events & EVENT_PRIORITY) === 0) return;
     const events = this.#set().eventsOf(fd) & (EVENT_PRIORITY | EVENT_ERROR);
+    if (events === 0) return;
     for (const watcher of descriptor.watchers) watcher.take(fd, events);
   }
 
